@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package output
+
+import "sync"
+
+// Sizes of the blocks that pending bytes are collected in. Larger ones serve single messages
+// that do not fit the largest class; those are left to the garbage collector.
+const (
+	minBlockBytes = 4 << 10
+	maxBlockBytes = 256 << 10
+	blockClasses  = 4 // 4, 16, 64 and 256 KiB
+	classShift    = 2 // each class is four times the one before
+)
+
+// block is a piece of output. It is a pointer everywhere, so that a pool takes it without
+// allocating an interface value.
+type block struct {
+	buf []byte
+}
+
+// blockPools holds free blocks by size class.
+type blockPools [blockClasses]sync.Pool
+
+// pools is shared by all connections: which of them drained last says nothing about which one
+// needs a block next. It is a cache whose state no caller can observe.
+var pools blockPools //nolint:gochecknoglobals // a cache shared by all connections
+
+// classBytes gives the size of a class.
+func classBytes(class int) int { return minBlockBytes << (classShift * class) }
+
+// classFor gives the smallest class that holds n bytes, or blockClasses when none does.
+func classFor(n int) int {
+	class := 0
+	for class < blockClasses && classBytes(class) < n {
+		class++
+	}
+	return class
+}
+
+// get returns an empty block that holds at least n bytes.
+func (p *blockPools) get(n int) *block {
+	class := classFor(n)
+	if class == blockClasses {
+		return &block{buf: make([]byte, 0, n)}
+	}
+	if b, ok := p[class].Get().(*block); ok {
+		return b
+	}
+	return &block{buf: make([]byte, 0, classBytes(class))}
+}
+
+// put takes a block back. One that append has moved to an array of another size joins the
+// largest class that it can serve.
+func (p *blockPools) put(b *block) {
+	size := cap(b.buf)
+	if size < minBlockBytes || size > maxBlockBytes {
+		return
+	}
+	class := 0
+	for class+1 < blockClasses && classBytes(class+1) <= size {
+		class++
+	}
+	b.buf = b.buf[:0]
+	p[class].Put(b)
+}
