@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs every fuzz target below internal/, one a run, as the go command wants it:
+#
+#   scripts/fuzz.sh total SECONDS   shares SECONDS out over all targets (the smoke run of `make test`)
+#   scripts/fuzz.sh each SECONDS    gives SECONDS to every target
+#
+# Building the instrumented test binaries is not counted. A target that fails leaves its input
+# below testdata/fuzz, where plain `go test` runs it from then on.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=$1 seconds=$2
+targets=$(grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' internal | sed 's|/[^/]*:func | |' | sort)
+count=$(printf '%s\n' "$targets" | grep -c . || true)
+if [ "$count" -eq 0 ]; then
+	echo "fuzz: no target below internal/" >&2
+	exit 1
+fi
+if [ "$mode" = total ]; then
+	seconds=$((seconds / count))
+	if [ "$seconds" -lt 1 ]; then seconds=1; fi
+fi
+
+echo "fuzz: $count targets, $seconds s each"
+while read -r dir name; do
+	# The last line of a good run says how many inputs it tried.
+	if ! out=$(go test -run='^$' -fuzz="^$name\$" -fuzztime="${seconds}s" "./$dir" 2>&1 </dev/null); then
+		printf '%s\n' "$out"
+		echo "fuzz: FAIL $dir $name" >&2
+		exit 1
+	fi
+	printf '%s %s: %s\n' "$dir" "$name" "$(printf '%s\n' "$out" | grep -o 'execs: [0-9]*' | tail -n 1)"
+done <<<"$targets"
