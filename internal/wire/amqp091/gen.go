@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build ignore
+
+// Gen writes method_gen.go from the table of methods below: the classes of AMQP 0-9-1 with
+// RabbitMQ's extensions (connection.blocked, connection.update-secret, exchange.bind, basic.nack,
+// the class confirm).
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"os"
+	"strings"
+)
+
+// spec has a line for each method: class id, method id, Go name, arguments as name:type. A name _
+// is a reserved argument: written as zero, skipped. Types: octet short long longlong bit shortstr
+// longstr table; bytes is a short string that Decode borrows.
+const spec = `
+10 10 ConnectionStart VersionMajor:octet VersionMinor:octet ServerProperties:table Mechanisms:longstr Locales:longstr
+10 11 ConnectionStartOk ClientProperties:table Mechanism:shortstr Response:longstr Locale:shortstr
+10 20 ConnectionSecure Challenge:longstr
+10 21 ConnectionSecureOk Response:longstr
+10 30 ConnectionTune ChannelMax:short FrameMax:long Heartbeat:short
+10 31 ConnectionTuneOk ChannelMax:short FrameMax:long Heartbeat:short
+10 40 ConnectionOpen VirtualHost:shortstr _:shortstr _:bit
+10 41 ConnectionOpenOk _:shortstr
+10 50 ConnectionClose ReplyCode:short ReplyText:shortstr ClassID:short MethodID:short
+10 51 ConnectionCloseOk
+10 60 ConnectionBlocked Reason:shortstr
+10 61 ConnectionUnblocked
+10 70 ConnectionUpdateSecret NewSecret:longstr Reason:shortstr
+10 71 ConnectionUpdateSecretOk
+20 10 ChannelOpen _:shortstr
+20 11 ChannelOpenOk _:longstr
+20 20 ChannelFlow Active:bit
+20 21 ChannelFlowOk Active:bit
+20 40 ChannelClose ReplyCode:short ReplyText:shortstr ClassID:short MethodID:short
+20 41 ChannelCloseOk
+30 10 AccessRequest Realm:shortstr Exclusive:bit Passive:bit Active:bit Write:bit Read:bit
+30 11 AccessRequestOk Ticket:short
+40 10 ExchangeDeclare _:short Exchange:shortstr Type:shortstr Passive:bit Durable:bit AutoDelete:bit Internal:bit NoWait:bit Arguments:table
+40 11 ExchangeDeclareOk
+40 20 ExchangeDelete _:short Exchange:shortstr IfUnused:bit NoWait:bit
+40 21 ExchangeDeleteOk
+40 30 ExchangeBind _:short Destination:shortstr Source:shortstr RoutingKey:shortstr NoWait:bit Arguments:table
+40 31 ExchangeBindOk
+40 40 ExchangeUnbind _:short Destination:shortstr Source:shortstr RoutingKey:shortstr NoWait:bit Arguments:table
+40 51 ExchangeUnbindOk
+50 10 QueueDeclare _:short Queue:shortstr Passive:bit Durable:bit Exclusive:bit AutoDelete:bit NoWait:bit Arguments:table
+50 11 QueueDeclareOk Queue:shortstr MessageCount:long ConsumerCount:long
+50 20 QueueBind _:short Queue:shortstr Exchange:shortstr RoutingKey:shortstr NoWait:bit Arguments:table
+50 21 QueueBindOk
+50 30 QueuePurge _:short Queue:shortstr NoWait:bit
+50 31 QueuePurgeOk MessageCount:long
+50 40 QueueDelete _:short Queue:shortstr IfUnused:bit IfEmpty:bit NoWait:bit
+50 41 QueueDeleteOk MessageCount:long
+50 50 QueueUnbind _:short Queue:shortstr Exchange:shortstr RoutingKey:shortstr Arguments:table
+50 51 QueueUnbindOk
+60 10 BasicQos PrefetchSize:long PrefetchCount:short Global:bit
+60 11 BasicQosOk
+60 20 BasicConsume _:short Queue:shortstr ConsumerTag:shortstr NoLocal:bit NoAck:bit Exclusive:bit NoWait:bit Arguments:table
+60 21 BasicConsumeOk ConsumerTag:shortstr
+60 30 BasicCancel ConsumerTag:shortstr NoWait:bit
+60 31 BasicCancelOk ConsumerTag:shortstr
+60 40 BasicPublish _:short Exchange:bytes RoutingKey:bytes Mandatory:bit Immediate:bit
+60 50 BasicReturn ReplyCode:short ReplyText:bytes Exchange:bytes RoutingKey:bytes
+60 60 BasicDeliver ConsumerTag:bytes DeliveryTag:longlong Redelivered:bit Exchange:bytes RoutingKey:bytes
+60 70 BasicGet _:short Queue:shortstr NoAck:bit
+60 71 BasicGetOk DeliveryTag:longlong Redelivered:bit Exchange:bytes RoutingKey:bytes MessageCount:long
+60 72 BasicGetEmpty _:shortstr
+60 80 BasicAck DeliveryTag:longlong Multiple:bit
+60 90 BasicReject DeliveryTag:longlong Requeue:bit
+60 100 BasicRecoverAsync Requeue:bit
+60 110 BasicRecover Requeue:bit
+60 111 BasicRecoverOk
+60 120 BasicNack DeliveryTag:longlong Multiple:bit Requeue:bit
+85 10 ConfirmSelect NoWait:bit
+85 11 ConfirmSelectOk
+90 10 TxSelect
+90 11 TxSelectOk
+90 20 TxCommit
+90 21 TxCommitOk
+90 30 TxRollback
+90 31 TxRollbackOk
+`
+
+type argument struct{ name, kind string }
+
+type method struct {
+	class, id, name string
+	args            []argument
+}
+
+// goTypes has the type of a struct's field and the names of the cursor's and of the append function.
+var goTypes = map[string][3]string{
+	"octet":    {"uint8", "octet", ""},
+	"short":    {"uint16", "short", "appendShort"},
+	"long":     {"uint32", "long", "appendLong"},
+	"longlong": {"uint64", "longlong", "appendLonglong"},
+	"shortstr": {"string", "shortString", "appendShortString"},
+	"longstr":  {"string", "longString", "appendLongString"},
+	"bytes":    {"[]byte", "shortBytes", "appendShortString"},
+	"table":    {"Table", "table", ""},
+	"bit":      {"bool", "", ""},
+}
+
+func main() {
+	var out bytes.Buffer
+	out.WriteString("// SPDX-License-Identifier: Apache-2.0\n\n" +
+		"// Code generated by gen.go; DO NOT EDIT.\n\npackage amqp091\n\n")
+	methods := parse()
+	ids(&out, methods)
+	for _, m := range methods {
+		m.write(&out)
+	}
+	src, err := format.Source(out.Bytes())
+	if err == nil {
+		err = os.WriteFile("method_gen.go", src, 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func parse() []method {
+	var methods []method
+	for line := range strings.Lines(strings.TrimSpace(spec)) {
+		words := strings.Fields(line)
+		m := method{class: words[0], id: words[1], name: words[2]}
+		for _, w := range words[3:] {
+			name, kind, _ := strings.Cut(w, ":")
+			m.args = append(m.args, argument{name, kind})
+		}
+		methods = append(methods, m)
+	}
+	return methods
+}
+
+func ids(out *bytes.Buffer, methods []method) {
+	fmt.Fprintf(out, "// Method ids: class id in the upper 16 bits, method id in the lower.\nconst (\n")
+	for _, m := range methods {
+		fmt.Fprintf(out, "ID%s MethodID = %s<<16 | %s\n", m.name, m.class, m.id)
+	}
+	fmt.Fprintf(out, ")\n\n// NewMethod returns an empty method of that id, or an *Error 503.\n"+
+		"func NewMethod(id MethodID) (Method, error) {\nswitch id {\n")
+	for _, m := range methods {
+		fmt.Fprintf(out, "case ID%s:\nreturn &%s{}, nil\n", m.name, m.name)
+	}
+	fmt.Fprintf(out, "default:\nreturn nil, unknownMethod(id)\n}\n}\n\n")
+	fmt.Fprintf(out, "func (id MethodID) String() string {\nswitch id {\n")
+	for _, m := range methods {
+		fmt.Fprintf(out, "case ID%s:\nreturn %q\n", m.name, dotted(m.name))
+	}
+	fmt.Fprintf(out, "default:\nreturn unnamed(id)\n}\n}\n\n")
+}
+
+// dotted turns QueueDeclareOk into queue.declare-ok.
+func dotted(name string) string {
+	var b strings.Builder
+	upper := 0
+	for _, r := range name {
+		if r >= 'A' && r <= 'Z' {
+			if upper == 1 {
+				b.WriteByte('.')
+			} else if upper > 1 {
+				b.WriteByte('-')
+			}
+			upper++
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func (m method) write(out *bytes.Buffer) {
+	fmt.Fprintf(out, "// %s is %s (%s, %s).\ntype %s struct {\n",
+		m.name, dotted(m.name), m.class, m.id, m.name)
+	for _, a := range m.args {
+		if a.name != "_" {
+			fmt.Fprintf(out, "%s %s\n", a.name, goTypes[a.kind][0])
+		}
+	}
+	recv := "*" + m.name
+	fmt.Fprintf(out, "}\n\n// ID implements Method.\nfunc (%s) ID() MethodID { return ID%s }\n\n",
+		recv, m.name)
+	named := m.named()
+	fmt.Fprintf(out, "// Decode implements Method.\nfunc (%s%s) Decode(p []byte) error {\n"+
+		"c := cursor{p: p}\n", named, recv)
+	m.decode(out)
+	fmt.Fprintf(out, "return c.end(%q)\n}\n\n", dotted(m.name))
+	fmt.Fprintf(out, "// Append implements Method.\nfunc (%s%s) Append(dst []byte) []byte {\n",
+		named, recv)
+	m.append(out)
+	fmt.Fprintf(out, "return dst\n}\n\n")
+	fmt.Fprintf(out, "// AppendFrame implements Method.\n"+
+		"func (m %s) AppendFrame(dst []byte, channel uint16) []byte {\nstart := len(dst)\n"+
+		"dst = m.Append(openMethod(dst, channel, ID%s))\nreturn closeFrame(dst, start)\n}\n\n",
+		recv, m.name)
+}
+
+func (m method) named() string {
+	for _, a := range m.args {
+		if a.name != "_" {
+			return "m "
+		}
+	}
+	return ""
+}
+
+func (m method) decode(out *bytes.Buffer) {
+	for i := 0; i < len(m.args); i++ {
+		a := m.args[i]
+		if a.kind == "bit" {
+			i = m.bits(out, i, true)
+			continue
+		}
+		if a.name == "_" {
+			take := goTypes[a.kind][1]
+			take = strings.Replace(take, "String", "Bytes", 1)
+			fmt.Fprintf(out, "c.%s()\n", take)
+			continue
+		}
+		fmt.Fprintf(out, "m.%s = c.%s()\n", a.name, goTypes[a.kind][1])
+	}
+}
+
+func (m method) append(out *bytes.Buffer) {
+	for i := 0; i < len(m.args); i++ {
+		a := m.args[i]
+		switch {
+		case a.kind == "bit":
+			i = m.bits(out, i, false)
+		case a.name == "_":
+			zero := map[string]string{"short": "0, 0", "shortstr": "0", "longstr": "0, 0, 0, 0"}
+			fmt.Fprintf(out, "dst = append(dst, %s)\n", zero[a.kind])
+		case a.kind == "octet":
+			fmt.Fprintf(out, "dst = append(dst, m.%s)\n", a.name)
+		case a.kind == "table":
+			fmt.Fprintf(out, "dst = m.%s.Append(dst)\n", a.name)
+		default:
+			fmt.Fprintf(out, "dst = %s(dst, m.%s)\n", goTypes[a.kind][2], a.name)
+		}
+	}
+}
+
+// bits writes the run of bits that begins at argument i and returns its last index.
+func (m method) bits(out *bytes.Buffer, i int, decode bool) int {
+	var packed []string
+	last := i
+	for mask := 1; last < len(m.args) && m.args[last].kind == "bit"; mask <<= 1 {
+		a := m.args[last]
+		if a.name != "_" && decode {
+			packed = append(packed, fmt.Sprintf("m.%s = bits&%d != 0\n", a.name, mask))
+		} else if a.name != "_" {
+			packed = append(packed, fmt.Sprintf("bit(m.%s, %d)", a.name, mask))
+		}
+		last++
+	}
+	switch {
+	case decode && len(packed) == 0:
+		fmt.Fprintf(out, "c.octet()\n")
+	case decode:
+		fmt.Fprintf(out, "bits := c.octet()\n%s", strings.Join(packed, ""))
+	case len(packed) == 0:
+		fmt.Fprintf(out, "dst = append(dst, 0)\n")
+	default:
+		fmt.Fprintf(out, "dst = append(dst, %s)\n", strings.Join(packed, "|"))
+	}
+	return last - 1
+}
