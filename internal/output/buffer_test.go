@@ -41,7 +41,12 @@ func tcpPair(tb testing.TB) (server, client *net.TCPConn) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _, _ = dialed.Close(), accepted.Close() })
-	return accepted.(*net.TCPConn), dialed.(*net.TCPConn)
+	a, aOK := accepted.(*net.TCPConn)
+	d, dOK := dialed.(*net.TCPConn)
+	if !aOK || !dOK {
+		tb.Fatalf("%T and %T are not TCP connections", accepted, dialed)
+	}
+	return a, d
 }
 
 // newBuffer returns a Buffer that is closed, and whose writer has ended, when the test ends.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -91,7 +92,7 @@ func wantStrict(t *testing.T, m Method, args []byte) {
 			t.Fatalf("%d of %d octets: %v", n, len(args), err)
 		}
 	}
-	if err := m.Decode(append(args[:len(args):len(args)], 0)); err == nil {
+	if err := m.Decode(append(slices.Clip(args), 0)); err == nil {
 		t.Error("an octet too many passes")
 	}
 }

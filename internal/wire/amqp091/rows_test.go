@@ -11,11 +11,11 @@ import (
 
 // readRows reads a table of raw bytes: "name | hex | expectation" a line; blanks in the hex and
 // lines that begin with # do not count, and *N after a hex octet repeats it N times.
-func readRows(t testing.TB, path string) []row {
-	t.Helper()
+func readRows(tb testing.TB, path string) []row {
+	tb.Helper()
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var rows []row
 	for line := range strings.Lines(string(raw)) {
@@ -25,28 +25,28 @@ func readRows(t testing.TB, path string) []row {
 		}
 		parts := strings.SplitN(line, "|", 3)
 		if len(parts) != 3 {
-			t.Fatalf("%s: %q", path, line)
+			tb.Fatalf("%s: %q", path, line)
 		}
 		rows = append(rows, row{
 			name:  strings.TrimSpace(parts[0]),
-			input: unhex(t, parts[1]),
+			input: unhex(tb, parts[1]),
 			want:  strings.TrimSpace(parts[2]),
 		})
 	}
 	if len(rows) == 0 {
-		t.Fatalf("%s: no rows", path)
+		tb.Fatalf("%s: no rows", path)
 	}
 	return rows
 }
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
+func unhex(tb testing.TB, s string) []byte {
+	tb.Helper()
 	var out []byte
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		word, times, repeated := strings.Cut(word, "*")
 		b, err := hex.DecodeString(word)
 		if err != nil {
-			t.Fatalf("%q: %v", word, err)
+			tb.Fatalf("%q: %v", word, err)
 		}
 		n := 1
 		if repeated {

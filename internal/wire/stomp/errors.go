@@ -52,8 +52,9 @@ func (e *Error) Message() string {
 		return "Invalid header"
 	case FaultHeadersMany, FaultHeaderLong, FaultBodyLarge, FaultFrameLarge:
 		return "Frame too large"
+	default:
+		return "Invalid frame"
 	}
-	return "Invalid frame"
 }
 
 // Detail returns the text for the body of the ERROR frame, without an end of line.

@@ -35,7 +35,7 @@ func (r *Reader) parseHead() bool {
 			return r.fail(e)
 		}
 	}
-	e := Error{}
+	var e Error
 	switch {
 	case r.bodyLen > r.limits.BodyBytes:
 		e = Error{Fault: FaultBodyLarge, Limit: r.limits.BodyBytes}

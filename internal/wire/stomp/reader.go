@@ -4,6 +4,7 @@ package stomp
 
 import (
 	"bytes"
+	"errors"
 	"io"
 )
 
@@ -118,7 +119,7 @@ func (r *Reader) Fill() (int, error) {
 	switch {
 	case r.srcErr == nil:
 		r.srcErr = io.ErrNoProgress
-	case r.srcErr == io.EOF && r.Pending() > 0:
+	case errors.Is(r.srcErr, io.EOF) && r.Pending() > 0:
 		return 0, io.ErrUnexpectedEOF
 	}
 	return 0, r.srcErr

@@ -72,6 +72,7 @@ func FuzzReader11(f *testing.F) { fuzzReader(f, V11) }
 func FuzzReader12(f *testing.F) { fuzzReader(f, V12) }
 
 func fuzzReader(f *testing.F, v Version) {
+	f.Helper()
 	f.Add([]byte("CONNECT\naccept-version:1.2\n\n\x00\nSEND\na:b\ncontent-length:2\n\nx\x00\x00"))
 	for _, tc := range hostileCases(f) {
 		f.Add([]byte(tc.octets))
