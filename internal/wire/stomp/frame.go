@@ -25,18 +25,39 @@ const (
 	ErrorFrame
 )
 
-// commandNames holds the word of each command.
-var commandNames = [...]string{
-	Unknown: "", Connect: "CONNECT", Stomp: "STOMP", Send: "SEND", Subscribe: "SUBSCRIBE",
-	Unsubscribe: "UNSUBSCRIBE", Ack: "ACK", Nack: "NACK", Begin: "BEGIN", Commit: "COMMIT",
-	Abort: "ABORT", Disconnect: "DISCONNECT", Connected: "CONNECTED", Message: "MESSAGE",
-	Receipt: "RECEIPT", ErrorFrame: "ERROR",
-}
-
 // String returns the command's word, or "" for Unknown.
 func (c Command) String() string {
-	if int(c) < len(commandNames) {
-		return commandNames[c]
+	switch c {
+	case Connect:
+		return "CONNECT"
+	case Stomp:
+		return "STOMP"
+	case Send:
+		return "SEND"
+	case Subscribe:
+		return "SUBSCRIBE"
+	case Unsubscribe:
+		return "UNSUBSCRIBE"
+	case Ack:
+		return "ACK"
+	case Nack:
+		return "NACK"
+	case Begin:
+		return "BEGIN"
+	case Commit:
+		return "COMMIT"
+	case Abort:
+		return "ABORT"
+	case Disconnect:
+		return "DISCONNECT"
+	case Connected:
+		return "CONNECTED"
+	case Message:
+		return "MESSAGE"
+	case Receipt:
+		return "RECEIPT"
+	case ErrorFrame:
+		return "ERROR"
 	}
 	return ""
 }
