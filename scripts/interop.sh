@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Clients of other languages against a real hub, and RabbitMQ as the oracle of the same scripts.
+# Installs what is missing from Debian and npm, then lets the tests below test/ drive it; gotestsum
+# prints each client's seconds. `scripts/interop.sh full` runs the whole tables.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Debian's python3 stands at /usr/bin: the clients are its packages, not those of another python3.
+packages=()
+[ -x /usr/bin/amqp-publish ] || packages+=(amqp-tools)
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
+/usr/bin/python3 -c 'import pika' 2>/dev/null || packages+=(python3-pika)
+/usr/bin/python3 -c 'import stomp' 2>/dev/null || packages+=(python3-stomp)
+command -v curl >/dev/null || packages+=(curl ca-certificates)
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+if [ ${#packages[@]} -gt 0 ]; then
+	start=$SECONDS
+	echo "interop: installing ${packages[*]}"
+	sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+	# The oracle is started by the tests on free ports; the package's own service is not wanted.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+		$sudo chmod +x $policy
+		trap '$sudo rm -f $policy' EXIT
+	fi
+	$sudo apt-get update -q
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}"
+	echo "interop: installed in $((SECONDS - start)) s"
+fi
+for lock in test/interop/*/package-lock.json; do
+	[ -e "$lock" ] || continue
+	(cd "$(dirname "$lock")" && npm ci --silent --no-audit --no-fund)
+done
+
+export TEST_INTEROP=${1:-1} TEST_DIFFERENTIAL=1
+cd test
+exec go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
+	-count=1 -timeout=15m ./interop/... ./differential/...
