@@ -36,5 +36,5 @@ done
 
 export TEST_INTEROP=${1:-1} TEST_DIFFERENTIAL=1
 cd test
-exec go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
+go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
 	-count=1 -timeout=15m ./interop/... ./differential/...
