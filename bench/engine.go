@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parley-ipc/parley/bench/internal/load"
+	"github.com/parley-ipc/parley/bench/internal/peer"
+)
+
+// engine does the runs: round by round, work by work, one peer after the other.
+type engine struct {
+	opts     Options
+	dir      string // temporary, gone at the end
+	progress io.Writer
+	deadline time.Time
+	longest  time.Duration // of the runs so far, start and end of the broker included
+}
+
+// Run is one measurement of one peer at one work.
+type Run struct {
+	Work    string `json:"work"`
+	Peer    string `json:"peer"`
+	Round   int    `json:"round"`
+	PeakRSS uint64 `json:"peakRSSBytes"`
+	Error   string `json:"error,omitempty"`
+	load.Result
+}
+
+// measure builds the peers and does all runs that the budget allows.
+func (e *engine) measure(ctx context.Context) (*report, error) {
+	rep := newReport(e.opts)
+	var peers []peer.Peer
+	for _, name := range e.opts.Peers {
+		p, err := peer.New(name, e.opts.Root)
+		if err != nil {
+			return nil, err
+		}
+		e.say("building %s", name)
+		if err := p.Build(ctx, e.dir); errors.Is(err, peer.ErrMissing) {
+			rep.Missing = append(rep.Missing, fmt.Sprintf("%s is not measured: %v", name, err))
+			e.say("%s", rep.Missing[len(rep.Missing)-1])
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		peers = append(peers, p)
+	}
+	rep.Commit = commitOf(ctx, e.opts.Root)
+	for round := range e.opts.Runs {
+		for _, w := range e.opts.Works {
+			if e.overBudget() {
+				e.say("the budget of %v allows no further run", e.opts.Budget)
+				rep.CutShort = true
+				return rep, nil
+			}
+			if err := e.round(ctx, w, rotate(peers, round), rep); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rep, nil
+}
+
+// rotate returns the peers with another one first in each round, so that none always has the
+// same neighbour.
+func rotate(peers []peer.Peer, round int) []peer.Peer {
+	if len(peers) == 0 {
+		return nil
+	}
+	at := round % len(peers)
+	return slices.Concat(peers[at:], peers[:at])
+}
+
+// overBudget reports whether one more work for all peers would probably end too late.
+func (e *engine) overBudget() bool {
+	need := e.longest * time.Duration(len(e.opts.Peers))
+	return time.Now().Add(need).After(e.deadline)
+}
+
+// round measures each peer at one work. A failure is kept in the report; only the end of ctx
+// stops everything.
+func (e *engine) round(ctx context.Context, w work, peers []peer.Peer, rep *report) error {
+	for _, p := range peers {
+		if !slices.Contains(w.peers, p.Name()) {
+			continue
+		}
+		began := time.Now()
+		r := Run{Work: w.name, Peer: p.Name(), Round: rep.roundOf(w.name, p.Name())}
+		if err := e.one(ctx, w, p, &r); err != nil {
+			r.Error = err.Error()
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("interrupted: %w", err)
+		}
+		e.longest = max(e.longest, time.Since(began))
+		rep.Runs = append(rep.Runs, r)
+		e.say("%s", progressLine(r))
+	}
+	return nil
+}
+
+// one starts a peer, loads it and ends it.
+func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err error) {
+	dir, err := os.MkdirTemp(e.dir, p.Name()+"-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	broker, err := p.Start(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	defer func() { err = errors.Join(err, broker.Stop()) }()
+	params := load.Params{
+		Protocol:  protocolOf(p.Name()),
+		Addr:      broker.Addr,
+		Warmup:    warmup,
+		Measure:   e.opts.Measure,
+		BrokerCPU: broker.CPU,
+		Begin:     broker.ResetPeak,
+	}
+	prof := &profiler{dir: e.opts.Profile, work: w.name, addr: broker.Pprof, length: e.opts.Measure}
+	if prof.wanted() {
+		params.Begin = func() { broker.ResetPeak(); prof.begin(ctx) }
+	}
+	r.Result, err = w.do(ctx, params)
+	peak, peakErr := broker.PeakRSS()
+	r.PeakRSS = peak
+	return errors.Join(err, peakErr, prof.end())
+}
+
+func (e *engine) say(format string, args ...any) {
+	fmt.Fprintf(e.progress, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
+}
+
+func progressLine(r Run) string {
+	line := fmt.Sprintf("%-13s %-8s #%d", r.Work, r.Peer, r.Round+1)
+	if r.Error != "" {
+		return line + " FAILED: " + r.Error
+	}
+	return line + fmt.Sprintf(" %11s/s  broker %7.2f us (%4.0f%%)  load %6.2f us  peak %4d MiB"+
+		"  p50 %v p99 %v", thousands(r.Rate()), r.BrokerMicros(),
+		100*r.BrokerCPU.Seconds()/r.Elapsed.Seconds(), r.LoadMicros(), r.PeakRSS>>20,
+		r.P50.Round(time.Microsecond), r.P99.Round(time.Microsecond))
+}
+
+// commitOf returns the commit of the main module, marked if files differ from it; empty outside
+// of a checkout.
+func commitOf(ctx context.Context, root string) string {
+	cmd := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12")
+	cmd.Dir = filepath.Clean(root)
+	text, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

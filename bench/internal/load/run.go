@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package load
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// run is one work under way: its goroutines, its links, and the count that is measured.
+type run struct {
+	params Params
+	ctx    context.Context //nolint:containedctx // a run lives for one call
+	cancel context.CancelCauseFunc
+	tasks  sync.WaitGroup
+	links  []*link
+
+	completed atomic.Uint64 // messages through so far
+	confirmed atomic.Uint64 // messages confirmed so far, where confirms are asked for
+	measuring atomic.Bool   // the measured window is open
+	stopping  atomic.Bool   // nothing new is sent any more
+
+	target  atomic.Uint64    // how many were sent in all, once that is known
+	marks   []*atomic.Uint64 // what must reach the target before the run is through
+	once    sync.Once
+	drained chan struct{} // closed by whoever brings the last mark to the target
+}
+
+func newRun(ctx context.Context, p Params) *run {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &run{params: p, ctx: ctx, cancel: cancel, drained: make(chan struct{})}
+	r.marks = []*atomic.Uint64{&r.completed}
+	r.target.Store(math.MaxUint64)
+	return r
+}
+
+// sentAll says how many messages there are to wait for.
+func (r *run) sentAll(n uint64) {
+	r.target.Store(n)
+	r.settle()
+}
+
+// settle ends the wait for what is under way when every mark has reached the target. Both sides
+// call it after they have moved theirs, so that one of them sees both.
+func (r *run) settle() {
+	target := r.target.Load()
+	for _, m := range r.marks {
+		if m.Load() < target {
+			return
+		}
+	}
+	r.once.Do(func() { close(r.drained) })
+}
+
+// add takes over a link, to be closed at the end of the run.
+func (r *run) add(l *link) { r.links = append(r.links, l) }
+
+// start runs a task; its error ends the run.
+func (r *run) start(task func() error) {
+	r.tasks.Go(func() {
+		if err := task(); err != nil {
+			r.cancel(err)
+		}
+	})
+}
+
+// pump starts a link's reader.
+func (r *run) pump(l *link, after func() error) {
+	r.start(func() error { return l.pump(after) })
+}
+
+// measure warms up, opens the window for as long as asked, and fills in its figures.
+func (r *run) measure(res *Result) error {
+	if err := r.sleep(r.params.Warmup); err != nil {
+		return err
+	}
+	if r.params.Begin != nil {
+		r.params.Begin()
+	}
+	before, err := r.sample()
+	if err != nil {
+		return err
+	}
+	r.measuring.Store(true)
+	if err := r.sleep(r.params.Measure); err != nil {
+		return err
+	}
+	r.measuring.Store(false)
+	after, err := r.sample()
+	if err != nil {
+		return err
+	}
+	res.Messages = after.messages - before.messages
+	res.Elapsed = after.at.Sub(before.at)
+	res.BrokerCPU = after.broker - before.broker
+	res.LoadCPU = after.load - before.load
+	return nil
+}
+
+// finish ends the sending, waits for what is under way, closes the links and joins the tasks.
+// It returns why the run failed, if it did.
+func (r *run) finish() error {
+	r.stopping.Store(true)
+	timer := time.NewTimer(cmp.Or(r.params.Drain, defaultDrain))
+	defer timer.Stop()
+	select {
+	case <-r.drained:
+	case <-timer.C: // the account shows what is missing
+	case <-r.ctx.Done():
+	}
+	return r.end()
+}
+
+// end closes everything and returns the first task's error.
+func (r *run) end() error {
+	err := context.Cause(r.ctx)
+	for _, l := range r.links {
+		l.close()
+	}
+	r.cancel(nil)
+	r.tasks.Wait()
+	return err
+}
+
+func (r *run) sleep(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+// sample is what the figures are differences of.
+type sample struct {
+	at       time.Time
+	messages uint64
+	broker   time.Duration
+	load     time.Duration
+}
+
+func (r *run) sample() (sample, error) {
+	broker, err := r.params.BrokerCPU()
+	if err != nil {
+		return sample{}, fmt.Errorf("broker's processor time: %w", err)
+	}
+	own, err := ownCPU()
+	if err != nil {
+		return sample{}, err
+	}
+	return sample{at: time.Now(), messages: r.completed.Load(), broker: broker, load: own}, nil
+}
+
+// ownCPU returns the processor time of this process.
+func ownCPU() (time.Duration, error) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0, fmt.Errorf("getrusage: %w", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package load
+
+import (
+	"context"
+	"fmt"
+)
+
+// Stream publishes transient messages of bodyBytes to one queue or subject and consumes them,
+// acknowledged by their delivery.
+func Stream(ctx context.Context, p Params, bodyBytes int) (Result, error) {
+	drv, err := newDriver(p)
+	if err != nil {
+		return Result{}, err
+	}
+	r := newRun(ctx, p)
+	var sums checker
+	flow := newGate(backlogMessages)
+	in, err := drv.consumer(r.ctx, consumeOptions{deliver: r.seeing(&sums)})
+	if err != nil {
+		return Result{}, fmt.Errorf("consumer: %w", joinEnd(r, err))
+	}
+	r.add(in)
+	out, b, err := drv.publisher(r.ctx, publishOptions{bodyBytes: bodyBytes})
+	if err != nil {
+		return Result{}, fmt.Errorf("publisher: %w", joinEnd(r, err))
+	}
+	r.add(out)
+
+	r.pump(in, func() error {
+		r.completed.Store(sums.next)
+		flow.advance(sums.next)
+		r.settle()
+		return nil
+	})
+	r.pump(out, nil)
+	r.start(func() error { return r.publish(out, b, flow) })
+
+	res := Result{Server: in.server}
+	err = r.measure(&res)
+	if err := firstError(err, r.finish()); err != nil {
+		return res, err
+	}
+	sums.account(&res, r.target.Load())
+	return res, res.Check()
+}
+
+// seeing returns a delivery function that checks sequence numbers and ends the run on a body
+// that has none.
+func (r *run) seeing(sums *checker) func(*delivery) {
+	return func(d *delivery) {
+		if _, err := sums.see(d.body); err != nil {
+			r.cancel(err)
+		}
+	}
+}
+
+// publish sends batches as fast as the gate lets it until the run stops.
+func (r *run) publish(l *link, b *batch, flow *gate) error {
+	want := uint64(min(b.capacity(), backlogMessages/4))
+	var sent uint64
+	for !r.stopping.Load() {
+		if _, err := flow.wait(r.ctx, sent, want); err != nil {
+			return err
+		}
+		if _, err := l.conn.Write(b.fill(sent, int(want))); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		sent += want
+	}
+	r.sentAll(sent)
+	return nil
+}
+
+// joinEnd ends a run that did not come to be and returns the reason for that.
+func joinEnd(r *run, reason error) error {
+	return firstError(r.end(), reason)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

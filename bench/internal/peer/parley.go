@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package peer
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+)
+
+// parley is the hub of this repository.
+type parley struct {
+	root    string
+	program string
+}
+
+func (p *parley) Name() string { return Parley }
+
+func (p *parley) Build(ctx context.Context, dir string) error {
+	p.program = filepath.Join(dir, "parley")
+	return goBuild(ctx, p.root, "./cmd/parley", p.program)
+}
+
+func (p *parley) Start(ctx context.Context, dir string) (*Running, error) {
+	ports, err := freePorts(ctx, 4)
+	if err != nil {
+		return nil, err
+	}
+	amqp, stomp, rest, pprof := hostPort(ports[0]), hostPort(ports[1]), hostPort(ports[2]),
+		hostPort(ports[3])
+	proc, err := start(spawn{
+		program: p.program,
+		args:    []string{"serve", "--pprof", pprof},
+		dir:     dir,
+		env: append(os.Environ(),
+			"PARLEY_DATA="+filepath.Join(dir, "data"),
+			"PARLEY_DOORS__AMQP__LISTEN="+amqp,
+			"PARLEY_DOORS__STOMP__LISTEN="+stomp,
+			"PARLEY_DOORS__REST__LISTEN="+rest,
+			"PARLEY_DOORS__WEBSTOMP__LISTEN=off",
+			"PARLEY_DOORS__MANAGEMENT__LISTEN=off",
+			"PARLEY_DOORS__THRIFT__LISTEN=off",
+			"PARLEY_DOORS__LINE__LISTEN=off",
+		),
+	})
+	if err != nil {
+		return nil, err
+	}
+	run := &Running{Addr: amqp, Pprof: pprof, counted: proc}
+	return run.once(ctx, func(ctx context.Context) error {
+		return answersOK(ctx, "http://"+rest+"/readyz")
+	})
+}
+
+// answersOK reports whether a GET is answered with 200.
+func answersOK(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true // no idle connection stays during the measurement
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := resp.Body.Close(); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package peer starts the brokers of the benchmark, each alone, as processes of its own with
+// their data in a temporary directory and on free ports of the loopback interface, and ends them.
+//
+// The basics: a Peer knows how to Start one broker, and Running is that broker with the
+// processes that belong to it, their processor time and their memory. Only processes that were
+// started here, and their children, are ever signalled, each by its id and only while its start
+// time is still the one that was seen.
+//
+// Caveat: processor time and memory come from /proc, so this works on Linux only.
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Names of the peers.
+const (
+	Parley   = "parley"
+	RabbitMQ = "rabbitmq"
+	NATS     = "nats"
+)
+
+const (
+	startTimeout  = 60 * time.Second // from the start of a process until it serves
+	stopTimeout   = 10 * time.Second // from SIGTERM to SIGKILL
+	orphanTimeout = time.Second      // from the end of a process to that of what it leaves behind
+	pollInterval  = 25 * time.Millisecond
+	maxLogTail    = 2_000 // bytes of a broker's output shown when it fails
+	loopback      = "127.0.0.1"
+)
+
+// ErrMissing says that a peer is not installed on this machine.
+var ErrMissing = errors.New("not installed")
+
+// Peer is a broker that can be started.
+type Peer interface {
+	// Name returns one of the names above.
+	Name() string
+	// Build prepares the program, in dir if it has to be compiled. It wraps ErrMissing if this
+	// machine cannot have it.
+	Build(ctx context.Context, dir string) error
+	// Start runs the broker with its data in dir and returns when it serves.
+	Start(ctx context.Context, dir string) (*Running, error)
+}
+
+// Running is a broker that serves.
+type Running struct {
+	Addr  string // of the measured protocol
+	Pprof string // address of net/http/pprof, or empty
+
+	counted *process   // the broker, whose tree is measured
+	helpers []*process // what else has to be ended
+}
+
+// CPU returns the user and system time that the broker's processes have used so far.
+func (r *Running) CPU() (time.Duration, error) { return r.counted.cpu() }
+
+// PID returns the process id of the broker's first process.
+func (r *Running) PID() int { return r.counted.cmd.Process.Pid }
+
+// PeakRSS returns the sum of the broker's processes' highest resident memory in bytes since
+// ResetPeak or their start.
+func (r *Running) PeakRSS() (uint64, error) { return r.counted.peakRSS() }
+
+// ResetPeak makes the present memory the highest, where the kernel allows it.
+func (r *Running) ResetPeak() { r.counted.resetPeak() }
+
+// Stop ends the broker and what was started with it, and waits until all are gone.
+func (r *Running) Stop() error {
+	err := r.counted.stop()
+	for _, h := range r.helpers {
+		err = errors.Join(err, h.stop())
+	}
+	return err
+}
+
+// New returns the peer of a name; root is the directory of the main module.
+func New(name, root string) (Peer, error) {
+	switch name {
+	case Parley:
+		return &parley{root: root}, nil
+	case RabbitMQ:
+		return &rabbitMQ{}, nil
+	case NATS:
+		return &natsServer{root: root}, nil
+	default:
+		return nil, fmt.Errorf("unknown peer %q", name)
+	}
+}
+
+// freePorts returns n ports that nothing listens on at this moment.
+func freePorts(ctx context.Context, n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	for range n {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(loopback, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("free port: %w", err)
+		}
+		defer l.Close() // held until all are chosen, so that they differ
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+func hostPort(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
+
+// await calls ready until it returns nil, the process ends, or the time is up.
+func await(ctx context.Context, p *process, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.exited:
+			return fmt.Errorf("ended while starting: %s", p.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("not ready (%w): %s", err, p.tail())
+		}
+	}
+}
+
+// accepts reports whether something accepts connections at addr.
+func accepts(ctx context.Context, addr string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// goBuild compiles a package of a module into a program.
+func goBuild(ctx context.Context, moduleDir, pkg, out string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
+	cmd.Dir = moduleDir
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w: %s", pkg, err, lastBytes(text))
+	}
+	return nil
+}
+
+func lastBytes(b []byte) []byte { return b[max(0, len(b)-maxLogTail):] }
+
+// writeFile writes a small file into dir and returns its path.
+func writeFile(dir, name, text string) (string, error) {
+	path := filepath.Join(dir, name)
+	return path, os.WriteFile(path, []byte(text), 0o600)
+}
+
+// once returns the broker when it is ready; if it does not get there, it is ended.
+func (r *Running) once(ctx context.Context, ready func(context.Context) error) (*Running, error) {
+	if err := await(ctx, r.counted, ready); err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
