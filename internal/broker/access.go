@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// allow is the one place where the heart asks for permission. Every operation calls it itself, so
+// that no door can forget to.
+func (c *Connection) allow(a Action, op, kind, name string) error {
+	if c.b.access == nil {
+		return nil
+	}
+	if kind == "exchange" && name == "" {
+		name = "amq.default"
+	}
+	if c.b.access.Allowed(c.User, c.VHost, a, name, "") {
+		return nil
+	}
+	entity := kind + " '" + name + "' in vhost '" + c.VHost + "'"
+	return errorf(CodeForbidden, op, entity, "%s access to %s refused for user '%s'",
+		a, entity, c.User)
+}
+
+// allowTopic asks for the topic permission of a routing key.
+func (c *Connection) allowTopic(a Action, op, exchange, key string) error {
+	if c.b.access == nil || c.b.access.Allowed(c.User, c.VHost, a, exchange, key) {
+		return nil
+	}
+	entity := exchangeEntity(c.VHost, exchange)
+	return errorf(CodeForbidden, op, entity,
+		"%s access to topic '%s' in exchange '%s' in vhost '%s' refused for user '%s'",
+		a, key, exchange, c.VHost, c.User)
+}

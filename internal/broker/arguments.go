@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxMillis is the longest time that an argument may name: ten years.
+const maxMillis = 315_360_000_000
+
+type overflowMode uint8
+
+const (
+	dropHead overflowMode = iota
+	rejectPublish
+	rejectPublishDLX
+)
+
+// queueArguments are what a queue's arguments mean. Negative numbers stand for "not set".
+type queueArguments struct {
+	messageTTL    int64
+	expiresMS     int64
+	maxLength     int64
+	maxBytes      int64
+	overflow      overflowMode
+	deadLetter    bool
+	dlx           string
+	dlk           string
+	hasDLK        bool
+	maxPriority   int
+	single        bool
+	deliveryLimit int
+}
+
+// limited reports whether the queue has a length limit.
+func (a *queueArguments) limited() bool { return a.maxLength >= 0 || a.maxBytes >= 0 }
+
+// knownArguments are compared when a queue is redeclared; others are ignored.
+var knownArguments = [...]string{
+	"x-message-ttl", "x-expires", "x-max-length", "x-max-length-bytes", "x-overflow",
+	"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority",
+	"x-single-active-consumer", "x-delivery-limit",
+}
+
+// quorumDeliveryLimit is the delivery limit of queues declared with x-queue-type quorum.
+const quorumDeliveryLimit = 20
+
+// argumentReader reads arguments until the first bad one.
+type argumentReader struct {
+	args   Table
+	op     string
+	entity string
+	err    error
+}
+
+func (r *argumentReader) fail(name, why string) {
+	if r.err == nil {
+		r.err = errorf(CodeBadRequest, r.op, r.entity, "invalid arg '%s' for %s: %s",
+			name, r.entity, why)
+	}
+}
+
+// number reads a whole number between lowest and highest; -1 when it is absent.
+func (r *argumentReader) number(name string, lowest, highest int64) int64 {
+	v, ok := r.args.Get(name)
+	if !ok {
+		return -1
+	}
+	n, ok := integerOf(v)
+	switch {
+	case !ok:
+		r.fail(name, fmt.Sprintf("\"expected integer, got %s\"", fieldType(v)))
+	case n < 0:
+		r.fail(name, fmt.Sprintf("{value_negative,%d}", n))
+	case n == 0 && lowest > 0:
+		r.fail(name, "{value_zero,0}")
+	case n > highest && name == "x-max-priority":
+		r.fail(name, fmt.Sprintf("{max_value_exceeded,%d}", n))
+	case n > highest:
+		r.fail(name, fmt.Sprintf("{value_too_large,%d}", n))
+	}
+	return n
+}
+
+func (r *argumentReader) text(name string) (string, bool) {
+	v, ok := r.args.Get(name)
+	if !ok {
+		return "", false
+	}
+	s, isText := v.(string)
+	if !isText {
+		r.fail(name, fmt.Sprintf("{unacceptable_type,%s}", fieldType(v)))
+	}
+	return s, isText
+}
+
+func parseQueueArguments(op string, p QueueParams, entity string) (queueArguments, error) {
+	const unbounded = 1<<63 - 1
+	r := argumentReader{args: p.Arguments, op: op, entity: entity}
+	a := queueArguments{
+		messageTTL: r.number("x-message-ttl", 0, maxMillis),
+		expiresMS:  r.number("x-expires", 1, maxMillis),
+		maxLength:  r.number("x-max-length", 0, unbounded),
+		maxBytes:   r.number("x-max-length-bytes", 0, unbounded),
+	}
+	a.maxPriority = int(max(0, r.number("x-max-priority", 0, 255)))
+	a.deliveryLimit = int(r.number("x-delivery-limit", 0, 1<<31))
+	a.dlx, a.deadLetter = r.text("x-dead-letter-exchange")
+	a.dlk, a.hasDLK = r.text("x-dead-letter-routing-key")
+	if a.hasDLK && !a.deadLetter {
+		r.fail("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
+	}
+	switch mode, _ := r.text("x-overflow"); mode {
+	case "", "drop-head":
+	case "reject-publish":
+		a.overflow = rejectPublish
+	case "reject-publish-dlx":
+		a.overflow = rejectPublishDLX
+	default:
+		r.fail("x-overflow", "invalid_overflow")
+	}
+	if v, ok := p.Arguments.Get("x-single-active-consumer"); ok {
+		on, isBool := v.(bool)
+		if !isBool {
+			r.fail("x-single-active-consumer",
+				fmt.Sprintf("{unacceptable_type,%s}", fieldType(v)))
+		}
+		a.single = on
+	}
+	r.queueType(p, &a)
+	return a, r.err
+}
+
+func (r *argumentReader) queueType(p QueueParams, a *queueArguments) {
+	switch kind, _ := r.text("x-queue-type"); kind {
+	case "", "classic":
+	case "quorum":
+		if !p.Durable {
+			r.fail2("invalid property 'non-durable' for " + r.entity)
+		}
+		if a.deliveryLimit < 0 {
+			a.deliveryLimit = quorumDeliveryLimit
+		}
+	default:
+		r.fail2(fmt.Sprintf("invalid arg 'x-queue-type' for %s: unsupported queue type '%s'",
+			r.entity, kind))
+	}
+}
+
+func (r *argumentReader) fail2(text string) {
+	if r.err == nil {
+		r.err = errorf(CodeBadRequest, r.op, r.entity, "%s", text)
+	}
+}
+
+// inequivalentArgument compares one argument of a redeclaration with what is there.
+func inequivalentArgument(op, entity, name string, received, current Table) error {
+	r, hasR := received.Get(name)
+	c, hasC := current.Get(name)
+	if hasR == hasC && (!hasR || equalValues(r, c)) {
+		return nil
+	}
+	describe := func(v any, ok, alone bool) string {
+		switch {
+		case !ok:
+			return "none"
+		case alone:
+			return fmt.Sprintf("'%v'", v)
+		}
+		return fmt.Sprintf("the value '%v' of type '%s'", v, fieldType(v))
+	}
+	same := hasR && hasC && typeClass(r) == typeClass(c)
+	return errorf(CodeInequivalent, op, entity,
+		"inequivalent arg '%s' for %s: received %s but current is %s",
+		name, entity, describe(r, hasR, same), describe(c, hasC, same))
+}
+
+func typeClass(v any) string {
+	if _, ok := integerOf(v); ok {
+		return "integer"
+	}
+	return fieldType(v)
+}
+
+// stripName takes CR and LF out of a name.
+func stripName(name string) string {
+	if !strings.ContainsAny(name, "\r\n") {
+		return name
+	}
+	return strings.NewReplacer("\r", "", "\n", "").Replace(name)
+}

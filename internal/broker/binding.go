@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"fmt"
+	"strings"
+)
+
+// binding joins an exchange to a queue or to another exchange.
+type binding struct {
+	BindingParams
+	source *Exchange
+	queue  *Queue    // one of the two is set
+	target *Exchange //
+}
+
+// id tells bindings of one exchange apart: destination, key and arguments.
+func (b *binding) id() string {
+	kind := "q"
+	if b.ToExchange {
+		kind = "e"
+	}
+	id := kind + "\x00" + b.Destination + "\x00" + b.Key
+	if len(b.Arguments) > 0 {
+		id += fmt.Sprintf("\x00%v", b.Arguments)
+	}
+	return id
+}
+
+func (b *binding) durable() bool {
+	if b.ToExchange {
+		return b.source.Durable && b.target.Durable
+	}
+	return b.source.Durable && b.queue.Durable
+}
+
+// Bind adds a binding; adding it again changes nothing. It needs write permission on the
+// destination and read permission on the source.
+func (s *Session) Bind(p BindingParams) error {
+	const op = "bind"
+	if err := s.allowBind(op, &p); err != nil {
+		return err
+	}
+	v := s.vh
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, err := s.findBinding(op, p)
+	if err != nil {
+		return err
+	}
+	if _, ok := b.source.bindings[b.id()]; ok {
+		return nil
+	}
+	if v.bindings >= v.b.limits.Bindings {
+		return errorf(CodeLimit, op, p.Source, "binding limit in vhost '%s' (%d) is reached",
+			v.name, v.b.limits.Bindings)
+	}
+	if err := b.source.matcher.add(b); err != nil {
+		return err
+	}
+	v.addBinding(b)
+	return v.logMeta(b.durable(), Meta{Kind: MetaBind, Binding: p})
+}
+
+func (v *VirtualHost) addBinding(b *binding) {
+	b.source.bindings[b.id()] = b
+	b.source.everUsed = true
+	if b.target != nil {
+		b.target.inbound[b.source.Name+"\x00"+b.id()] = b
+	} else {
+		b.queue.inbound = append(b.queue.inbound, b)
+	}
+	v.bindings++
+	v.changed()
+}
+
+// Unbind takes a binding away; an absent one is no error.
+func (s *Session) Unbind(p BindingParams) error {
+	const op = "unbind"
+	if err := s.allowBind(op, &p); err != nil {
+		return err
+	}
+	v := s.vh
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	b, err := s.findBinding(op, p)
+	if err != nil {
+		if e, ok := err.(*Error); ok && e.Code == CodeNotFound { //nolint:errorlint // made here
+			return nil
+		}
+		return err
+	}
+	have, ok := b.source.bindings[b.id()]
+	if !ok {
+		return nil
+	}
+	durable := have.durable()
+	if v.dropBinding(have) {
+		err = v.removeExchange(have.source)
+	}
+	if logged := v.logMeta(durable, Meta{Kind: MetaUnbind, Binding: p}); err == nil {
+		err = logged
+	}
+	return err
+}
+
+func (s *Session) allowBind(op string, p *BindingParams) error {
+	strip := strings.NewReplacer("\r", "", "\n", "")
+	p.Source, p.Destination = strip.Replace(p.Source), strip.Replace(p.Destination)
+	kind := "queue"
+	if p.ToExchange {
+		kind = "exchange"
+	}
+	if isReplyAddress(p.Destination) && !p.ToExchange {
+		return errorf(CodeForbidden, op, p.Destination,
+			"cannot bind or unbind to a volatile (direct reply-to) queue")
+	}
+	if p.Source == "" || (p.ToExchange && p.Destination == "") {
+		return defaultExchangeRefused(op)
+	}
+	if err := s.conn.allow(Write, op, kind, p.Destination); err != nil {
+		return err
+	}
+	if err := s.conn.allow(Read, op, "exchange", p.Source); err != nil {
+		return err
+	}
+	if x, ok := s.vh.Exchange(p.Source); ok && x.Type == "topic" {
+		return s.conn.allowTopic(ReadTopic, op, p.Source, p.Key)
+	}
+	return nil
+}
+
+// findBinding resolves both sides; the virtual host's lock is held.
+func (s *Session) findBinding(op string, p BindingParams) (*binding, error) {
+	v := s.vh
+	b := &binding{BindingParams: p}
+	if p.ToExchange {
+		if b.target = v.exchanges[p.Destination]; b.target == nil {
+			return nil, v.noExchange(op, p.Destination)
+		}
+	} else {
+		if b.queue = v.queues[p.Destination]; b.queue == nil {
+			return nil, v.noQueue(op, p.Destination)
+		}
+		if err := b.queue.checkOwner(op, s.conn); err != nil {
+			return nil, err
+		}
+	}
+	if b.source = v.exchanges[p.Source]; b.source == nil {
+		return nil, v.noExchange(op, p.Source)
+	}
+	return b, nil
+}
+
+// dropBinding takes a binding out of both of its sides; the virtual host's lock is held. It
+// reports whether the source is an auto-delete exchange that has no binding left.
+func (v *VirtualHost) dropBinding(b *binding) (sourceDone bool) {
+	x := b.source
+	if _, ok := x.bindings[b.id()]; !ok {
+		return false
+	}
+	x.matcher.remove(b)
+	delete(x.bindings, b.id())
+	if b.target != nil {
+		delete(b.target.inbound, x.Name+"\x00"+b.id())
+	} else {
+		b.queue.inbound = withoutBinding(b.queue.inbound, b)
+	}
+	v.bindings--
+	v.changed()
+	return x.AutoDelete && x.everUsed && len(x.bindings) == 0 && !x.deleted
+}
+
+// Bindings lists the bindings of a virtual host, without the default exchange's implicit ones.
+func (v *VirtualHost) Bindings() []BindingParams {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var out []BindingParams
+	for _, x := range v.exchanges {
+		for _, b := range x.bindings {
+			out = append(out, b.BindingParams)
+		}
+	}
+	return out
+}

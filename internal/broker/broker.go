@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure a broker. Clock, Log and Logger are required; Validate says what is missing.
+type Options struct {
+	// Name is the hub's name; reply tokens carry it. Default "hub".
+	Name  string
+	Clock Clock
+	// Log holds persistent messages and durable structure. Its Apply must be the broker's.
+	Log Log
+	// Formats are those of every door.
+	Formats []Format
+	// Access decides who may do what; nil allows everything (a broker inside a test).
+	Access Access
+	// Peers is nil on one machine.
+	Peers  Peers
+	Logger *slog.Logger
+	Limits Limits
+}
+
+// Access is the one permission function, implemented by internal/auth.
+type Access interface {
+	// Allowed says whether a user may do an action on a resource; key is the routing key where a
+	// topic permission applies, else empty.
+	Allowed(user, vhost string, action Action, resource, key string) bool
+	// MayOpen says whether a user may open a virtual host at all.
+	MayOpen(user, vhost string) bool
+	// Version changes whenever an answer of Allowed may have changed.
+	Version() uint64
+}
+
+// Action is one of the three things that a permission allows, or their topic forms.
+type Action uint8
+
+// The actions. The topic forms apply to the routing keys of topic exchanges.
+const (
+	Configure Action = iota
+	Write
+	Read
+	WriteTopic
+	ReadTopic
+)
+
+// String returns the word that error texts use.
+func (a Action) String() string {
+	switch a {
+	case Configure:
+		return "configure"
+	case Write, WriteTopic:
+		return "write"
+	case Read, ReadTopic:
+		return "read"
+	}
+	return "unknown"
+}
+
+// Limits bound what clients can make the heart hold. Zero means the default; a negative number
+// means no limit.
+type Limits struct {
+	// MessageBytes bounds one message body. Default 128 MiB.
+	MessageBytes int
+	// Connections bounds all connections, ConnectionsPerVHost and ConnectionsPerUser those of
+	// one. Default: none, since descriptors bound them.
+	Connections, ConnectionsPerVHost, ConnectionsPerUser int
+	// Queues bounds the queues of a virtual host, Exchanges its exchanges, Bindings its bindings.
+	// Defaults 100,000, 10,000 and 1,000,000.
+	Queues, Exchanges, Bindings int
+	// ConsumersPerSession bounds the consumers of a session. Default 10,000.
+	ConsumersPerSession int
+	// UnsettledPerSession pauses delivery to a session. Default 1,000,000.
+	UnsettledPerSession int
+	// Requests bounds outstanding calls and stored answers of a virtual host. Default 100,000.
+	Requests int
+	// CallsWaiting bounds the calls that wait in one service's queue. Default 1,024.
+	CallsWaiting int
+}
+
+func (l *Limits) setDefaults() {
+	set := func(field *int, value int) {
+		switch {
+		case *field == 0:
+			*field = value
+		case *field < 0:
+			*field = int(^uint(0) >> 1)
+		}
+	}
+	set(&l.MessageBytes, 128<<20)
+	set(&l.Connections, -1)
+	set(&l.ConnectionsPerVHost, -1)
+	set(&l.ConnectionsPerUser, -1)
+	set(&l.Queues, 100_000)
+	set(&l.Exchanges, 10_000)
+	set(&l.Bindings, 1_000_000)
+	set(&l.ConsumersPerSession, 10_000)
+	set(&l.UnsettledPerSession, 1_000_000)
+	set(&l.Requests, 100_000)
+	set(&l.CallsWaiting, 1_024)
+	for _, f := range []*int{&l.Connections, &l.ConnectionsPerVHost, &l.ConnectionsPerUser} {
+		if *f < 0 {
+			*f = int(^uint(0) >> 1)
+		}
+	}
+}
+
+// Broker is one hub's heart. All methods are safe for concurrent use.
+type Broker struct {
+	name   string
+	clock  Clock
+	log    Log
+	access Access
+	peers  Peers
+	logger *slog.Logger
+	limits Limits
+
+	formats [256]Format
+
+	mu     sync.RWMutex
+	vhosts map[string]*VirtualHost
+
+	connections registry
+	replies     replyTable
+	requests    requestTable
+	queueID     atomic.Uint32
+	consumerID  atomic.Uint64
+	blocked     atomic.Pointer[string] // the reason of an alarm
+	metrics     Metrics
+}
+
+// New returns a broker with the virtual host "/". Recovery, if the log holds anything, is the
+// caller's next step: see Recover.
+func New(o Options) *Broker {
+	o.Limits.setDefaults()
+	if o.Name == "" {
+		o.Name = "hub"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{
+		name: o.Name, clock: o.Clock, log: o.Log, access: o.Access, peers: o.Peers,
+		logger: o.Logger, limits: o.Limits, vhosts: make(map[string]*VirtualHost),
+	}
+	for _, f := range o.Formats {
+		b.formats[f.ID()] = f
+	}
+	b.connections.init()
+	b.replies.init(b)
+	b.AddVirtualHost("/")
+	return b
+}
+
+// Name returns the hub's name.
+func (b *Broker) Name() string { return b.name }
+
+// Now returns the broker's time.
+func (b *Broker) Now() time.Time { return b.clock.Now() }
+
+// AfterFunc calls f after d on the broker's clock; doors use it for leases and heart-beats, so
+// that they run under a simulated clock too.
+func (b *Broker) AfterFunc(d time.Duration, f func()) Timer { return b.clock.AfterFunc(d, f) }
+
+// Format returns the format with an id, or nil.
+func (b *Broker) Format(id FormatID) Format { return b.formats[id] }
+
+// MaxMessageBytes returns the limit of a message body.
+func (b *Broker) MaxMessageBytes() int { return b.limits.MessageBytes }
+
+// AddVirtualHost adds a virtual host with its predeclared exchanges, or returns the one there is.
+func (b *Broker) AddVirtualHost(name string) *VirtualHost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if v, ok := b.vhosts[name]; ok {
+		return v
+	}
+	v := newVirtualHost(b, name)
+	b.vhosts[name] = v
+	return v
+}
+
+// VirtualHost returns a virtual host by name.
+func (b *Broker) VirtualHost(name string) (*VirtualHost, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	v, ok := b.vhosts[name]
+	return v, ok
+}
+
+// VirtualHosts returns all virtual hosts, in no order.
+func (b *Broker) VirtualHosts() []*VirtualHost {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	out := make([]*VirtualHost, 0, len(b.vhosts))
+	for _, v := range b.vhosts {
+		out = append(out, v)
+	}
+	return out
+}
+
+// Close ends all connections, timers and virtual hosts. The log is its owner's to close.
+func (b *Broker) Close() {
+	for _, c := range b.connections.all() {
+		c.Close()
+	}
+	b.replies.close()
+	b.requests.close()
+	for _, v := range b.VirtualHosts() {
+		v.close()
+	}
+}
+
+// tokenBytes is the size of names that must not be guessed (128 bits).
+const tokenBytes = 16
+
+// newToken returns 22 random characters, safe in names and URLs.
+func newToken() string {
+	var raw [tokenBytes]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process instead
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ConnectionParams describe a client that has logged in.
+type ConnectionParams struct {
+	// Name is how the connection is listed: "127.0.0.1:5000 -> 127.0.0.1:5672".
+	Name string
+	// ClientName is the name that the client gave itself, if any.
+	ClientName string
+	Peer       string
+	User       string
+	VHost      string
+	// Door is the protocol: amqp091, stomp, rest.
+	Door       string
+	Properties Table
+	// Close ends the client's connection with an explanation; called by forced closes and at
+	// shutdown, at most once, never under a lock.
+	Close func(reason string)
+}
+
+// Connection is one client in the registry. Exclusive queues belong to it.
+type Connection struct {
+	ConnectionParams
+	ID     uint64
+	Opened time.Time
+
+	b      *Broker
+	vh     *VirtualHost
+	closed atomic.Bool
+
+	mu        sync.Mutex
+	sessions  map[*Session]struct{}
+	exclusive map[*Queue]struct{}
+}
+
+// Open registers a connection. It fails when the virtual host does not exist, the user may not
+// open it, or a connection limit is reached.
+func (b *Broker) Open(p ConnectionParams) (*Connection, error) {
+	const op = "open connection"
+	vh, ok := b.VirtualHost(p.VHost)
+	if !ok {
+		return nil, connErrorf(CodeNotFound, op, "vhost "+p.VHost, "vhost %s not found", p.VHost)
+	}
+	if b.access != nil && !b.access.MayOpen(p.User, p.VHost) {
+		return nil, connErrorf(CodeForbidden, op, "vhost "+p.VHost,
+			"access to vhost '%s' refused for user '%s'", p.VHost, p.User)
+	}
+	c := &Connection{
+		ConnectionParams: p, Opened: b.clock.Now(), b: b, vh: vh,
+		sessions: make(map[*Session]struct{}), exclusive: make(map[*Queue]struct{}),
+	}
+	if err := b.connections.add(c, &b.limits); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func connErrorf(code Code, op, entity, format string, args ...any) *Error {
+	e := errorf(code, op, entity, format, args...)
+	e.Scope = ScopeConnection
+	return e
+}
+
+// VirtualHost returns the virtual host that the connection opened.
+func (c *Connection) VirtualHost() *VirtualHost { return c.vh }
+
+// Broker returns the broker.
+func (c *Connection) Broker() *Broker { return c.b }
+
+// OpenSession opens a session. All methods of a session but Resume are for one goroutine at a
+// time.
+func (c *Connection) OpenSession(sink Sink) (*Session, error) {
+	s := newSession(c, sink)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return nil, connErrorf(CodeDraining, "open session", c.Name, "connection is closed")
+	}
+	c.sessions[s] = struct{}{}
+	return s, nil
+}
+
+// Close closes every session, deletes the exclusive queues and leaves the registry, in this order.
+// Doors call it before they answer a close, since clients redeclare at once. It may be called from
+// any goroutine once the sessions' own goroutine has stopped using them, and is repeatable.
+func (c *Connection) Close() {
+	if c.closed.Swap(true) {
+		return
+	}
+	c.mu.Lock()
+	sessions := make([]*Session, 0, len(c.sessions))
+	for s := range c.sessions {
+		sessions = append(sessions, s)
+	}
+	c.mu.Unlock()
+	for _, s := range sessions {
+		s.Close()
+	}
+	c.mu.Lock()
+	queues := make([]*Queue, 0, len(c.exclusive))
+	for q := range c.exclusive {
+		queues = append(queues, q)
+	}
+	c.mu.Unlock()
+	t := newTurn(c.b)
+	for _, q := range queues {
+		q.vh.deleteQueue(q, t)
+	}
+	t.finish()
+	c.b.connections.remove(c)
+}
+
+// ForceClose asks the door to end the client's connection with an explanation.
+func (c *Connection) ForceClose(reason string) {
+	if c.ConnectionParams.Close != nil {
+		c.ConnectionParams.Close(reason)
+	}
+}
+
+func (c *Connection) own(q *Queue) {
+	c.mu.Lock()
+	c.exclusive[q] = struct{}{}
+	c.mu.Unlock()
+}
+
+func (c *Connection) disown(q *Queue) {
+	c.mu.Lock()
+	delete(c.exclusive, q)
+	c.mu.Unlock()
+}
+
+// registry lists the connections. Its lock is a leaf.
+type registry struct {
+	mu     sync.Mutex
+	nextID uint64
+	byID   map[uint64]*Connection
+	vhosts map[string]int
+	users  map[string]int
+}
+
+func (r *registry) init() {
+	r.byID = make(map[uint64]*Connection)
+	r.vhosts, r.users = make(map[string]int), make(map[string]int)
+}
+
+func (r *registry) add(c *Connection, l *Limits) error {
+	const op = "open connection"
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case len(r.byID) >= l.Connections:
+		return connErrorf(CodeLimit, op, c.Name,
+			"connection refused: node connection limit (%d) is reached", l.Connections)
+	case r.vhosts[c.VHost] >= l.ConnectionsPerVHost:
+		return connErrorf(CodeLimit, op, c.Name,
+			"access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
+			c.VHost, c.User, l.ConnectionsPerVHost)
+	case r.users[c.User] >= l.ConnectionsPerUser:
+		return connErrorf(CodeLimit, op, c.Name,
+			"connection refused for user '%s': user connection limit (%d) is reached",
+			c.User, l.ConnectionsPerUser)
+	}
+	r.nextID++
+	c.ID = r.nextID
+	r.byID[c.ID] = c
+	r.vhosts[c.VHost]++
+	r.users[c.User]++
+	return nil
+}
+
+func (r *registry) remove(c *Connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.byID[c.ID]; !ok {
+		return
+	}
+	delete(r.byID, c.ID)
+	decrement(r.vhosts, c.VHost)
+	decrement(r.users, c.User)
+}
+
+// decrement keeps no zero entries, so that names of past clients cost nothing.
+func decrement(m map[string]int, key string) {
+	if m[key]--; m[key] <= 0 {
+		delete(m, key)
+	}
+}
+
+func (r *registry) all() []*Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*Connection, 0, len(r.byID))
+	for _, c := range r.byID {
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b *Connection) int { return int(a.ID) - int(b.ID) })
+	return out
+}
+
+// Connections lists the connections in the order in which they were opened.
+func (b *Broker) Connections() []*Connection { return b.connections.all() }

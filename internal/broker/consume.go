@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "strconv"
+
+// Consume opens a consumer. Deliveries may reach the sink before it returns.
+func (s *Session) Consume(p ConsumerParams) (*Consumer, error) {
+	c, err := s.PrepareConsume(p)
+	if err != nil {
+		return nil, err
+	}
+	s.StartConsume(c)
+	return c, nil
+}
+
+// PrepareConsume opens a consumer that gets nothing until StartConsume, so that a door can answer
+// the client first.
+func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
+	const op = "consume"
+	if p.Tag == "" {
+		p.Tag = "amq.ctag-" + newToken()
+	}
+	open, taken := s.countConsumers(p.Tag)
+	if taken {
+		return nil, connErrorf(CodeNotAllowed, op, p.Tag,
+			"attempt to reuse consumer tag '%s'", p.Tag)
+	}
+	if open >= s.b.limits.ConsumersPerSession {
+		return nil, connErrorf(CodeLimit, op, p.Tag,
+			"reached maximum (%d) of consumers per channel", s.b.limits.ConsumersPerSession)
+	}
+	if p.Queue == DirectReplyTo {
+		return s.consumeReplies(p)
+	}
+	if err := s.conn.allow(Read, op, "queue", p.Queue); err != nil {
+		return nil, err
+	}
+	q, ok := s.vh.Queue(p.Queue)
+	if !ok {
+		return nil, s.vh.noQueue(op, p.Queue)
+	}
+	if err := q.checkOwner(op, s.conn); err != nil {
+		return nil, err
+	}
+	c := &Consumer{
+		Tag: p.Tag, Queue: p.Queue, Data: p.Data, ID: s.b.consumerID.Add(1), session: s, queue: q,
+		autoAck: p.AutoAck, exclusive: p.Exclusive, priority: p.Priority, limited: p.Limited,
+		linger: p.Linger, prefetch: p.Prefetch,
+	}
+	if p.Prefetch < 0 {
+		c.prefetch = s.prefetch
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.deleted {
+		return nil, s.vh.noQueue(op, p.Queue)
+	}
+	if q.consumers.len() > 0 && (p.Exclusive || q.consumers.all[0].exclusive) {
+		return nil, errorf(CodeExclusiveUse, op, queueEntity(s.vh.name, p.Queue),
+			"%s in exclusive use", queueEntity(s.vh.name, p.Queue))
+	}
+	s.mu.Lock()
+	s.consumers[c.Tag] = c
+	s.mu.Unlock()
+	q.hadOne = true
+	q.consumers.add(c)
+	q.used()
+	return c, nil
+}
+
+func (s *Session) countConsumers(tag string) (open int, taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, taken = s.consumers[tag]
+	return len(s.consumers), taken
+}
+
+// StartConsume lets a prepared consumer take deliveries.
+func (s *Session) StartConsume(c *Consumer) { c.activate(&s.turn) }
+
+// Cancel closes a consumer; an unknown tag is no error. Nothing is delivered to it any more when
+// Cancel returns; what is unsettled stays with the session.
+func (s *Session) Cancel(tag string) {
+	s.cancel(tag)
+	s.turn.settle()
+}
+
+func (s *Session) cancel(tag string) {
+	s.mu.Lock()
+	c := s.consumers[tag]
+	if c == nil {
+		s.mu.Unlock()
+		return
+	}
+	c.cancelled = true
+	delete(s.consumers, tag)
+	direct := c == s.reply
+	if direct {
+		s.reply = nil
+	}
+	s.mu.Unlock()
+	if direct {
+		s.b.replies.closeConsumer(s)
+		return
+	}
+	q := c.queue
+	q.mu.Lock()
+	if q.consumers.remove(c) {
+		q.consumerGone(c, &s.turn)
+	}
+	q.mu.Unlock()
+}
+
+// consumerGone applies what the loss of a consumer means to the queue; its lock is held.
+func (q *Queue) consumerGone(c *Consumer, t *turn) {
+	if c.linger > 0 {
+		q.attendedMS = max(q.attendedMS, q.nowMS()+c.linger.Milliseconds())
+	}
+	q.used()
+	switch {
+	case q.deleted:
+	case q.AutoDelete && q.consumers.len() == 0:
+		t.idle = append(t.idle, q)
+	default:
+		q.dispatch(t) // the next single active consumer
+	}
+}
+
+// Get takes one message from a queue without a consumer (AMQP basic.get). It reports whether
+// there was one. The delivery goes to the sink, its Remaining set; its Consumer is nil.
+func (s *Session) Get(queue string, autoAck bool) (bool, error) {
+	const op = "get"
+	if err := s.conn.allow(Read, op, "queue", queue); err != nil {
+		return false, err
+	}
+	q, ok := s.vh.Queue(queue)
+	if !ok {
+		return false, s.vh.noQueue(op, queue)
+	}
+	if err := q.checkOwner(op, s.conn); err != nil {
+		return false, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.used()
+	e, ok := q.take(&s.turn)
+	if !ok {
+		return false, nil
+	}
+	e.attempts++
+	s.mu.Lock()
+	s.nextTag++
+	if !autoAck {
+		s.unsettled.push(delivered{tag: s.nextTag, queue: q, entry: e})
+		q.unsettled++
+	}
+	s.delivery = Delivery{
+		Tag: s.nextTag, Message: e.msg, Queue: q.Name, Redelivered: e.redelivered,
+		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready,
+	}
+	s.stalled = s.sink.Deliver(&s.delivery) <= 0
+	s.delivery.Message = nil
+	s.mu.Unlock()
+	if autoAck {
+		q.settled(&e)
+		e.msg.release()
+	}
+	return true, nil
+}
+
+// checkOwner refuses an exclusive queue of another connection.
+func (q *Queue) checkOwner(op string, c *Connection) error {
+	if q.owner == nil || q.owner == c {
+		return nil
+	}
+	entity := queueEntity(q.vh.name, q.Name)
+	return errorf(CodeLocked, op, entity, "cannot obtain exclusive access to locked %s. It could be"+
+		" originally declared on another connection or the exclusive property value does not match"+
+		" that of the original declaration.", entity)
+}
+
+// String returns tag and queue, for logs.
+func (c *Consumer) String() string {
+	return strconv.Quote(c.Tag) + " on " + strconv.Quote(c.Queue)
+}

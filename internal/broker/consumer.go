@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+// Consumer takes messages from one queue for a session. Its exported fields do not change.
+type Consumer struct {
+	// Tag is its name within the session.
+	Tag string
+	// Queue is the name of the queue.
+	Queue string
+	// Data is the door's own value from ConsumerParams.
+	Data any
+	// ID is unique in the hub.
+	ID uint64
+
+	session   *Session
+	queue     *Queue // nil for a direct reply consumer
+	autoAck   bool
+	exclusive bool
+	priority  int32
+	limited   bool
+	linger    time.Duration
+
+	// Guarded by the session's lock.
+	prefetch    int // 0: no bound
+	outstanding int
+	credit      int // only if limited
+	cancelled   bool
+
+	// Guarded by the queue's lock.
+	active bool // in its group's ring
+	listed bool // in the queue's set
+	gone   bool // was listed once
+}
+
+// Session returns the session that the consumer belongs to.
+func (c *Consumer) Session() *Session { return c.session }
+
+// AutoAck reports whether deliveries are settled when they are sent.
+func (c *Consumer) AutoAck() bool { return c.autoAck }
+
+// hasCredit is called with the session's lock held.
+func (c *Consumer) hasCredit() bool {
+	if c.limited {
+		return c.credit > 0
+	}
+	return c.prefetch == 0 || c.outstanding < c.prefetch || c.autoAck
+}
+
+// AddCredit grants a limited consumer n more deliveries.
+func (c *Consumer) AddCredit(n int) {
+	s := c.session
+	s.mu.Lock()
+	c.credit += n
+	s.mu.Unlock()
+	c.activate(&s.turn)
+	s.turn.settle()
+	s.turn.flush()
+}
+
+// activate lets the consumer take part in its queue's dispatch again.
+func (c *Consumer) activate(t *turn) {
+	q := c.queue
+	if q == nil {
+		return
+	}
+	q.mu.Lock()
+	if !q.deleted && q.consumers.activate(c) {
+		q.dispatch(t)
+	}
+	q.mu.Unlock()
+}
+
+// consumerSet serves consumers by priority and round-robin within one. Those without credit leave
+// the ring and come back through activate. All methods need the queue's lock.
+type consumerSet struct {
+	all    []*Consumer // in the order in which they came
+	groups []consumerGroup
+	single bool // x-single-active-consumer: only all[0] is served
+}
+
+type consumerGroup struct {
+	priority int32
+	active   []*Consumer
+	at       int
+}
+
+func (s *consumerSet) len() int { return len(s.all) }
+
+// add lists a consumer; it is served from its first activate on.
+func (s *consumerSet) add(c *Consumer) {
+	s.all = append(s.all, c)
+	c.listed = true
+}
+
+func (s *consumerSet) group(priority int32) *consumerGroup {
+	i, found := slices.BinarySearchFunc(s.groups, priority, func(g consumerGroup, p int32) int {
+		return int(int64(p) - int64(g.priority)) // the highest first
+	})
+	if !found {
+		s.groups = slices.Insert(s.groups, i, consumerGroup{priority: priority})
+	}
+	return &s.groups[i]
+}
+
+// activate puts a consumer of the set at the end of its group's ring and reports whether it did.
+func (s *consumerSet) activate(c *Consumer) bool {
+	if c.active || !c.listed {
+		return false
+	}
+	c.active = true
+	g := s.group(c.priority)
+	g.active = append(g.active, c)
+	return true
+}
+
+func (s *consumerSet) deactivate(c *Consumer) {
+	if !c.active {
+		return
+	}
+	c.active = false
+	g := s.group(c.priority)
+	i := slices.Index(g.active, c)
+	g.active = slices.Delete(g.active, i, i+1)
+	if g.at > i {
+		g.at--
+	}
+	if g.at >= len(g.active) {
+		g.at = 0
+	}
+}
+
+func (s *consumerSet) remove(c *Consumer) bool {
+	i := slices.Index(s.all, c)
+	if i < 0 {
+		return false
+	}
+	s.deactivate(c)
+	c.listed, c.gone = false, true
+	s.all = slices.Delete(s.all, i, i+1)
+	s.groups = slices.DeleteFunc(s.groups, func(g consumerGroup) bool {
+		return g.priority == c.priority && len(g.active) == 0
+	})
+	return true
+}
+
+// next returns whose turn it is, or nil when nobody has credit.
+func (s *consumerSet) next() *Consumer {
+	if s.single {
+		if len(s.all) > 0 && s.all[0].active {
+			return s.all[0]
+		}
+		return nil
+	}
+	for i := range s.groups {
+		if g := &s.groups[i]; len(g.active) > 0 {
+			return g.active[g.at]
+		}
+	}
+	return nil
+}
+
+// advance passes the turn on after c was served.
+func (s *consumerSet) advance(c *Consumer) {
+	if s.single || len(s.all) == 1 {
+		return
+	}
+	if g := s.group(c.priority); len(g.active) > 1 {
+		g.at++
+		if g.at >= len(g.active) {
+			g.at = 0
+		}
+	}
+}

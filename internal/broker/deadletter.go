@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "slices"
+
+// deadReason is why a message was dead-lettered, in RabbitMQ's words.
+type deadReason string
+
+const (
+	reasonRejected      deadReason = "rejected"
+	reasonExpired       deadReason = "expired"
+	reasonMaxLength     deadReason = "maxlen"
+	reasonDeliveryLimit deadReason = "delivery_limit"
+)
+
+// deadLetter is a message that left its queue for the dead-letter exchange, or for nowhere.
+type deadLetter struct {
+	queue  *Queue
+	entry  entry
+	reason deadReason
+}
+
+// deadLetter puts an entry that left the queue on the caller's turn; the queue's lock is held.
+func (q *Queue) deadLetter(e entry, why deadReason, t *turn) {
+	if !q.args.deadLetter {
+		q.settled(&e)
+		e.msg.release()
+		return
+	}
+	t.letters = append(t.letters, deadLetter{queue: q, entry: e, reason: why})
+}
+
+// publish sends the dead letter on; no lock is held. The source lets go of it last.
+func (l *deadLetter) publish(t *turn) {
+	q, m := l.queue, l.entry.msg
+	q.vh.b.metrics.DeadLetter.Add(1)
+	defer m.release()
+	defer func() {
+		q.mu.Lock()
+		q.settled(&l.entry)
+		q.mu.Unlock()
+	}()
+	x, ok := q.vh.Exchange(q.args.dlx)
+	if !ok {
+		return
+	}
+	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body}
+	out.Edited = true
+	out.Exchange = []byte(q.args.dlx)
+	if q.args.hasDLK {
+		out.Key, out.CC = []byte(q.args.dlk), nil
+	}
+	headers := m.headers()
+	deaths := l.record(headers, m)
+	out.Overlay = l.overlay(m.Overlay, headers, deaths)
+	out.Expires = false
+	var r *route
+	if len(out.CC) > 0 {
+		r = q.vh.routeAll(x, out)
+	} else {
+		r = q.vh.routeFor(x, out.Key, out.headers)
+	}
+	if kept := withoutCycles(r.queues, deaths); len(kept) < len(r.queues) {
+		r = &route{queues: kept}
+		r.tidy()
+	}
+	// The turn's kept copy belongs to the message that is being published around this one.
+	stored := t.stored
+	t.stored = nil
+	q.vh.put(out, r, t, nil, 0)
+	t.stored = stored
+}
+
+// record returns the x-death array with this death in front, one entry per queue and reason.
+func (l *deadLetter) record(headers Table, m *Message) Array {
+	var deaths Array
+	if v, ok := headers.Get("x-death"); ok {
+		if a, ok := v.(Array); ok {
+			deaths = slices.Clone(a)
+		}
+	}
+	count := int64(1)
+	for i, d := range deaths {
+		if t, ok := d.(Table); ok && textOf(t, "queue") == l.queue.Name &&
+			textOf(t, "reason") == string(l.reason) {
+			if n, ok := t.Integer("count"); ok {
+				count = n + 1
+			}
+			deaths = slices.Delete(deaths, i, i+1)
+			break
+		}
+	}
+	keys := Array{string(m.Key)}
+	for _, k := range m.CC {
+		keys = append(keys, string(k))
+	}
+	death := Table{
+		{"count", count},
+		{"reason", string(l.reason)},
+		{"queue", l.queue.Name},
+		{"time", Timestamp(l.queue.vh.b.clock.Now().Unix())},
+		{"exchange", string(m.Exchange)},
+		{"routing-keys", keys},
+	}
+	if m.Expires {
+		death = append(death, Field{"original-expiration", formatInt(m.ExpirationMS)})
+	}
+	return slices.Insert(deaths, 0, any(death))
+}
+
+func (l *deadLetter) overlay(have, headers Table, deaths Array) Table {
+	o := have.With("x-death", deaths)
+	first := "x-first-death-"
+	if _, ok := headers.Get(first + "reason"); !ok {
+		o = o.With(first+"reason", string(l.reason)).With(first+"queue", l.queue.Name).
+			With(first+"exchange", string(l.entry.msg.Exchange))
+	}
+	const last = "x-last-death-"
+	return o.With(last+"reason", string(l.reason)).With(last+"queue", l.queue.Name).
+		With(last+"exchange", string(l.entry.msg.Exchange))
+}
+
+// withoutCycles leaves out the queues where the message died before, unless somebody rejected it
+// since.
+func withoutCycles(queues []*Queue, deaths Array) []*Queue {
+	return slices.DeleteFunc(slices.Clone(queues), func(q *Queue) bool {
+		for _, d := range deaths {
+			t, ok := d.(Table)
+			if !ok || textOf(t, "reason") == string(reasonRejected) {
+				return false
+			}
+			if textOf(t, "queue") == q.Name {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func textOf(t Table, name string) string {
+	s, _ := t.Text(name)
+	return s
+}

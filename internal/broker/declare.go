@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "strings"
+
+// DeclareQueue declares a queue, or checks that the one there is like it.
+func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
+	const op = "declare queue"
+	v := s.vh
+	p.Name = stripName(p.Name)
+	if isReplyAddress(p.Name) {
+		return s.declareReplies(op, p.Name)
+	}
+	if p.Passive {
+		return s.describeQueue(op, p.Name)
+	}
+	generated := p.Name == ""
+	if generated {
+		p.Name = "amq.gen-" + newToken()
+	}
+	if p.Exclusive {
+		p.Durable = false // it goes with its connection, so there is nothing to keep
+	}
+	if err := s.conn.allow(Configure, op, "queue", p.Name); err != nil {
+		return QueueInfo{}, err
+	}
+	if have, ok := v.Queue(p.Name); ok {
+		return have.redeclare(op, p, s.conn)
+	}
+	if strings.HasPrefix(p.Name, "amq.") && !generated {
+		return QueueInfo{}, errorf(CodeForbidden, op, queueEntity(v.name, p.Name),
+			"queue name '%s' contains reserved prefix 'amq.*'", p.Name)
+	}
+	args, err := parseQueueArguments(op, p, queueEntity(v.name, p.Name))
+	if err != nil {
+		return QueueInfo{}, err
+	}
+	if args.deadLetter {
+		if err := s.conn.allow(Read, op, "queue", p.Name); err != nil {
+			return QueueInfo{}, err
+		}
+		if err := s.conn.allow(Write, op, "exchange", args.dlx); err != nil {
+			return QueueInfo{}, err
+		}
+	}
+	return s.createQueue(op, p, args)
+}
+
+func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (QueueInfo, error) {
+	v := s.vh
+	v.mu.Lock()
+	if have, ok := v.queues[p.Name]; ok { // somebody was faster
+		v.mu.Unlock()
+		return have.redeclare(op, p, s.conn)
+	}
+	if len(v.queues) >= v.b.limits.Queues {
+		v.mu.Unlock()
+		return QueueInfo{}, errorf(CodeLimit, op, queueEntity(v.name, p.Name),
+			"cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached",
+			p.Name, v.name, v.b.limits.Queues)
+	}
+	q := newQueue(v, v.b.queueID.Add(1), p, args)
+	q.consumers.single = args.single
+	if p.Exclusive {
+		q.owner = s.conn
+		s.conn.own(q)
+	}
+	v.queues[p.Name] = q
+	v.changed()
+	err := v.logMeta(p.Durable, Meta{Kind: MetaQueueDeclare, Queue: p, QueueID: q.id})
+	v.mu.Unlock()
+	q.mu.Lock()
+	q.used()
+	q.mu.Unlock()
+	return QueueInfo{Name: p.Name, Created: true}, err
+}
+
+// describeQueue answers a passive declaration.
+func (s *Session) describeQueue(op, name string) (QueueInfo, error) {
+	q, ok := s.vh.Queue(name)
+	if !ok {
+		return QueueInfo{}, s.vh.noQueue(op, name)
+	}
+	if err := s.allowAny(op, "queue", name); err != nil {
+		return QueueInfo{}, err
+	}
+	if err := q.checkOwner(op, s.conn); err != nil {
+		return QueueInfo{}, err
+	}
+	return q.info(), nil
+}
+
+func (q *Queue) info() QueueInfo {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.used()
+	return QueueInfo{Name: q.Name, Messages: q.ready, Consumers: q.consumers.len()}
+}
+
+// redeclare compares exclusive owner, durable, auto_delete, and the arguments that queues know.
+func (q *Queue) redeclare(op string, p QueueParams, c *Connection) (QueueInfo, error) {
+	entity := queueEntity(q.vh.name, q.Name)
+	if err := q.checkOwner(op, c); err != nil {
+		return QueueInfo{}, err
+	}
+	if p.Exclusive != q.Exclusive {
+		return QueueInfo{}, (&Queue{QueueParams: q.QueueParams, vh: q.vh, owner: &Connection{}}).
+			checkOwner(op, c)
+	}
+	differ := func(arg string, received, current bool) error {
+		return errorf(CodeInequivalent, op, entity,
+			"inequivalent arg '%s' for %s: received '%s' but current is '%s'",
+			arg, entity, boolText(received), boolText(current))
+	}
+	if p.Durable != q.Durable {
+		return QueueInfo{}, differ("durable", p.Durable, q.Durable)
+	}
+	if p.AutoDelete != q.AutoDelete {
+		return QueueInfo{}, differ("auto_delete", p.AutoDelete, q.AutoDelete)
+	}
+	for _, name := range knownArguments {
+		if err := inequivalentArgument(op, entity, name, p.Arguments, q.Arguments); err != nil {
+			return QueueInfo{}, err
+		}
+	}
+	return q.info(), nil
+}
+
+// DeleteQueue deletes a queue and returns how many ready messages went with it. An absent queue is
+// no error.
+func (s *Session) DeleteQueue(p DeleteParams) (int, error) {
+	const op = "delete queue"
+	if err := s.conn.allow(Configure, op, "queue", p.Name); err != nil {
+		return 0, err
+	}
+	q, ok := s.vh.Queue(p.Name)
+	if !ok {
+		return 0, nil
+	}
+	if err := q.checkOwner(op, s.conn); err != nil {
+		return 0, err
+	}
+	st := q.Stats()
+	entity := queueEntity(s.vh.name, p.Name)
+	switch {
+	case p.IfUnused && st.Consumers > 0:
+		return 0, errorf(CodeInUse, op, entity, "%s in use", entity)
+	case p.IfEmpty && st.Ready > 0:
+		return 0, errorf(CodeInUse, op, entity, "%s not empty", entity)
+	}
+	n := s.vh.deleteQueue(q, &s.turn)
+	s.turn.settle()
+	return n, nil
+}
+
+// deleteIdle deletes an auto-delete queue unless somebody consumes from it again.
+func (v *VirtualHost) deleteIdle(q *Queue, t *turn) {
+	if q.Stats().Consumers == 0 {
+		v.deleteQueue(q, t)
+	}
+}
+
+// deleteQueue takes a queue out of the structure, then empties it. It returns the number of ready
+// messages that went with it.
+func (v *VirtualHost) deleteQueue(q *Queue, t *turn) int {
+	v.mu.Lock()
+	if v.queues[q.Name] != q {
+		v.mu.Unlock()
+		return 0
+	}
+	delete(v.queues, q.Name)
+	for len(q.inbound) > 0 {
+		b := q.inbound[0]
+		if v.dropBinding(b) {
+			if err := v.removeExchange(b.source); err != nil {
+				v.b.logger.Error("exchange removal not logged", "exchange", b.source.Name,
+					"error", err)
+			}
+		}
+	}
+	v.changed()
+	if err := v.logMeta(q.Durable, Meta{Kind: MetaQueueDelete, Queue: q.QueueParams,
+		QueueID: q.id}); err != nil {
+		v.b.logger.Error("queue removal not logged", "queue", q.Name, "error", err)
+	}
+	v.mu.Unlock()
+	if q.owner != nil {
+		q.owner.disown(q)
+	}
+	return q.shut(t)
+}
+
+// shut ends the queue's consumers and lets go of its messages.
+func (q *Queue) shut(t *turn) int {
+	q.stopTimers()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.deleted = true
+	for _, c := range q.consumers.all {
+		s := c.session
+		s.mu.Lock()
+		c.active, c.listed, c.gone = false, false, true
+		told := c.cancelled || s.ended
+		c.cancelled = true
+		delete(s.consumers, c.Tag)
+		s.mu.Unlock()
+		if !told {
+			s.sink.Cancel(c)
+			t.touch(s)
+		}
+	}
+	q.consumers = consumerSet{}
+	q.dropCopies()
+	return q.clear()
+}
+
+// PurgeQueue drops the ready messages of a queue and returns their number.
+func (s *Session) PurgeQueue(name string) (int, error) {
+	const op = "purge queue"
+	if err := s.conn.allow(Read, op, "queue", name); err != nil {
+		return 0, err
+	}
+	q, ok := s.vh.Queue(name)
+	if !ok {
+		return 0, s.vh.noQueue(op, name)
+	}
+	if err := q.checkOwner(op, s.conn); err != nil {
+		return 0, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.clear(), nil
+}
+
+// clear drops everything that is ready; the queue's lock is held.
+func (q *Queue) clear() int {
+	n := q.ready
+	for i := range q.levels {
+		for l := &q.levels[i]; l.len() > 0; {
+			e := l.pop()
+			q.settled(&e)
+			e.msg.release()
+		}
+	}
+	q.ready, q.bytes = 0, 0
+	return n
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"strings"
+	"sync"
+)
+
+// Exchange routes messages to queues and to other exchanges through its bindings. Everything but
+// the route cache is guarded by the virtual host's lock.
+type Exchange struct {
+	ExchangeParams
+	vh        *VirtualHost
+	alternate string
+
+	matcher  matcher
+	bindings map[string]*binding // by binding.id
+	// inbound counts the bindings of which this exchange is the destination.
+	inbound  map[string]*binding
+	everUsed bool // had a binding once, so auto-delete may act
+	deleted  bool
+
+	cacheMu sync.RWMutex
+	cache   map[string]*route
+}
+
+// matcher is one exchange type's way to find bindings.
+type matcher interface {
+	add(b *binding) error
+	remove(b *binding)
+	// match calls visit for each binding that matches the key and the headers.
+	match(key string, headers Table, visit func(*binding))
+	// usesHeaders says that a match depends on more than the key.
+	usesHeaders() bool
+}
+
+func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
+	x := &Exchange{
+		ExchangeParams: p, vh: v,
+		bindings: make(map[string]*binding), inbound: make(map[string]*binding),
+		cache: make(map[string]*route),
+	}
+	switch p.Type {
+	case "direct":
+		x.matcher = directMatcher{}
+	case "fanout":
+		x.matcher = fanoutMatcher{}
+	case "topic":
+		x.matcher = newTopicMatcher()
+	case "headers":
+		x.matcher = headersMatcher{}
+	default:
+		return nil, errorf(CodeInequivalent, "declare exchange", exchangeEntity(v.name, p.Name),
+			"unknown exchange type '%s'", p.Type)
+	}
+	if ae, ok := p.Arguments.Get("alternate-exchange"); ok {
+		name, isText := ae.(string)
+		if !isText {
+			return nil, errorf(CodeBadRequest, "declare exchange", exchangeEntity(v.name, p.Name),
+				"invalid arg 'alternate-exchange' for %s: \"expected a string\"",
+				exchangeEntity(v.name, p.Name))
+		}
+		x.alternate = name
+	}
+	return x, nil
+}
+
+// DeclareExchange declares an exchange, or checks that the one there is like it. It reports whether
+// it made one.
+func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
+	const op = "declare exchange"
+	v := s.vh
+	p.Name = strings.NewReplacer("\r", "", "\n", "").Replace(p.Name)
+	if p.Passive {
+		if _, ok := v.Exchange(p.Name); !ok {
+			return false, v.noExchange(op, p.Name)
+		}
+		return false, s.allowAny(op, "exchange", p.Name)
+	}
+	if p.Name == "" {
+		return false, defaultExchangeRefused(op)
+	}
+	if err := s.conn.allow(Configure, op, "exchange", p.Name); err != nil {
+		return false, err
+	}
+	x, err := newExchange(v, p)
+	if err != nil {
+		return false, err
+	}
+	if x.alternate != "" {
+		if err := s.conn.allow(Read, op, "exchange", p.Name); err != nil {
+			return false, err
+		}
+		if err := s.conn.allow(Write, op, "exchange", x.alternate); err != nil {
+			return false, err
+		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if have, ok := v.exchanges[p.Name]; ok {
+		return false, have.equivalent(op, p)
+	}
+	if strings.HasPrefix(p.Name, "amq.") {
+		return false, errorf(CodeForbidden, op, exchangeEntity(v.name, p.Name),
+			"exchange name '%s' contains reserved prefix 'amq.*'", p.Name)
+	}
+	if len(v.exchanges) >= v.b.limits.Exchanges {
+		return false, errorf(CodeLimit, op, exchangeEntity(v.name, p.Name),
+			"cannot declare exchange '%s': exchange limit in vhost '%s' (%d) is reached",
+			p.Name, v.name, v.b.limits.Exchanges)
+	}
+	v.exchanges[p.Name] = x
+	v.changed()
+	return true, v.logMeta(p.Durable, Meta{Kind: MetaExchangeDeclare, Exchange: p})
+}
+
+func defaultExchangeRefused(op string) error {
+	return errorf(CodeForbidden, op, "default exchange",
+		"operation not permitted on the default exchange")
+}
+
+// equivalent compares type, durable, auto_delete, internal and the argument alternate-exchange.
+func (x *Exchange) equivalent(op string, p ExchangeParams) error {
+	differ := func(arg, received, current string) error {
+		return errorf(CodeInequivalent, op, exchangeEntity(x.vh.name, x.Name),
+			"inequivalent arg '%s' for %s: received '%s' but current is '%s'",
+			arg, exchangeEntity(x.vh.name, x.Name), received, current)
+	}
+	switch {
+	case p.Type != x.Type:
+		return differ("type", p.Type, x.Type)
+	case p.Durable != x.Durable:
+		return differ("durable", boolText(p.Durable), boolText(x.Durable))
+	case p.AutoDelete != x.AutoDelete:
+		return differ("auto_delete", boolText(p.AutoDelete), boolText(x.AutoDelete))
+	case p.Internal != x.Internal:
+		return differ("internal", boolText(p.Internal), boolText(x.Internal))
+	}
+	return inequivalentArgument(op, exchangeEntity(x.vh.name, x.Name), "alternate-exchange",
+		p.Arguments, x.Arguments)
+}
+
+func boolText(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
+
+// DeleteExchange deletes an exchange; deleting an absent one is no error.
+func (s *Session) DeleteExchange(name string, ifUnused bool) error {
+	const op = "delete exchange"
+	v := s.vh
+	if name == "" {
+		return defaultExchangeRefused(op)
+	}
+	if err := s.conn.allow(Configure, op, "exchange", name); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	x, ok := v.exchanges[name]
+	switch {
+	case strings.HasPrefix(name, "amq.") && ok:
+		return errorf(CodeForbidden, op, exchangeEntity(v.name, name),
+			"deletion of system %s not allowed", exchangeEntity(v.name, name))
+	case !ok:
+		return nil
+	case ifUnused && len(x.bindings) > 0:
+		return errorf(CodeInUse, op, exchangeEntity(v.name, name), "%s in use",
+			exchangeEntity(v.name, name))
+	}
+	return v.removeExchange(x)
+}
+
+// removeExchange takes an exchange and its bindings away; the virtual host's lock is held.
+// Auto-delete exchanges that lose their last binding by it go too, in a loop.
+func (v *VirtualHost) removeExchange(x *Exchange) error {
+	var first error
+	for pending := []*Exchange{x}; len(pending) > 0; {
+		x, pending = pending[0], pending[1:]
+		if x.deleted {
+			continue
+		}
+		x.deleted = true
+		delete(v.exchanges, x.Name)
+		for _, b := range x.bindings {
+			v.dropBinding(b)
+		}
+		for _, b := range x.inbound {
+			if v.dropBinding(b) {
+				pending = append(pending, b.source)
+			}
+		}
+		err := v.logMeta(x.Durable, Meta{Kind: MetaExchangeDelete, Exchange: x.ExchangeParams})
+		if first == nil {
+			first = err
+		}
+	}
+	v.changed()
+	return first
+}
+
+// allowAny is the rule of passive declarations: any permission will do.
+func (s *Session) allowAny(op, kind, name string) error {
+	var err error
+	for _, a := range [...]Action{Configure, Read, Write} {
+		if err = s.conn.allow(a, op, kind, name); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+type directMatcher map[string][]*binding
+
+func (m directMatcher) add(b *binding) error {
+	m[b.Key] = append(m[b.Key], b)
+	return nil
+}
+
+func (m directMatcher) remove(b *binding) {
+	if rest := withoutBinding(m[b.Key], b); len(rest) > 0 {
+		m[b.Key] = rest
+	} else {
+		delete(m, b.Key)
+	}
+}
+
+func (m directMatcher) match(key string, _ Table, visit func(*binding)) {
+	for _, b := range m[key] {
+		visit(b)
+	}
+}
+
+func (directMatcher) usesHeaders() bool { return false }
+
+type fanoutMatcher map[string]*binding
+
+func (m fanoutMatcher) add(b *binding) error {
+	m[b.id()] = b
+	return nil
+}
+func (m fanoutMatcher) remove(b *binding) { delete(m, b.id()) }
+
+func (m fanoutMatcher) match(_ string, _ Table, visit func(*binding)) {
+	for _, b := range m {
+		visit(b)
+	}
+}
+
+func (fanoutMatcher) usesHeaders() bool { return false }
+
+// withoutBinding returns list without b, in the same order, reusing its array.
+func withoutBinding(list []*binding, b *binding) []*binding {
+	for i := range list {
+		if list[i] == b {
+			copy(list[i:], list[i+1:])
+			list[len(list)-1] = nil
+			return list[:len(list)-1]
+		}
+	}
+	return list
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// expiryOf returns when a message expires in this queue, in milliseconds since 1970: the least of
+// the queue's TTL, the message's expiration and a call's deadline.
+func (q *Queue) expiryOf(m *Message) int64 {
+	now := q.nowMS()
+	at := int64(0)
+	sooner := func(t int64) {
+		if at == 0 || t < at {
+			at = t
+		}
+	}
+	if q.args.messageTTL >= 0 {
+		sooner(now + q.args.messageTTL)
+	}
+	if m.Expires {
+		sooner(now + m.ExpirationMS)
+	}
+	if m.DeadlineMS != 0 {
+		sooner(m.DeadlineMS)
+	}
+	return at
+}
+
+// expireHead takes the first entry of a list out because it expired.
+func (q *Queue) expireHead(l *readyList, t *turn) {
+	e := l.pop()
+	q.ready--
+	q.bytes -= e.msg.Size()
+	q.vh.b.metrics.Expired.Add(1)
+	q.deadLetter(e, reasonExpired, t)
+}
+
+// armExpiry sets the timer for the first head that expires. As in RabbitMQ a message behind one
+// that does not expire waits for its turn.
+func (q *Queue) armExpiry() {
+	at := int64(0)
+	for i := range q.levels {
+		if e := q.levels[i].peek(); e != nil && e.expiresMS != 0 && (at == 0 || e.expiresMS < at) {
+			at = e.expiresMS
+		}
+	}
+	if at == 0 || (q.expiryMS != 0 && q.expiryMS <= at) {
+		return
+	}
+	q.expiryMS = at
+	wait := millis(max(at-q.nowMS(), 0) + 1)
+	if q.expiry == nil {
+		q.expiry = q.vh.b.clock.AfterFunc(wait, q.expire)
+	} else {
+		q.expiry.Reset(wait)
+	}
+}
+
+// expire is the timer's function.
+func (q *Queue) expire() {
+	t := newTurn(q.vh.b)
+	q.mu.Lock()
+	q.expiryMS = 0
+	if !q.deleted {
+		now := q.nowMS()
+		for i := range q.levels {
+			l := &q.levels[i]
+			for e := l.peek(); e != nil && e.expiresMS != 0 && e.expiresMS <= now; e = l.peek() {
+				q.expireHead(l, t)
+			}
+		}
+		q.dispatch(t)
+		q.armExpiry()
+	}
+	q.mu.Unlock()
+	t.finish()
+}
+
+// armIdle starts the timer of x-expires; the queue's lock is held.
+func (q *Queue) armIdle() {
+	if q.idle == nil && !q.deleted {
+		q.idle = q.vh.b.clock.AfterFunc(millis(q.args.expiresMS), q.idleCheck)
+	}
+}
+
+// idleCheck deletes the queue when it was not used for x-expires.
+func (q *Queue) idleCheck() {
+	q.mu.Lock()
+	if q.deleted {
+		q.mu.Unlock()
+		return
+	}
+	if q.consumers.len() > 0 {
+		q.lastUseMS = q.nowMS()
+	}
+	left := q.lastUseMS + q.args.expiresMS - q.nowMS()
+	if left > 0 {
+		q.idle.Reset(millis(left))
+		q.mu.Unlock()
+		return
+	}
+	q.mu.Unlock()
+	t := newTurn(q.vh.b)
+	q.vh.deleteQueue(q, t)
+	t.finish()
+}

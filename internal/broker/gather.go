@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// gatherCopies bounds the copies of gathers that wait for one queue's consumers to get credit.
+const gatherCopies = 1_024
+
+// GatherParams ask many and hand their answers to functions.
+type GatherParams struct {
+	// Message carries exchange and key: a topic, or with the default exchange a service. It is
+	// borrowed until Gather returns; its reply address is set here.
+	Message *Message
+	Terms   GatherTerms
+	// Reply is called for each answer, which is borrowed until it returns.
+	Reply func(from string, answer *Message)
+	// End is called once, after the last Reply. Both are called one at a time, holding no lock of
+	// a queue; they must not block and not call the session.
+	End func(GatherResult)
+}
+
+// GatherResult says how a gather ended.
+type GatherResult struct {
+	// Complete says that the rule asked for was met; silence or the total time ended it otherwise.
+	Complete bool
+	Asked    int
+	// Missing names those who were asked and have not answered.
+	Missing []string
+}
+
+// gather is one outstanding gather: who was asked, who answered.
+type gather struct {
+	b       *Broker
+	row     *replyRow
+	address []byte // with the final dot; the copy's number follows
+	// volatile copies go to consumers of one service, each at most once.
+	volatile bool
+	terms    GatherTerms
+	reply    func(from string, m *Message, t *turn)
+	end      func(GatherResult, *turn)
+
+	// talk is held while the asker is told something, so that answers and the end come one at a
+	// time. It is never taken under a queue's lock; mu is a leaf.
+	talk  sync.Mutex
+	ended bool
+	stall Timer
+
+	mu       sync.Mutex
+	asked    []string // copy n is asked[n-1]
+	answered []bool
+	count    int
+	sealed   bool // everybody was asked; the rules apply
+}
+
+// Gather asks everyone bound to a topic, or every consumer of a service.
+func (s *Session) Gather(p GatherParams) error {
+	if err := s.checkMessage(p.Message); err != nil {
+		return err
+	}
+	r, err := s.routeOf(p.Message)
+	if err != nil {
+		return err
+	}
+	g := s.newGather(p.Terms)
+	g.reply = func(from string, m *Message, _ *turn) { p.Reply(from, m) }
+	g.end = func(r GatherResult, _ *turn) { p.End(r) }
+	return s.ask(g, p.Message, r)
+}
+
+func (s *Session) newGather(terms GatherTerms) *gather {
+	g := &gather{b: s.b, terms: terms}
+	g.row = &replyRow{session: s, deadline: s.deadline(CallTerms{Timeout: terms.Total})}
+	g.row.answer = g.answer
+	g.row.expire = func(t *turn) { g.finish(false, t) }
+	return g
+}
+
+// publishGather sends a gather that came as a message with a stop rule in its headers. Answers go
+// to its own reply address, and a last, empty message says how it ended.
+func (s *Session) publishGather(m *Message, r *route, terms *GatherTerms, seq uint64) (int, error) {
+	to, correlation := string(m.ReplyTo), string(m.CorrelationID)
+	if to == "" {
+		return 0, errorf(CodeBadRequest, "gather", string(m.Key), "a gather needs reply-to")
+	}
+	if m.Expires && (terms.Total == 0 || millis(m.ExpirationMS) < terms.Total) {
+		terms.Total = millis(m.ExpirationMS)
+	}
+	g := s.newGather(*terms)
+	g.reply = func(from string, answer *Message, t *turn) { s.vh.forward(to, answer, from, t) }
+	g.end = func(result GatherResult, t *turn) {
+		word := "incomplete"
+		if result.Complete {
+			word = "complete"
+		}
+		last := &Message{Overlay: Table{
+			{HeaderGatherEnd, word}, {HeaderMissing, strings.Join(result.Missing, ",")},
+		}}
+		last.Key, last.CorrelationID = []byte(to), []byte(correlation)
+		s.vh.sendReply(last, t)
+	}
+	err := s.ask(g, m, r)
+	if err != nil {
+		e, ok := err.(*Error) //nolint:errorlint // the heart returns no other
+		if !ok {
+			return 0, err
+		}
+		s.answerError(to, correlation, e, &s.turn)
+	}
+	s.confirm(seq)
+	return len(g.asked), nil
+}
+
+// ask sends the copies.
+func (s *Session) ask(g *gather, m *Message, r *route) error {
+	if err := s.b.replies.add(g.row); err != nil {
+		return err
+	}
+	s.b.metrics.Gathers.Add(1)
+	g.address = append([]byte(s.b.replies.address(g.row)), '.')
+	g.volatile = len(m.Exchange) == 0
+	m.gather, m.Persistent, m.DeadlineMS = g, false, g.row.deadline.UnixMilli()
+	for _, q := range r.queues {
+		q.mu.Lock()
+		switch {
+		case q.deleted:
+		case g.volatile:
+			q.askConsumers(g, m, &s.turn)
+		default:
+			q.enqueue(m, entry{copyN: g.add(q.Name)}, &s.turn)
+		}
+		q.mu.Unlock()
+	}
+	s.turn.dropStored()
+	m.gather = nil
+	g.mu.Lock()
+	g.sealed = true
+	n := len(g.asked)
+	g.mu.Unlock()
+	if n == 0 {
+		s.b.replies.remove(g.row)
+		return errorf(CodeNoInstance, "gather", string(m.Key), "nobody is attached to '%s'", m.Key)
+	}
+	g.check(&s.turn) // answers may have been faster
+	return nil
+}
+
+// askConsumers gives one copy to each consumer of a service; the queue's lock is held.
+func (q *Queue) askConsumers(g *gather, m *Message, t *turn) {
+	for _, c := range q.consumers.all {
+		e := entry{msg: t.keep(m), copyN: g.add(c.name())}
+		e.expiresMS = m.DeadlineMS
+		q.giveCopy(c, e, t)
+	}
+}
+
+// giveCopy delivers one copy, or lets it wait for the consumer's credit.
+func (q *Queue) giveCopy(c *Consumer, e entry, t *turn) {
+	switch {
+	case c.session.deliver(c, &e, q):
+		if c.autoAck {
+			e.msg.release()
+		} else {
+			q.unsettled++
+		}
+		t.touch(c.session)
+	case len(q.copies) < gatherCopies:
+		q.copies = append(q.copies, waitingCopy{consumer: c, entry: e})
+	default:
+		e.msg.release()
+	}
+}
+
+// waitingCopy is a copy of a gather for a consumer without credit.
+type waitingCopy struct {
+	consumer *Consumer
+	entry    entry
+}
+
+// dispatchCopies tries the waiting copies again; the queue's lock is held.
+func (q *Queue) dispatchCopies(t *turn) {
+	waiting := q.copies
+	q.copies = nil
+	for _, w := range waiting {
+		if w.consumer.gone || w.entry.expiresMS <= q.nowMS() {
+			w.entry.msg.release()
+			continue
+		}
+		q.giveCopy(w.consumer, w.entry, t)
+	}
+}
+
+// dropCopies lets go of all waiting copies.
+func (q *Queue) dropCopies() {
+	for i := range q.copies {
+		q.copies[i].entry.msg.release()
+	}
+	q.copies = nil
+}
+
+// name is how a gather names the consumer.
+func (c *Consumer) name() string {
+	if n := c.session.conn.ClientName; n != "" {
+		return n
+	}
+	return c.Tag
+}
+
+// add notes who is asked and returns the copy's number.
+func (g *gather) add(name string) uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = append(g.asked, name)
+	g.answered = append(g.answered, false)
+	return uint32(len(g.asked))
+}
+
+// copyAddress returns the reply address of one copy.
+func (g *gather) copyAddress(n uint32) []byte {
+	return strconv.AppendUint(g.address[:len(g.address):len(g.address)], uint64(n), 10)
+}
+
+// answer takes one answer; a second one to the same copy is dropped.
+func (g *gather) answer(copyN uint32, m *Message, t *turn) {
+	g.talk.Lock()
+	from, fresh := g.note(copyN)
+	if g.ended || !fresh {
+		g.talk.Unlock()
+		g.b.metrics.CallsLate.Add(1)
+		return
+	}
+	g.reply(from, m, t)
+	if g.terms.Stall > 0 {
+		if g.stall == nil {
+			g.stall = g.b.clock.AfterFunc(g.terms.Stall, g.silence)
+		} else {
+			g.stall.Reset(g.terms.Stall)
+		}
+	}
+	g.talk.Unlock()
+	g.check(t)
+}
+
+// note marks a copy as answered and returns who had it.
+func (g *gather) note(copyN uint32) (from string, fresh bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := int(copyN) - 1
+	if i < 0 || i >= len(g.asked) || g.answered[i] {
+		return "", false
+	}
+	g.answered[i] = true
+	g.count++
+	return g.asked[i], true
+}
+
+func (g *gather) silence() {
+	if g.b.replies.remove(g.row) {
+		t := newTurn(g.b)
+		g.finish(false, t)
+		t.finish()
+	}
+}
+
+// check ends the gather when its rule is met.
+func (g *gather) check(t *turn) {
+	g.mu.Lock()
+	met := g.sealed && g.met()
+	g.mu.Unlock()
+	if met && g.b.replies.remove(g.row) {
+		g.finish(true, t)
+	}
+}
+
+// met applies the rules; the lock is held. Whatever the rule, nobody more can answer when all have.
+func (g *gather) met() bool {
+	switch {
+	case g.count == len(g.asked):
+		return true
+	case g.terms.Quorum && g.count > len(g.asked)/2:
+		return true
+	}
+	return g.terms.Replies > 0 && g.count >= g.terms.Replies
+}
+
+// finish is called once, by who removed the row.
+func (g *gather) finish(complete bool, t *turn) {
+	g.talk.Lock()
+	defer g.talk.Unlock()
+	g.ended = true
+	if g.stall != nil {
+		g.stall.Stop()
+	}
+	g.end(g.result(complete), t)
+}
+
+func (g *gather) result(complete bool) GatherResult {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := GatherResult{Complete: complete, Asked: len(g.asked)}
+	for i, name := range g.asked {
+		if !g.answered[i] {
+			r.Missing = append(r.Missing, name)
+		}
+	}
+	if g.terms.Replies > len(g.asked) {
+		r.Complete = false // all have answered, yet fewer than were wanted
+	}
+	return r
+}

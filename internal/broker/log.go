@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// LSN says where a record's bytes lie in a log. It is compared, never computed with; 0 is before
+// the first record.
+type LSN uint64
+
+// Log keeps records durably and in order. internal/store implements it on files and in memory,
+// internal/jetstream on an engine for many machines; internal/logtest holds all to this contract.
+// All methods are safe for concurrent use.
+type Log interface {
+	// Append adds one record and calls Apply for it inline, exactly once, in log order. The caller
+	// holds the locks of the record's queues. It never blocks on the disk. When it returns
+	// durable, the record is safe already and the ticket does not fire; otherwise the ticket
+	// fires once, later, from the log's own goroutine, with nil when the record is durable or with
+	// the error. Tickets fire in log order. A nil ticket is never fired. The record and what it
+	// points to is borrowed until Append returns.
+	Append(r *Record, t Ticket, seq uint64) (durable bool, err error)
+	// Written returns up to which LSN records are written; a process that is killed keeps them.
+	Written() LSN
+	// Synced returns up to which LSN records are durable. It never goes back.
+	Synced() LSN
+	// Shard returns the log in which a queue's records lie; fixed for the queue's life.
+	Shard(queue uint32) Log
+	// Read calls fn for the records from an LSN on, in order, up to the end known at the call,
+	// until fn returns false. The record is borrowed until fn returns.
+	Read(from LSN, fn func(LSN, *Record) bool) error
+	// Trim lets go of everything below an LSN. The caller guarantees that nothing live is there.
+	Trim(below LSN) error
+	// Close waits for what was appended and frees what the log holds.
+	Close() error
+}
+
+// Ticket is told when a record is durable. Fire is called without any lock of the heart.
+type Ticket interface {
+	Fire(seq uint64, err error)
+}
+
+// Applier is the heart's side of a log: what Append and recovery hand each record to.
+type Applier interface {
+	// Apply takes over one record. It is called exactly once for each, in log order.
+	Apply(r *Record, at LSN)
+}

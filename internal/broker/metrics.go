@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "sync/atomic"
+
+// Metrics counts what the heart does. Each field only grows.
+type Metrics struct {
+	Published  atomic.Uint64
+	Returned   atomic.Uint64
+	Refused    atomic.Uint64
+	Expired    atomic.Uint64
+	DeadLetter atomic.Uint64
+	Calls      atomic.Uint64
+	CallsLate  atomic.Uint64
+	Gathers    atomic.Uint64
+}
+
+// Metrics returns the live counters.
+func (b *Broker) Metrics() *Metrics { return &b.metrics }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// refuses reports whether the queue is full and refuses a message; a refused one is dead-lettered
+// when the queue says so. The queue's lock is held.
+func (q *Queue) refuses(m *Message, t *turn) bool {
+	if q.args.overflow == dropHead || !q.args.limited() {
+		return false
+	}
+	full := q.args.maxLength >= 0 && int64(q.ready) >= q.args.maxLength ||
+		q.args.maxBytes >= 0 && int64(q.bytes+m.Size()) > q.args.maxBytes
+	if full && q.args.overflow == rejectPublishDLX {
+		q.deadLetter(entry{msg: t.keep(m)}, reasonMaxLength, t)
+	}
+	return full
+}
+
+// dropOverflow drops from the head what exceeds the queue's limits.
+func (q *Queue) dropOverflow(t *turn) {
+	for q.ready > 0 && (q.args.maxLength >= 0 && int64(q.ready) > q.args.maxLength ||
+		q.args.maxBytes >= 0 && int64(q.bytes) > q.args.maxBytes) {
+		e := q.first().pop()
+		q.ready--
+		q.bytes -= e.msg.Size()
+		q.deadLetter(e, reasonMaxLength, t)
+	}
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "bytes"
+
+// sessionRoute is the route of the session's last publish, so that a publisher of one key looks
+// nothing up.
+type sessionRoute struct {
+	exchange *Exchange
+	key      []byte
+	route    *route
+	access   uint64
+}
+
+// Publish routes a message to queues and returns how many took it. The message is borrowed until
+// Publish returns. What the sink hears of it: Return when it is mandatory and reached no queue,
+// then Confirm or, when a queue refused it, Nack; the last two only after EnableConfirms, and
+// Confirm for persistent messages in durable queues only when the log has them.
+func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
+	if err := s.checkMessage(m); err != nil {
+		return 0, err
+	}
+	seq := s.confirms.begin()
+	if len(m.Exchange) == 0 && isReplyKey(m.Key) {
+		if err := s.conn.allow(Write, "publish", "exchange", ""); err != nil {
+			return 0, err
+		}
+		s.b.replies.answer(m, &s.turn)
+		s.confirm(seq)
+		return 1, nil
+	}
+	r, err := s.routeOf(m)
+	if err != nil {
+		return 0, err
+	}
+	s.b.metrics.Published.Add(1)
+	switch {
+	case p.Gather != nil:
+		return s.publishGather(m, r, p.Gather, seq)
+	case p.Call != nil:
+		return s.publishCall(m, r, p.Call, seq)
+	}
+	if len(r.queues) == 0 {
+		if p.Mandatory {
+			s.giveBack(m)
+		}
+		s.confirm(seq)
+		return 0, nil
+	}
+	return s.put(m, r, seq)
+}
+
+// put gives a message to the queues of a route and sees to its confirm.
+func (s *Session) put(m *Message, r *route, seq uint64) (int, error) {
+	var ticket Ticket
+	if seq != 0 {
+		ticket = s
+	}
+	out := s.vh.put(m, r, &s.turn, ticket, seq)
+	if len(s.turn.letters) > 0 || len(s.turn.idle) > 0 {
+		s.turn.settle()
+	}
+	switch {
+	case out.err != nil:
+		return 0, &Error{
+			Code: CodeInternal, Scope: ScopeConnection, Op: "publish", Text: "log failed",
+			Err: out.err,
+		}
+	case out.refused:
+		s.refuse(seq)
+	case !out.pending:
+		s.confirm(seq)
+	}
+	return out.taken, nil
+}
+
+func (s *Session) giveBack(m *Message) {
+	s.b.metrics.Returned.Add(1)
+	s.sink.Return(m, errorf(CodeUnroutable, "publish", string(m.Exchange), "NO_ROUTE"))
+}
+
+func (s *Session) checkMessage(m *Message) error {
+	const op = "publish"
+	if len(m.Body) > s.b.limits.MessageBytes {
+		return errorf(CodeTooLarge, op, string(m.Exchange),
+			"message size %d is larger than configured max size %d",
+			len(m.Body), s.b.limits.MessageBytes)
+	}
+	if len(m.UserID) > 0 && string(m.UserID) != s.conn.User {
+		return errorf(CodeBadRequest, op, string(m.Exchange),
+			"user_id property set to '%s' but authenticated user was '%s'", m.UserID, s.conn.User)
+	}
+	return nil
+}
+
+// routeOf finds where a message goes, and checks that the user may publish there.
+func (s *Session) routeOf(m *Message) (*route, error) {
+	c := &s.route
+	var access uint64
+	if s.b.access != nil {
+		access = s.b.access.Version()
+	}
+	if c.route != nil && c.access == access && len(m.CC) == 0 && !c.route.dynamic &&
+		c.route.topology == s.vh.topology.Load() && bytes.Equal(c.key, m.Key) &&
+		string(m.Exchange) == c.exchange.Name {
+		return c.route, nil
+	}
+	x, err := s.mayPublish(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.CC) > 0 {
+		return s.vh.routeAll(x, m), nil
+	}
+	r := s.vh.routeFor(x, m.Key, m.headers)
+	c.exchange, c.route, c.access = x, r, access
+	c.key = append(c.key[:0], m.Key...)
+	return r, nil
+}
+
+func (s *Session) mayPublish(m *Message) (*Exchange, error) {
+	const op = "publish"
+	name := string(m.Exchange)
+	if err := s.conn.allow(Write, op, "exchange", name); err != nil {
+		return nil, err
+	}
+	x, ok := s.vh.Exchange(name)
+	switch {
+	case !ok:
+		return nil, s.vh.noExchange(op, name)
+	case x.Internal:
+		return nil, errorf(CodeForbidden, op, exchangeEntity(s.vh.name, name),
+			"cannot publish to internal %s", exchangeEntity(s.vh.name, name))
+	case x.Type == "topic":
+		return x, s.conn.allowTopic(WriteTopic, op, name, string(m.Key))
+	}
+	return x, nil
+}
+
+// headers returns the message's headers for routing; a message whose properties cannot be decoded
+// has none.
+func (m *Message) headers() Table {
+	p, err := m.Properties()
+	if err != nil {
+		return nil
+	}
+	return p.Headers
+}
+
+// putResult is what became of a message.
+type putResult struct {
+	taken   int  // queues that took it
+	refused bool // at least one queue is full and refuses
+	pending bool // the ticket fires later
+	err     error
+}
+
+// put gives a message to queues: to volatile ones under one lock at a time, to durable ones through
+// the log when it is persistent.
+func (v *VirtualHost) put(m *Message, r *route, t *turn, ticket Ticket, seq uint64) putResult {
+	var out putResult
+	if m.Persistent && r.durable > 0 {
+		out = v.putLogged(m, r, t, ticket, seq)
+	} else {
+		for _, q := range r.queues {
+			q.mu.Lock()
+			switch {
+			case q.deleted:
+			case q.refuses(m, t):
+				out.refused = true
+			default:
+				q.enqueue(m, entry{}, t)
+				out.taken++
+			}
+			q.mu.Unlock()
+		}
+	}
+	t.dropStored()
+	return out
+}
+
+// putLogged locks the queues in id order, appends one record for the durable ones, and lets the
+// log apply it, so that the order in each queue is the order of the log.
+func (v *VirtualHost) putLogged(
+	m *Message, r *route, t *turn, ticket Ticket, seq uint64,
+) (out putResult) {
+	rec := recordPool.Get().(*Record) //nolint:errcheck,forcetypeassert // only records are in there
+	defer rec.free()
+	rec.Type, rec.Message, rec.turn = RecordPublish, m, t
+	for _, q := range r.queues {
+		q.mu.Lock()
+		switch {
+		case q.deleted:
+		case q.refuses(m, t):
+			out.refused = true
+		case q.Durable:
+			rec.Queues = append(rec.Queues, q.id)
+			rec.targets = append(rec.targets, q)
+		default:
+			q.enqueue(m, entry{}, t)
+			out.taken++
+		}
+	}
+	if len(rec.targets) > 0 {
+		if out.refused {
+			ticket = nil // the refusal is the answer
+		}
+		var durable bool
+		durable, out.err = v.b.log.Append(rec, ticket, seq)
+		out.pending = ticket != nil && !durable && out.err == nil
+		if out.err == nil {
+			out.taken += len(rec.targets)
+		}
+	}
+	for i := len(r.queues) - 1; i >= 0; i-- {
+		r.queues[i].mu.Unlock()
+	}
+	return out
+}
+
+// routeAll unites the routes of the routing key and of the CC keys.
+func (v *VirtualHost) routeAll(x *Exchange, m *Message) *route {
+	all := &route{dynamic: true}
+	for i := -1; i < len(m.CC); i++ {
+		key := m.Key
+		if i >= 0 {
+			key = m.CC[i]
+		}
+		all.queues = append(all.queues, v.routeFor(x, key, m.headers).queues...)
+	}
+	all.tidy()
+	return all
+}

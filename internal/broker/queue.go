@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"sync"
+	"time"
+)
+
+// Queue is a state machine: ready messages, consumers, and the rules of its arguments. Its lock
+// comes before a session's. Names and bindings belong to the virtual host's lock.
+type Queue struct {
+	QueueParams
+	id    uint32
+	vh    *VirtualHost
+	owner *Connection // of an exclusive queue
+	args  queueArguments
+	// inbound are the bindings that lead here; guarded by the virtual host's lock.
+	inbound []*binding
+
+	mu        sync.Mutex
+	deleted   bool
+	nextPos   uint64
+	levels    []readyList // by priority, the highest last
+	ready     int
+	bytes     int
+	unsettled int
+	consumers consumerSet
+	hadOne    bool // a consumer, once: auto-delete may act
+	// attendedMS is until when pollers count as attached, in milliseconds since 1970.
+	attendedMS int64
+	// copies of gathers wait for the credit of the one consumer that each is for.
+	copies []waitingCopy
+
+	expiry    Timer // for the first ready message that expires
+	expiryMS  int64 // when it fires; 0 when it is not armed
+	idle      Timer // for x-expires
+	lastUseMS int64
+}
+
+func newQueue(v *VirtualHost, id uint32, p QueueParams, args queueArguments) *Queue {
+	q := &Queue{QueueParams: p, id: id, vh: v, args: args}
+	q.levels = make([]readyList, args.maxPriority+1)
+	return q
+}
+
+// ID returns the queue's number, which its log records carry.
+func (q *Queue) ID() uint32 { return q.id }
+
+// VirtualHost returns the virtual host that the queue is in.
+func (q *Queue) VirtualHost() *VirtualHost { return q.vh }
+
+// QueueStats are a queue's numbers at one moment.
+type QueueStats struct {
+	Ready, Unsettled, Consumers, Bytes int
+}
+
+// Stats returns the queue's numbers.
+func (q *Queue) Stats() QueueStats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return QueueStats{
+		Ready: q.ready, Unsettled: q.unsettled, Consumers: q.consumers.len(), Bytes: q.bytes,
+	}
+}
+
+func (q *Queue) nowMS() int64 { return q.vh.b.clock.Now().UnixMilli() }
+
+// level returns the list for a priority; one above the queue's maximum counts as the maximum.
+func (q *Queue) level(priority uint8) *readyList {
+	return &q.levels[min(int(priority), len(q.levels)-1)]
+}
+
+// first returns the list whose head is next, or nil when nothing is ready.
+func (q *Queue) first() *readyList {
+	for i := len(q.levels) - 1; i >= 0; i-- {
+		if q.levels[i].len() > 0 {
+			return &q.levels[i]
+		}
+	}
+	return nil
+}
+
+// enqueue takes one message in: to a consumer at once when nothing waits before it, else to the
+// ready list. The queue's lock is held and the queue is not deleted.
+func (q *Queue) enqueue(m *Message, e entry, t *turn) {
+	q.nextPos++
+	e.pos = q.nextPos
+	if q.args.messageTTL >= 0 || m.Expires || m.DeadlineMS != 0 {
+		e.expiresMS = q.expiryOf(m)
+	}
+	if q.ready == 0 && q.offer(m, &e, t) {
+		return
+	}
+	e.msg = t.keep(m)
+	q.level(m.Priority).push(e)
+	q.ready++
+	q.bytes += m.Size()
+	if q.args.limited() {
+		q.dropOverflow(t)
+	}
+	if e.expiresMS != 0 {
+		q.armExpiry()
+	}
+}
+
+// offer hands a message that nobody waits before to a consumer with credit, if there is one.
+func (q *Queue) offer(m *Message, e *entry, t *turn) bool {
+	if e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
+		return false // it expires from the ready list
+	}
+	var kept *Message
+	for c := q.consumers.next(); c != nil; c = q.consumers.next() {
+		e.msg = m
+		if !c.autoAck {
+			if kept == nil {
+				kept = t.keep(m)
+			}
+			e.msg = kept
+		}
+		if !c.session.deliver(c, e, q) {
+			q.consumers.deactivate(c)
+			continue
+		}
+		if c.autoAck && kept != nil {
+			kept.release()
+		}
+		q.delivered(c, e, t)
+		return true
+	}
+	if kept != nil {
+		kept.release()
+	}
+	e.msg = nil
+	return false
+}
+
+// delivered counts a delivery that the consumer's session took.
+func (q *Queue) delivered(c *Consumer, e *entry, t *turn) {
+	q.consumers.advance(c)
+	if !c.autoAck {
+		q.unsettled++
+	} else if e.lsn != 0 {
+		q.settled(e)
+	}
+	t.touch(c.session)
+}
+
+// dispatch gives ready messages to consumers until one of the two runs out. The queue's lock is
+// held.
+func (q *Queue) dispatch(t *turn) {
+	if len(q.copies) > 0 {
+		q.dispatchCopies(t)
+	}
+	for q.ready > 0 {
+		c := q.consumers.next()
+		if c == nil {
+			return
+		}
+		l := q.first()
+		e := l.peek()
+		if e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
+			q.expireHead(l, t)
+			continue
+		}
+		if !c.session.deliver(c, e, q) {
+			q.consumers.deactivate(c)
+			continue
+		}
+		taken := l.pop()
+		q.ready--
+		q.bytes -= taken.msg.Size()
+		q.delivered(c, &taken, t)
+		if c.autoAck {
+			taken.msg.release()
+		}
+	}
+}
+
+// requeue puts a delivered message back into its place.
+func (q *Queue) requeue(e entry) {
+	e.redelivered = true
+	q.level(e.msg.Priority).putBack(e)
+	q.ready++
+	q.bytes += e.msg.Size()
+	if e.expiresMS != 0 {
+		q.armExpiry()
+	}
+}
+
+// take pops the first ready message that has not expired.
+func (q *Queue) take(t *turn) (entry, bool) {
+	for l := q.first(); l != nil; l = q.first() {
+		if e := l.peek(); e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
+			q.expireHead(l, t)
+			continue
+		}
+		e := l.pop()
+		q.ready--
+		q.bytes -= e.msg.Size()
+		return e, true
+	}
+	return entry{}, false
+}
+
+// settled logs that a message of the log is done with.
+func (q *Queue) settled(e *entry) {
+	if e.lsn == 0 {
+		return
+	}
+	r := Record{Type: RecordAck, Queues: []uint32{q.id}, At: []LSN{e.lsn}}
+	if _, err := q.vh.b.log.Append(&r, nil, 0); err != nil {
+		q.vh.b.logger.Error("acknowledgement not logged", "vhost", q.vh.name, "queue", q.Name,
+			"error", err)
+	}
+}
+
+// attached reports whether somebody would take a call now or soon: a consumer, or a client that
+// polls.
+func (q *Queue) attached() bool {
+	return q.consumers.len() > 0 || q.attendedMS > q.nowMS()
+}
+
+// used notes a use for x-expires.
+func (q *Queue) used() {
+	if q.args.expiresMS > 0 {
+		q.lastUseMS = q.nowMS()
+		q.armIdle()
+	}
+}
+
+func (q *Queue) stopTimers() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range [...]Timer{q.expiry, q.idle} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+func millis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// entry is one message in one queue.
+type entry struct {
+	msg *Message
+	// pos is its place in the queue, given under the queue's lock; a requeued message returns there.
+	pos uint64
+	// lsn is where the log holds it; 0 for volatile messages.
+	lsn LSN
+	// expiresMS is when it expires, in milliseconds since 1970; 0 is never.
+	expiresMS int64
+	// attempts counts deliveries so far.
+	attempts uint32
+	// copyN numbers the copies of a gather, from 1.
+	copyN       uint32
+	redelivered bool
+}
+
+// readyList holds the ready entries of one priority in the order of their places: what came back
+// stands before what was never delivered.
+type readyList struct {
+	back  []entry // a heap by pos
+	fresh []entry // a ring
+	head  int
+	count int
+}
+
+const readyRingMin = 16
+
+func (l *readyList) len() int { return len(l.back) + l.count }
+
+func (l *readyList) push(e entry) {
+	if l.count == len(l.fresh) {
+		l.resize(max(readyRingMin, 2*len(l.fresh)))
+	}
+	l.fresh[(l.head+l.count)&(len(l.fresh)-1)] = e
+	l.count++
+}
+
+// resize moves the ring into an array of another size, a power of two.
+func (l *readyList) resize(size int) {
+	ring := make([]entry, size)
+	for i := range l.count {
+		ring[i] = l.fresh[(l.head+i)&(len(l.fresh)-1)]
+	}
+	l.fresh, l.head = ring, 0
+}
+
+// peek returns the first entry; it is valid until the list changes.
+func (l *readyList) peek() *entry {
+	if len(l.back) > 0 {
+		return &l.back[0]
+	}
+	if l.count > 0 {
+		return &l.fresh[l.head]
+	}
+	return nil
+}
+
+func (l *readyList) pop() entry {
+	if len(l.back) > 0 {
+		return l.popBack()
+	}
+	e := l.fresh[l.head]
+	l.fresh[l.head] = entry{}
+	l.head = (l.head + 1) & (len(l.fresh) - 1)
+	l.count--
+	if l.count == 0 && len(l.fresh) > 1_024 {
+		l.fresh, l.head = nil, 0 // a drained backlog gives its array back
+	}
+	return e
+}
+
+// putBack returns an entry to its place among those that came back.
+func (l *readyList) putBack(e entry) {
+	l.back = append(l.back, e)
+	for i := len(l.back) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if l.back[parent].pos <= l.back[i].pos {
+			return
+		}
+		l.back[parent], l.back[i] = l.back[i], l.back[parent]
+		i = parent
+	}
+}
+
+func (l *readyList) popBack() entry {
+	e := l.back[0]
+	last := len(l.back) - 1
+	l.back[0] = l.back[last]
+	l.back[last] = entry{}
+	l.back = l.back[:last]
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= last {
+			break
+		}
+		if child+1 < last && l.back[child+1].pos < l.back[child].pos {
+			child++
+		}
+		if l.back[i].pos <= l.back[child].pos {
+			break
+		}
+		l.back[i], l.back[child] = l.back[child], l.back[i]
+		i = child
+	}
+	if last == 0 {
+		l.back = nil
+	}
+	return e
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import "slices"
+
+// RecordType says what a log record holds. The numbers are on disk.
+type RecordType uint8
+
+// The record types.
+const (
+	// RecordPublish is one message in one or more queues.
+	RecordPublish RecordType = 1
+	// RecordAck says that messages of one queue are settled.
+	RecordAck RecordType = 2
+	// RecordTransaction holds other records, all or nothing.
+	RecordTransaction RecordType = 4
+	// RecordMeta is a change of exchanges, queues or bindings.
+	RecordMeta RecordType = 6
+)
+
+// Record is one entry of the log. Which fields count depends on its type.
+type Record struct {
+	Type RecordType
+	// Queues are the ids of the queues that the record is about, ascending.
+	Queues []uint32
+	// Message is what a RecordPublish carries.
+	Message *Message
+	// At are the places of the messages that a RecordAck settles.
+	At []LSN
+	// Meta is what a RecordMeta carries.
+	Meta *Meta
+	// Records are the parts of a RecordTransaction.
+	Records []Record
+
+	// targets are the queues themselves, when the record was made by this process.
+	targets []*Queue
+	turn    *turn
+}
+
+// MetaKind says which structure a Meta changes.
+type MetaKind uint8
+
+// The kinds of structure. The numbers are on disk.
+const (
+	MetaQueueDeclare    MetaKind = 1
+	MetaQueueDelete     MetaKind = 2
+	MetaExchangeDeclare MetaKind = 3
+	MetaExchangeDelete  MetaKind = 4
+	MetaBind            MetaKind = 5
+	MetaUnbind          MetaKind = 6
+)
+
+// Meta is a change of durable structure.
+type Meta struct {
+	Kind     MetaKind
+	VHost    string
+	Queue    QueueParams
+	QueueID  uint32
+	Exchange ExchangeParams
+	Binding  BindingParams
+}
+
+// Clone returns a copy that outlives the caller's borrow; only its public fields are kept.
+func (r *Record) Clone() *Record {
+	c := &Record{
+		Type: r.Type, Queues: slices.Clone(r.Queues), At: slices.Clone(r.At),
+		Records: make([]Record, len(r.Records)),
+	}
+	if r.Message != nil {
+		c.Message = r.Message.clone()
+	}
+	if r.Meta != nil {
+		meta := *r.Meta
+		c.Meta = &meta
+	}
+	for i := range r.Records {
+		c.Records[i] = *r.Records[i].Clone()
+	}
+	return c
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// Settle gives deliveries their outcome. A tag that is not outstanding is CodeUnknownTag, with the
+// text that clients match.
+func (s *Session) Settle(p SettleParams) error {
+	s.mu.Lock()
+	s.taken = s.taken[:0]
+	switch {
+	case p.Multiple && p.Tag == 0:
+		s.taken = s.unsettled.takeUpTo(^uint64(0), p.Of, s.taken)
+	case p.Multiple:
+		if p.Tag > s.nextTag || (p.Of == nil && !s.owes(p.Tag)) {
+			s.mu.Unlock()
+			return unknownTag(p.Tag)
+		}
+		s.taken = s.unsettled.takeUpTo(p.Tag, p.Of, s.taken)
+	default:
+		d, ok := s.unsettled.take(p.Tag)
+		if !ok {
+			s.mu.Unlock()
+			return unknownTag(p.Tag)
+		}
+		s.taken = append(s.taken, d)
+	}
+	s.mu.Unlock()
+	s.settleTaken(p.Outcome)
+	return nil
+}
+
+// owes reports whether a tag is unsettled; the session's lock is held.
+func (s *Session) owes(tag uint64) bool {
+	i := s.unsettled.find(tag)
+	return i < len(s.unsettled.slots) && s.unsettled.slots[i].tag == tag &&
+		s.unsettled.slots[i].queue != nil
+}
+
+func unknownTag(tag uint64) error {
+	return errorf(CodeUnknownTag, "settle", "", "unknown delivery tag %d", tag)
+}
+
+// Outstanding reports whether a delivery waits for its outcome.
+func (s *Session) Outstanding(tag uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owes(tag)
+}
+
+// Recover requeues everything that is unsettled (AMQP basic.recover with requeue).
+func (s *Session) Recover() {
+	s.mu.Lock()
+	s.taken = s.unsettled.takeUpTo(^uint64(0), nil, s.taken[:0])
+	s.mu.Unlock()
+	s.settleTaken(Released)
+}
+
+// settleTaken settles what was taken out of the unsettled list, queue by queue. No session lock is
+// held when a queue is called.
+func (s *Session) settleTaken(o Outcome) {
+	if len(s.taken) == 0 {
+		return
+	}
+	s.mu.Lock()
+	full := s.shared > 0 && s.outstanding >= s.shared ||
+		s.unsettled.len()+len(s.taken) >= s.b.limits.UnsettledPerSession
+	for i := range s.taken {
+		if c := s.taken[i].consumer; c != nil {
+			c.outstanding--
+			s.outstanding--
+		}
+	}
+	s.mu.Unlock()
+	for rest := s.taken; len(rest) > 0; {
+		q, n := rest[0].queue, 1
+		for n < len(rest) && rest[n].queue == q {
+			n++
+		}
+		q.settleAll(rest[:n], o, &s.turn)
+		rest = rest[n:]
+	}
+	clear(s.taken)
+	if cap(s.taken) > 4_096 {
+		s.taken = nil
+	}
+	if full {
+		s.reactivate() // the shared limit held back consumers of other queues too
+	}
+}
+
+// settleAll gives deliveries of this queue their outcome and passes the freed credit on.
+func (q *Queue) settleAll(list []delivered, o Outcome, t *turn) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range list {
+		e := &list[i].entry
+		q.unsettled--
+		switch {
+		case q.deleted, o == Accepted:
+			q.settled(e)
+			e.msg.release()
+		case e.copyN != 0 && e.msg.gather.volatile:
+			e.msg.release() // a copy for one consumer alone: at most once
+		case o == Rejected:
+			q.deadLetter(*e, reasonRejected, t)
+		case q.args.deliveryLimit >= 0 && int(e.attempts) > q.args.deliveryLimit:
+			q.deadLetter(*e, reasonDeliveryLimit, t)
+		default:
+			q.requeue(*e)
+		}
+	}
+	if q.deleted {
+		return
+	}
+	for i := range list {
+		if c := list[i].consumer; c != nil && !c.active {
+			q.consumers.activate(c)
+		}
+	}
+	q.dispatch(t)
+}

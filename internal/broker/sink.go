@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// Sink is the client's side of a session, implemented by the door. Every method appends to the
+// connection's output buffer and returns; none blocks and none calls the heart.
+//
+// Deliver and Cancel are called under a queue's lock, the others under none. Calls for one session
+// may come from different goroutines at the same time, so the implementation locks its buffer.
+type Sink interface {
+	// Deliver appends one delivery. d and everything in it is borrowed until Deliver returns. It
+	// returns the bytes of room left in the output buffer; at 0 or less the session gets nothing
+	// until the door calls [Session.Resume].
+	Deliver(d *Delivery) (room int)
+	// Cancel tells the client that a consumer is gone because its queue is.
+	Cancel(c *Consumer)
+	// Confirm tells that all publishes up to the sequence number (from 1, in the order of
+	// Publish on this session) are safe, except those already nacked.
+	Confirm(upTo uint64)
+	// Nack tells that one publish was refused.
+	Nack(seq uint64)
+	// Return gives back a mandatory message that reached no queue; m is borrowed.
+	Return(m *Message, reason *Error)
+	// Block tells that publishing is blocked, with the reason, or free again when it is empty.
+	Block(reason string)
+	// Flush tries to write what was appended, without blocking.
+	Flush()
+}
+
+// Delivery is one message on its way to one consumer.
+type Delivery struct {
+	// Tag identifies the delivery within its session, from 1.
+	Tag      uint64
+	Consumer *Consumer
+	Message  *Message
+	// Queue is the name of the queue that it comes from.
+	Queue       string
+	Redelivered bool
+	// Attempt counts deliveries of this message from this queue, from 1.
+	Attempt uint32
+	// Settled says that no acknowledgement is expected.
+	Settled bool
+	// ReplyTo, when not empty, stands instead of the message's reply address: copies of a gather
+	// carry a token each.
+	ReplyTo []byte
+	// Remaining is the number of ready messages left in the queue (Get only).
+	Remaining int
+}
+
+// Plain reports whether the message may go out to a consumer of its own format as its raw
+// properties stand, with nothing added by the hub.
+func (d *Delivery) Plain() bool {
+	return len(d.ReplyTo) == 0 && d.Message.Plain()
+}
+
+// Properties returns the message's properties as this delivery shows them. The result is the
+// caller's.
+func (d *Delivery) Properties() (Properties, error) {
+	p, err := d.Message.Properties()
+	if err != nil {
+		return p, err
+	}
+	if len(d.ReplyTo) > 0 {
+		p.ReplyTo, p.Set = string(d.ReplyTo), p.Set|HasReplyTo
+	}
+	return p, nil
+}

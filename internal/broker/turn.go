@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// turnSteps bounds the dead letters and queue deletions that a caller does itself after
+// unlocking; the rest goes to a goroutine of its own.
+const turnSteps = 1_000
+
+// turn is the list of what was found under locks and must be done after unlocking: sinks to flush,
+// dead letters, queues that lost their last consumer. A session has one; timers make theirs.
+type turn struct {
+	b       *Broker
+	touched []*Session
+	letters []deadLetter
+	idle    []*Queue // auto-delete queues without consumers
+	// stored is the kept copy of the message being published, made when the first queue needs it.
+	stored *Message
+}
+
+func newTurn(b *Broker) *turn { return &turn{b: b} }
+
+// touch remembers to flush a session; the flag keeps it to once per flush, whoever does it.
+func (t *turn) touch(s *Session) {
+	if !s.dirty.Load() && !s.dirty.Swap(true) {
+		t.touched = append(t.touched, s)
+	}
+}
+
+// keep returns the copy of m that queues hold, made once for all of them.
+func (t *turn) keep(m *Message) *Message {
+	if m.buf != nil {
+		return m.retain()
+	}
+	if t.stored == nil {
+		t.stored = m.retain()
+	}
+	return t.stored.retain()
+}
+
+// dropStored gives back the turn's own reference to the kept copy.
+func (t *turn) dropStored() {
+	if t.stored != nil {
+		t.stored.release()
+		t.stored = nil
+	}
+}
+
+// settle does the dead letters and deletions, which may find more of them.
+func (t *turn) settle() {
+	for step := 0; len(t.letters) > 0 || len(t.idle) > 0; step++ {
+		if step == turnSteps {
+			rest := &turn{b: t.b, letters: t.letters, idle: t.idle}
+			t.letters, t.idle = nil, nil
+			// The goroutine ends when the list is empty; cycles end by the rule of x-death.
+			go rest.finish()
+			return
+		}
+		if n := len(t.idle); n > 0 {
+			q := t.idle[n-1]
+			t.idle = t.idle[:n-1]
+			q.vh.deleteIdle(q, t)
+			continue
+		}
+		l := t.letters[0]
+		t.letters = t.letters[1:]
+		if len(t.letters) == 0 {
+			t.letters = nil
+		}
+		l.publish(t)
+	}
+}
+
+// flush writes what was appended to the outputs of this turn's sessions.
+func (t *turn) flush() {
+	for i, s := range t.touched {
+		s.dirty.Store(false)
+		s.sink.Flush()
+		t.touched[i] = nil
+	}
+	t.touched = t.touched[:0]
+}
+
+// finish is settle and flush, for callers without a batch of their own.
+func (t *turn) finish() {
+	t.dropStored()
+	t.settle()
+	t.flush()
+}
