@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,11 +64,7 @@ func (r *report) values(work, name string, figure func(Run) float64) map[int]flo
 
 // summary returns median and spread of a figure.
 func (r *report) summary(work, name string, figure func(Run) float64) stat.Summary {
-	var list []float64
-	for _, v := range r.values(work, name, figure) {
-		list = append(list, v)
-	}
-	return stat.Summarise(list)
+	return stat.Summarise(slices.Collect(maps.Values(r.values(work, name, figure))))
 }
 
 // ratio compares parley's throughput with a peer's, round by round.

@@ -85,9 +85,10 @@ func requestWork(name, title string, outstanding int) work {
 }
 
 func workNames() []string {
-	var names []string
-	for _, w := range allWorks() {
-		names = append(names, w.name)
+	works := allWorks()
+	names := make([]string, len(works))
+	for i, w := range works {
+		names[i] = w.name
 	}
 	return names
 }

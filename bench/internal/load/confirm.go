@@ -83,13 +83,13 @@ func Confirmed(ctx context.Context, p Params, bodyBytes int) (Result, error) {
 		return Result{}, errors.New("confirms need AMQP")
 	}
 	drv := &amqpDriver{addr: p.Addr}
-	r := newRun(ctx, p)
+	ctx, r := newRun(ctx, p)
 	r.marks = append(r.marks, &r.confirmed)
 	var sums checker
 	var acks []byte
 	backlog := newGate(backlogMessages)
 	see := r.seeing(&sums)
-	in, err := drv.consumer(r.ctx, consumeOptions{durable: true, deliver: func(d *delivery) {
+	in, err := drv.consumer(ctx, consumeOptions{durable: true, deliver: func(d *delivery) {
 		see(d)
 		acks = appendAck(acks, d.tag)
 	}})
@@ -98,7 +98,7 @@ func Confirmed(ctx context.Context, p Params, bodyBytes int) (Result, error) {
 	}
 	r.add(in)
 	c := &confirmer{run: r, flow: newGate(confirmWindow), base: time.Now()}
-	out, b, err := drv.publisher(r.ctx, publishOptions{bodyBytes: bodyBytes, confirmed: c.settle})
+	out, b, err := drv.publisher(ctx, publishOptions{bodyBytes: bodyBytes, confirmed: c.settle})
 	if err != nil {
 		return Result{}, fmt.Errorf("publisher: %w", joinEnd(r, err))
 	}

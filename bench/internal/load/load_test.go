@@ -197,7 +197,7 @@ func TestRequestsMeasureEveryAnswer(t *testing.T) {
 
 func TestConfirmerFollowsTagsInAnyOrder(t *testing.T) {
 	t.Parallel()
-	r := newRun(t.Context(), Params{})
+	_, r := newRun(t.Context(), Params{})
 	r.measuring.Store(true)
 	c := &confirmer{run: r, flow: newGate(confirmWindow), base: time.Now()}
 	c.stamp(0, 6)

@@ -185,9 +185,7 @@ func (s *natsScanner) msg(fields, rest []byte) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("malformed MSG %q", fields)
 	}
-	if at := bytes.IndexByte(sidAndReply, ' '); at >= 0 {
-		m.replyTo = sidAndReply[at+1:]
-	}
+	_, m.replyTo, _ = bytes.Cut(sidAndReply, []byte(" "))
 	if len(subject) > maxSequenceDigits {
 		m.correlation = subject[len(subject)-maxSequenceDigits:]
 	}

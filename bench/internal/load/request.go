@@ -20,9 +20,9 @@ func Requests(ctx context.Context, p Params, outstanding int) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := newRun(ctx, p)
+	ctx, r := newRun(ctx, p)
 	var answers []byte
-	service, err := drv.consumer(r.ctx, consumeOptions{deliver: func(d *delivery) {
+	service, err := drv.consumer(ctx, consumeOptions{deliver: func(d *delivery) {
 		answers = drv.appendAnswer(answers, d)
 	}})
 	if err != nil {
@@ -30,7 +30,7 @@ func Requests(ctx context.Context, p Params, outstanding int) (Result, error) {
 	}
 	r.add(service)
 	a := &asker{run: r, outstanding: outstanding, sentAt: make([]time.Time, maxOutstanding)}
-	a.link, a.batch, err = drv.asker(r.ctx, a.answered)
+	a.link, a.batch, err = drv.asker(ctx, a.answered)
 	if err != nil {
 		return Result{}, fmt.Errorf("asker: %w", joinEnd(r, err))
 	}

@@ -32,12 +32,13 @@ type run struct {
 	drained chan struct{} // closed by whoever brings the last mark to the target
 }
 
-func newRun(ctx context.Context, p Params) *run {
+// newRun returns a run and the context in which it lives, which its first error ends.
+func newRun(ctx context.Context, p Params) (context.Context, *run) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &run{params: p, ctx: ctx, cancel: cancel, drained: make(chan struct{})}
 	r.marks = []*atomic.Uint64{&r.completed}
 	r.target.Store(math.MaxUint64)
-	return r
+	return ctx, r
 }
 
 // sentAll says how many messages there are to wait for.

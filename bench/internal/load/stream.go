@@ -14,15 +14,15 @@ func Stream(ctx context.Context, p Params, bodyBytes int) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := newRun(ctx, p)
+	ctx, r := newRun(ctx, p)
 	var sums checker
 	flow := newGate(backlogMessages)
-	in, err := drv.consumer(r.ctx, consumeOptions{deliver: r.seeing(&sums)})
+	in, err := drv.consumer(ctx, consumeOptions{deliver: r.seeing(&sums)})
 	if err != nil {
 		return Result{}, fmt.Errorf("consumer: %w", joinEnd(r, err))
 	}
 	r.add(in)
-	out, b, err := drv.publisher(r.ctx, publishOptions{bodyBytes: bodyBytes})
+	out, b, err := drv.publisher(ctx, publishOptions{bodyBytes: bodyBytes})
 	if err != nil {
 		return Result{}, fmt.Errorf("publisher: %w", joinEnd(r, err))
 	}

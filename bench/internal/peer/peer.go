@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,7 +109,11 @@ func freePorts(ctx context.Context, n int) ([]int, error) {
 			return nil, fmt.Errorf("free port: %w", err)
 		}
 		defer l.Close() // held until all are chosen, so that they differ
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		addr, err := netip.ParseAddrPort(l.Addr().String())
+		if err != nil {
+			return nil, fmt.Errorf("free port: %w", err)
+		}
+		ports = append(ports, int(addr.Port()))
 	}
 	return ports, nil
 }
