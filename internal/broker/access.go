@@ -2,9 +2,11 @@
 
 package broker
 
+import "github.com/parley-ipc/parley/internal/auth"
+
 // allow is the one place where the heart asks for permission. Every operation calls it itself, so
 // that no door can forget to.
-func (c *Connection) allow(a Action, op, kind, name string) error {
+func (c *Connection) allow(a auth.Action, op, kind, name string) error {
 	if c.b.access == nil {
 		return nil
 	}
@@ -20,7 +22,7 @@ func (c *Connection) allow(a Action, op, kind, name string) error {
 }
 
 // allowTopic asks for the topic permission of a routing key.
-func (c *Connection) allowTopic(a Action, op, exchange, key string) error {
+func (c *Connection) allowTopic(a auth.Action, op, exchange, key string) error {
 	if c.b.access == nil || c.b.access.Allowed(c.User, c.VHost, a, exchange, key) {
 		return nil
 	}

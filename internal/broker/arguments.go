@@ -155,11 +155,17 @@ func (r *argumentReader) fail2(text string) {
 	}
 }
 
-// inequivalentArgument compares one argument of a redeclaration with what is there.
-func inequivalentArgument(op, entity, name string, received, current Table) error {
-	r, hasR := received.Get(name)
-	c, hasC := current.Get(name)
-	if hasR == hasC && (!hasR || equalValues(r, c)) {
+// redeclaration compares what a client declares with what is there.
+type redeclaration struct {
+	op, entity        string
+	received, current Table
+}
+
+// argument compares one argument.
+func (r *redeclaration) argument(name string) error {
+	received, hasR := r.received.Get(name)
+	current, hasC := r.current.Get(name)
+	if hasR == hasC && (!hasR || equalValues(received, current)) {
 		return nil
 	}
 	describe := func(v any, ok, alone bool) string {
@@ -171,10 +177,10 @@ func inequivalentArgument(op, entity, name string, received, current Table) erro
 		}
 		return fmt.Sprintf("the value '%v' of type '%s'", v, fieldType(v))
 	}
-	same := hasR && hasC && typeClass(r) == typeClass(c)
-	return errorf(CodeInequivalent, op, entity,
+	same := hasR && hasC && typeClass(received) == typeClass(current)
+	return errorf(CodeInequivalent, r.op, r.entity,
 		"inequivalent arg '%s' for %s: received %s but current is %s",
-		name, entity, describe(r, hasR, same), describe(c, hasC, same))
+		name, r.entity, describe(received, hasR, same), describe(current, hasC, same))
 }
 
 func typeClass(v any) string {

@@ -5,6 +5,8 @@ package broker
 import (
 	"fmt"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/auth"
 )
 
 // binding joins an exchange to a queue or to another exchange.
@@ -119,14 +121,14 @@ func (s *Session) allowBind(op string, p *BindingParams) error {
 	if p.Source == "" || (p.ToExchange && p.Destination == "") {
 		return defaultExchangeRefused(op)
 	}
-	if err := s.conn.allow(Write, op, kind, p.Destination); err != nil {
+	if err := s.conn.allow(auth.Write, op, kind, p.Destination); err != nil {
 		return err
 	}
-	if err := s.conn.allow(Read, op, "exchange", p.Source); err != nil {
+	if err := s.conn.allow(auth.Read, op, "exchange", p.Source); err != nil {
 		return err
 	}
 	if x, ok := s.vh.Exchange(p.Source); ok && x.Type == "topic" {
-		return s.conn.allowTopic(ReadTopic, op, p.Source, p.Key)
+		return s.conn.allowTopic(auth.ReadTopic, op, p.Source, p.Key)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/parley-ipc/parley/internal/auth"
 )
 
 // Options configure a broker. Clock, Log and Logger are required; Validate says what is missing.
@@ -32,36 +34,11 @@ type Options struct {
 type Access interface {
 	// Allowed says whether a user may do an action on a resource; key is the routing key where a
 	// topic permission applies, else empty.
-	Allowed(user, vhost string, action Action, resource, key string) bool
+	Allowed(user, vhost string, action auth.Action, resource, key string) bool
 	// MayOpen says whether a user may open a virtual host at all.
 	MayOpen(user, vhost string) bool
 	// Version changes whenever an answer of Allowed may have changed.
 	Version() uint64
-}
-
-// Action is one of the three things that a permission allows, or their topic forms.
-type Action uint8
-
-// The actions. The topic forms apply to the routing keys of topic exchanges.
-const (
-	Configure Action = iota
-	Write
-	Read
-	WriteTopic
-	ReadTopic
-)
-
-// String returns the word that error texts use.
-func (a Action) String() string {
-	switch a {
-	case Configure:
-		return "configure"
-	case Write, WriteTopic:
-		return "write"
-	case Read, ReadTopic:
-		return "read"
-	}
-	return "unknown"
 }
 
 // Limits bound what clients can make the heart hold. Zero means the default; a negative number

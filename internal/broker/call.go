@@ -197,7 +197,7 @@ func (v *VirtualHost) sendReply(m *Message, t *turn) {
 	if x, ok := v.Exchange(""); ok {
 		stored := t.stored // of the publish around this one
 		t.stored = nil
-		v.put(m, v.routeFor(x, m.Key, m.headers), t, nil, 0)
+		v.put(m, v.routeFor(x, m.Key, m.headers), t, owed{})
 		t.stored = stored
 	}
 }

@@ -2,7 +2,11 @@
 
 package broker
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/parley-ipc/parley/internal/auth"
+)
 
 // Consume opens a consumer. Deliveries may reach the sink before it returns.
 func (s *Session) Consume(p ConsumerParams) (*Consumer, error) {
@@ -33,7 +37,7 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	if p.Queue == DirectReplyTo {
 		return s.consumeReplies(p)
 	}
-	if err := s.conn.allow(Read, op, "queue", p.Queue); err != nil {
+	if err := s.conn.allow(auth.Read, op, "queue", p.Queue); err != nil {
 		return nil, err
 	}
 	q, ok := s.vh.Queue(p.Queue)
@@ -131,7 +135,7 @@ func (q *Queue) consumerGone(c *Consumer, t *turn) {
 // there was one. The delivery goes to the sink, its Remaining set; its Consumer is nil.
 func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	const op = "get"
-	if err := s.conn.allow(Read, op, "queue", queue); err != nil {
+	if err := s.conn.allow(auth.Read, op, "queue", queue); err != nil {
 		return false, err
 	}
 	q, ok := s.vh.Queue(queue)

@@ -68,7 +68,7 @@ func (l *deadLetter) publish(t *turn) {
 	// The turn's kept copy belongs to the message that is being published around this one.
 	stored := t.stored
 	t.stored = nil
-	q.vh.put(out, r, t, nil, 0)
+	q.vh.put(out, r, t, owed{})
 	t.stored = stored
 }
 

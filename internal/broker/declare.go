@@ -2,7 +2,11 @@
 
 package broker
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/parley-ipc/parley/internal/auth"
+)
 
 // DeclareQueue declares a queue, or checks that the one there is like it.
 func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
@@ -22,7 +26,7 @@ func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
 	if p.Exclusive {
 		p.Durable = false // it goes with its connection, so there is nothing to keep
 	}
-	if err := s.conn.allow(Configure, op, "queue", p.Name); err != nil {
+	if err := s.conn.allow(auth.Configure, op, "queue", p.Name); err != nil {
 		return QueueInfo{}, err
 	}
 	if have, ok := v.Queue(p.Name); ok {
@@ -37,10 +41,10 @@ func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
 		return QueueInfo{}, err
 	}
 	if args.deadLetter {
-		if err := s.conn.allow(Read, op, "queue", p.Name); err != nil {
+		if err := s.conn.allow(auth.Read, op, "queue", p.Name); err != nil {
 			return QueueInfo{}, err
 		}
-		if err := s.conn.allow(Write, op, "exchange", args.dlx); err != nil {
+		if err := s.conn.allow(auth.Write, op, "exchange", args.dlx); err != nil {
 			return QueueInfo{}, err
 		}
 	}
@@ -119,8 +123,9 @@ func (q *Queue) redeclare(op string, p QueueParams, c *Connection) (QueueInfo, e
 	if p.AutoDelete != q.AutoDelete {
 		return QueueInfo{}, differ("auto_delete", p.AutoDelete, q.AutoDelete)
 	}
+	r := redeclaration{op, entity, p.Arguments, q.Arguments}
 	for _, name := range knownArguments {
-		if err := inequivalentArgument(op, entity, name, p.Arguments, q.Arguments); err != nil {
+		if err := r.argument(name); err != nil {
 			return QueueInfo{}, err
 		}
 	}
@@ -131,7 +136,7 @@ func (q *Queue) redeclare(op string, p QueueParams, c *Connection) (QueueInfo, e
 // no error.
 func (s *Session) DeleteQueue(p DeleteParams) (int, error) {
 	const op = "delete queue"
-	if err := s.conn.allow(Configure, op, "queue", p.Name); err != nil {
+	if err := s.conn.allow(auth.Configure, op, "queue", p.Name); err != nil {
 		return 0, err
 	}
 	q, ok := s.vh.Queue(p.Name)
@@ -218,7 +223,7 @@ func (q *Queue) shut(t *turn) int {
 // PurgeQueue drops the ready messages of a queue and returns their number.
 func (s *Session) PurgeQueue(name string) (int, error) {
 	const op = "purge queue"
-	if err := s.conn.allow(Read, op, "queue", name); err != nil {
+	if err := s.conn.allow(auth.Read, op, "queue", name); err != nil {
 		return 0, err
 	}
 	q, ok := s.vh.Queue(name)

@@ -5,6 +5,8 @@ package broker
 import (
 	"strings"
 	"sync"
+
+	"github.com/parley-ipc/parley/internal/auth"
 )
 
 // Exchange routes messages to queues and to other exchanges through its bindings. Everything but
@@ -81,7 +83,7 @@ func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
 	if p.Name == "" {
 		return false, defaultExchangeRefused(op)
 	}
-	if err := s.conn.allow(Configure, op, "exchange", p.Name); err != nil {
+	if err := s.conn.allow(auth.Configure, op, "exchange", p.Name); err != nil {
 		return false, err
 	}
 	x, err := newExchange(v, p)
@@ -89,10 +91,10 @@ func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
 		return false, err
 	}
 	if x.alternate != "" {
-		if err := s.conn.allow(Read, op, "exchange", p.Name); err != nil {
+		if err := s.conn.allow(auth.Read, op, "exchange", p.Name); err != nil {
 			return false, err
 		}
-		if err := s.conn.allow(Write, op, "exchange", x.alternate); err != nil {
+		if err := s.conn.allow(auth.Write, op, "exchange", x.alternate); err != nil {
 			return false, err
 		}
 	}
@@ -137,8 +139,8 @@ func (x *Exchange) equivalent(op string, p ExchangeParams) error {
 	case p.Internal != x.Internal:
 		return differ("internal", boolText(p.Internal), boolText(x.Internal))
 	}
-	return inequivalentArgument(op, exchangeEntity(x.vh.name, x.Name), "alternate-exchange",
-		p.Arguments, x.Arguments)
+	r := redeclaration{op, exchangeEntity(x.vh.name, x.Name), p.Arguments, x.Arguments}
+	return r.argument("alternate-exchange")
 }
 
 func boolText(b bool) string {
@@ -155,7 +157,7 @@ func (s *Session) DeleteExchange(name string, ifUnused bool) error {
 	if name == "" {
 		return defaultExchangeRefused(op)
 	}
-	if err := s.conn.allow(Configure, op, "exchange", name); err != nil {
+	if err := s.conn.allow(auth.Configure, op, "exchange", name); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -205,7 +207,7 @@ func (v *VirtualHost) removeExchange(x *Exchange) error {
 // allowAny is the rule of passive declarations: any permission will do.
 func (s *Session) allowAny(op, kind, name string) error {
 	var err error
-	for _, a := range [...]Action{Configure, Read, Write} {
+	for _, a := range [...]auth.Action{auth.Configure, auth.Read, auth.Write} {
 		if err = s.conn.allow(a, op, kind, name); err == nil {
 			return nil
 		}

@@ -2,7 +2,11 @@
 
 package broker
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/parley-ipc/parley/internal/auth"
+)
 
 // sessionRoute is the route of the session's last publish, so that a publisher of one key looks
 // nothing up.
@@ -23,7 +27,7 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 	}
 	seq := s.confirms.begin()
 	if len(m.Exchange) == 0 && isReplyKey(m.Key) {
-		if err := s.conn.allow(Write, "publish", "exchange", ""); err != nil {
+		if err := s.conn.allow(auth.Write, "publish", "exchange", ""); err != nil {
 			return 0, err
 		}
 		s.b.replies.answer(m, &s.turn)
@@ -57,7 +61,7 @@ func (s *Session) put(m *Message, r *route, seq uint64) (int, error) {
 	if seq != 0 {
 		ticket = s
 	}
-	out := s.vh.put(m, r, &s.turn, ticket, seq)
+	out := s.vh.put(m, r, &s.turn, owed{ticket, seq})
 	if len(s.turn.letters) > 0 || len(s.turn.idle) > 0 {
 		s.turn.settle()
 	}
@@ -122,7 +126,7 @@ func (s *Session) routeOf(m *Message) (*route, error) {
 func (s *Session) mayPublish(m *Message) (*Exchange, error) {
 	const op = "publish"
 	name := string(m.Exchange)
-	if err := s.conn.allow(Write, op, "exchange", name); err != nil {
+	if err := s.conn.allow(auth.Write, op, "exchange", name); err != nil {
 		return nil, err
 	}
 	x, ok := s.vh.Exchange(name)
@@ -133,7 +137,7 @@ func (s *Session) mayPublish(m *Message) (*Exchange, error) {
 		return nil, errorf(CodeForbidden, op, exchangeEntity(s.vh.name, name),
 			"cannot publish to internal %s", exchangeEntity(s.vh.name, name))
 	case x.Type == "topic":
-		return x, s.conn.allowTopic(WriteTopic, op, name, string(m.Key))
+		return x, s.conn.allowTopic(auth.WriteTopic, op, name, string(m.Key))
 	}
 	return x, nil
 }
@@ -148,6 +152,12 @@ func (m *Message) headers() Table {
 	return p.Headers
 }
 
+// owed is who waits for a message to be durable; the zero value is nobody.
+type owed struct {
+	ticket Ticket
+	seq    uint64
+}
+
 // putResult is what became of a message.
 type putResult struct {
 	taken   int  // queues that took it
@@ -158,10 +168,10 @@ type putResult struct {
 
 // put gives a message to queues: to volatile ones under one lock at a time, to durable ones through
 // the log when it is persistent.
-func (v *VirtualHost) put(m *Message, r *route, t *turn, ticket Ticket, seq uint64) putResult {
+func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
 	var out putResult
 	if m.Persistent && r.durable > 0 {
-		out = v.putLogged(m, r, t, ticket, seq)
+		out = v.putLogged(m, r, t, to)
 	} else {
 		for _, q := range r.queues {
 			q.mu.Lock()
@@ -182,9 +192,7 @@ func (v *VirtualHost) put(m *Message, r *route, t *turn, ticket Ticket, seq uint
 
 // putLogged locks the queues in id order, appends one record for the durable ones, and lets the
 // log apply it, so that the order in each queue is the order of the log.
-func (v *VirtualHost) putLogged(
-	m *Message, r *route, t *turn, ticket Ticket, seq uint64,
-) (out putResult) {
+func (v *VirtualHost) putLogged(m *Message, r *route, t *turn, to owed) (out putResult) {
 	rec := recordPool.Get().(*Record) //nolint:errcheck,forcetypeassert // only records are in there
 	defer rec.free()
 	rec.Type, rec.Message, rec.turn = RecordPublish, m, t
@@ -204,11 +212,11 @@ func (v *VirtualHost) putLogged(
 	}
 	if len(rec.targets) > 0 {
 		if out.refused {
-			ticket = nil // the refusal is the answer
+			to.ticket = nil // the refusal is the answer
 		}
 		var durable bool
-		durable, out.err = v.b.log.Append(rec, ticket, seq)
-		out.pending = ticket != nil && !durable && out.err == nil
+		durable, out.err = v.b.log.Append(rec, to.ticket, to.seq)
+		out.pending = to.ticket != nil && !durable && out.err == nil
 		if out.err == nil {
 			out.taken += len(rec.targets)
 		}
