@@ -100,13 +100,19 @@ func (r *Reader) Pending() int { return r.end - r.start }
 
 // Fill reads once from the source, so it blocks as the source does, and returns how many octets
 // came. It invalidates all that Next handed out. At the source's end it returns io.EOF, or
-// io.ErrUnexpectedEOF inside a frame.
+// io.ErrUnexpectedEOF inside a frame. After a read that timed out it may be called again.
 func (r *Reader) Fill() (int, error) {
 	if r.srcErr == nil {
 		r.room()
 		for range emptyReadsMax {
 			n, err := r.src.Read(r.buf[r.end:])
 			r.end += n
+			if err != nil && passing(err) {
+				if n > 0 {
+					return n, nil
+				}
+				return 0, err
+			}
 			r.srcErr = err
 			if n > 0 {
 				return n, nil
@@ -123,6 +129,12 @@ func (r *Reader) Fill() (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	return 0, r.srcErr
+}
+
+// passing says whether a read failed only because its time was up.
+func passing(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }
 
 // room moves what is pending to the front of the buffer and makes sure that there is space behind

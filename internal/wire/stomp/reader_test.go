@@ -5,7 +5,9 @@ package stomp
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -458,6 +460,32 @@ func TestTruncated(t *testing.T) {
 type emptyReader struct{}
 
 func (emptyReader) Read([]byte) (int, error) { return 0, nil }
+
+// TestTimeoutPasses: a read that timed out inside a frame loses nothing.
+func TestTimeoutPasses(t *testing.T) {
+	t.Parallel()
+	r := NewReader(&timeoutReader{parts: []string{"SEND\n", "", "\nx\x00"}}, Limits{})
+	for i, wantTimeout := range []bool{false, true, false} {
+		if _, err := r.Fill(); errors.Is(err, os.ErrDeadlineExceeded) != wantTimeout {
+			t.Fatalf("fill %d: %v", i, err)
+		}
+	}
+	if !r.Next() || string(r.Frame().Body) != "x" {
+		t.Errorf("body %q, %v", r.Frame().Body, r.Err())
+	}
+}
+
+// timeoutReader hands out its parts; an empty one is a read that times out.
+type timeoutReader struct{ parts []string }
+
+func (r *timeoutReader) Read(p []byte) (int, error) {
+	part := r.parts[0]
+	r.parts = r.parts[1:]
+	if part == "" {
+		return 0, fmt.Errorf("read: %w", os.ErrDeadlineExceeded)
+	}
+	return copy(p, part), nil
+}
 
 // TestFaultKeepsHeaders: an ERROR names the receipt of the frame that is too large.
 func TestFaultKeepsHeaders(t *testing.T) {
