@@ -157,14 +157,14 @@ func (r *registry) add(c *Connection, l *Limits) error {
 	defer r.mu.Unlock()
 	switch {
 	case len(r.byID) >= l.Connections:
-		return connErrorf(CodeLimit, op, c.Name,
+		return connErrorf(CodeLimit, op, "node",
 			"connection refused: node connection limit (%d) is reached", l.Connections)
 	case r.vhosts[c.VHost] >= l.ConnectionsPerVHost:
-		return connErrorf(CodeLimit, op, c.Name,
+		return connErrorf(CodeLimit, op, "vhost "+c.VHost,
 			"access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
 			c.VHost, c.User, l.ConnectionsPerVHost)
 	case r.users[c.User] >= l.ConnectionsPerUser:
-		return connErrorf(CodeLimit, op, c.Name,
+		return connErrorf(CodeLimit, op, "user "+c.User,
 			"connection refused for user '%s': user connection limit (%d) is reached",
 			c.User, l.ConnectionsPerUser)
 	}
