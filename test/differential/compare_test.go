@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package differential
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+const (
+	// envOn turns the runs on; they need Debian's RabbitMQ.
+	envOn = "TEST_DIFFERENTIAL"
+	// comesWait bounds the wait for what must come.
+	comesWait = 5 * time.Second
+	// silence is how long a client listens before it says that nothing came.
+	silence = 250 * time.Millisecond
+)
+
+// TestMain checks that no goroutine outlives the run.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// notes collects the observations of one script on one broker.
+type notes struct {
+	lines []note
+	seen  map[string]bool
+}
+
+// A note is what one step observed.
+type note struct{ step, saw string }
+
+// add records an observation. The step names it in the table of allowed
+// differences, so it must be unique within its script.
+func (n *notes) add(step, format string, args ...any) {
+	if n.seen == nil {
+		n.seen = map[string]bool{}
+	}
+	for i := 2; n.seen[step]; i++ {
+		step, _, _ = strings.Cut(step, " #")
+		step = fmt.Sprintf("%s #%d", step, i)
+	}
+	n.seen[step] = true
+	n.lines = append(n.lines, note{step, fmt.Sprintf(format, args...)})
+}
+
+// brokers starts the oracle and the hub, or skips.
+func brokers(t *testing.T) (oracle, hub *harness.Broker) {
+	t.Helper()
+	if os.Getenv(envOn) == "" {
+		t.Skipf("needs Debian's rabbitmq-server: run `make interop`, or set %s=1", envOn)
+	}
+	if !harness.HaveRabbit() {
+		t.Fatal("rabbitmq-server is not installed")
+	}
+	oracle = harness.StartRabbit(t)
+	if os.Getenv("TEST_ORACLE_ONLY") != "" {
+		// For writing scripts: the oracle is compared with itself.
+		return oracle, oracle
+	}
+	h := harness.Start(t, harness.Build(t), harness.Options{})
+	return oracle, &harness.Broker{Name: "parley", AMQP: h.AMQP, STOMP: h.STOMP}
+}
+
+// A pair is what is compared.
+type pair struct{ oracle, hub *harness.Broker }
+
+// compare runs one script on both brokers and reports what is not allowed.
+func compare(t *testing.T, name string, run func(*harness.Broker) []note, of pair) {
+	t.Helper()
+	a, b := of.oracle, of.hub
+	var got [2][]note
+	var wg sync.WaitGroup
+	wg.Go(func() { got[0] = run(a) })
+	wg.Wait()
+	if a.AMQP != b.AMQP {
+		wg.Go(func() { got[1] = run(b) })
+		wg.Wait()
+	} else {
+		got[1] = got[0]
+	}
+	if len(got[0]) == 0 {
+		t.Fatal("the script observed nothing")
+	}
+	for i := range max(len(got[0]), len(got[1])) {
+		var want, have note
+		if i < len(got[0]) {
+			want = got[0][i]
+		}
+		if i < len(got[1]) {
+			have = got[1][i]
+		}
+		if testing.Verbose() {
+			t.Logf("%s: %s", want.step, want.saw)
+		}
+		if want.step != have.step {
+			t.Fatalf("steps part: %s at %q (%s), %s at %q (%s)",
+				a.Name, want.step, want.saw, b.Name, have.step, have.saw)
+		}
+		if a.AMQP == b.AMQP {
+			continue
+		}
+		judge(t, name+": "+want.step, want.saw, have.saw)
+	}
+}
+
+// judge fails when two observations differ without a line in the table, when
+// they differ in another way than it says, or when the line is not needed.
+func judge(t *testing.T, key, oracle, hub string) {
+	t.Helper()
+	entry, listed := allowed()[key]
+	switch {
+	case oracle == hub && !listed:
+	case oracle == hub:
+		t.Errorf("%s: listed as different, but both answer\n  %s", key, oracle)
+	case !listed:
+		t.Errorf("%s:\n  RabbitMQ: %s\n  parley:   %s", key, oracle, hub)
+	case hub != entry.parley:
+		t.Errorf("%s: allowed because %s\n  expected: %s\n  parley:   %s",
+			key, entry.why, entry.parley, hub)
+	}
+}
+
+// TestDifferential runs every script on both brokers.
+func TestDifferential(t *testing.T) {
+	t.Parallel()
+	oracle, hub := brokers(t)
+	for _, s := range amqpScripts() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			run := func(b *harness.Broker) []note { return runAMQP(t, s, b) }
+			compare(t, s.name, run, pair{oracle, hub})
+		})
+	}
+	for _, s := range stompScripts() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			run := func(b *harness.Broker) []note { return runSTOMP(t, s, b) }
+			compare(t, s.name, run, pair{oracle, hub})
+		})
+	}
+}
+
+// TestAllowedNamesScripts keeps the table free of lines for steps that no script
+// has: each must belong to a script.
+func TestAllowedNamesScripts(t *testing.T) {
+	t.Parallel()
+	names := map[string]bool{}
+	for _, s := range amqpScripts() {
+		names[s.name] = true
+	}
+	for _, s := range stompScripts() {
+		names[s.name] = true
+	}
+	for key, entry := range allowed() {
+		script, _, ok := strings.Cut(key, ": ")
+		if !ok || !names[script] {
+			t.Errorf("%q belongs to no script", key)
+		}
+		if entry.why == "" {
+			t.Errorf("%q has no reason", key)
+		}
+	}
+}
+
+// after is time.After; a name of its own shows where a script bounds a wait.
+func after(d time.Duration) <-chan time.Time { return time.After(d) }

@@ -1,0 +1,12 @@
+module github.com/parley-ipc/parley/test
+
+go 1.26.0
+
+replace github.com/parley-ipc/parley => ../
+
+require (
+	github.com/rabbitmq/amqp091-go v1.16.0
+	go.uber.org/goleak v1.3.0
+)
+
+require github.com/go-stomp/stomp/v3 v3.1.5

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// EnvBinary names a parley binary to test instead of building one.
+	EnvBinary = "TEST_PARLEY_BINARY"
+	// readyWait is how long a hub may take until every door accepts.
+	readyWait = 15 * time.Second
+	// startTries is how often Start looks for other free ports.
+	startTries = 3
+)
+
+// Options say how a hub runs. The zero value is a hub with the AMQP, STOMP and
+// REST doors, an empty data directory and the default sync.
+type Options struct {
+	Dir  string   // data directory; empty: a new one that ends with the test
+	Args []string // after `serve`
+	Env  []string // KEY=value, after the harness's own
+}
+
+// A Hub is a running `parley serve`.
+type Hub struct {
+	*Process
+
+	AMQP  string // host:port
+	STOMP string // host:port
+	REST  string // host:port
+	Dir   string // data directory
+}
+
+// URL returns the REST door's address of path.
+func (h *Hub) URL(path string) string { return "http://" + h.REST + path }
+
+// AMQPURL returns the AMQP door's URL for the default user.
+func (h *Hub) AMQPURL() string { return "amqp://guest:guest@" + h.AMQP + "/" }
+
+// Root returns the directory of the parley checkout.
+func Root(tb testing.TB) string {
+	tb.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		tb.Fatal("no caller information")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Build compiles cmd/parley and returns the binary's path. The file is shared by
+// all test processes of this user: a lock keeps them from writing it at once,
+// and the go command leaves an up-to-date file alone.
+func Build(tb testing.TB) string {
+	tb.Helper()
+	if bin := os.Getenv(EnvBinary); bin != "" {
+		return bin
+	}
+	return buildAt(tb, Root(tb), "./cmd/parley", "parley")
+}
+
+// BuildHelper compiles a program of this module, given by its directory below
+// test/, for tests that need a process of their own to kill.
+func BuildHelper(tb testing.TB, dir string) string {
+	tb.Helper()
+	return buildAt(tb, filepath.Join(Root(tb), "test"), "./"+dir, filepath.Base(dir))
+}
+
+func buildAt(tb testing.TB, module, pkg, name string) string {
+	tb.Helper()
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("parley-test-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer lock.Close() // closing releases the lock
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		tb.Fatal(err)
+	}
+	shared := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-o", shared, pkg)
+	cmd.Dir = module
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("go build %s: %v\n%s", pkg, err, out)
+	}
+	// A link of the test's own: a later build replaces the shared name and
+	// leaves this file as it is.
+	own := filepath.Join(tb.TempDir(), name)
+	if err := os.Link(shared, own); err != nil {
+		tb.Fatal(err)
+	}
+	return own
+}
+
+// Start runs a hub and returns when its REST door says that it is ready.
+func Start(tb testing.TB, binary string, opts Options) *Hub {
+	tb.Helper()
+	if opts.Dir == "" {
+		opts.Dir = tb.TempDir()
+	}
+	var err error
+	for range startTries {
+		var h *Hub
+		if h, err = start(tb, binary, opts); err == nil {
+			return h
+		}
+		tb.Logf("start the hub: %v", err)
+	}
+	tb.Fatalf("the hub does not start: %v", err)
+	return nil
+}
+
+func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
+	tb.Helper()
+	h := &Hub{AMQP: FreeAddr(tb), STOMP: FreeAddr(tb), REST: FreeAddr(tb), Dir: opts.Dir}
+	cmd := exec.Command(binary, append([]string{"serve"}, opts.Args...)...)
+	cmd.Env = cleanEnv(
+		"PARLEY_DATA="+h.Dir,
+		"PARLEY_DOORS__AMQP__LISTEN="+h.AMQP,
+		"PARLEY_DOORS__STOMP__LISTEN="+h.STOMP,
+		"PARLEY_DOORS__REST__LISTEN="+h.REST,
+		"PARLEY_DOORS__WEBSTOMP__LISTEN=off",
+		"PARLEY_DOORS__MANAGEMENT__LISTEN=off",
+		"PARLEY_DOORS__THRIFT__LISTEN=off",
+		"PARLEY_DOORS__LINE__LISTEN=off",
+	)
+	cmd.Env = append(cmd.Env, opts.Env...)
+	h.Process = Run(tb, "parley serve", cmd)
+	client := &http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	err := Poll(readyWait, func() error {
+		select {
+		case <-h.Done():
+			return fmt.Errorf("%w: %s", errEnded, h.Output())
+		default:
+		}
+		res, err := client.Get(h.URL("/readyz"))
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("readyz answers %s", res.Status)
+		}
+		return nil
+	})
+	if err != nil {
+		h.Kill()
+		return nil, err
+	}
+	return h, nil
+}
