@@ -135,8 +135,9 @@ type FieldIter struct {
 	Kind  byte
 	Value []byte
 
-	c   cursor
-	raw []byte
+	c     cursor
+	raw   []byte
+	array bool
 }
 
 // Next steps to the next field. It is false at the end, and at a field that is malformed.
@@ -145,7 +146,9 @@ func (it *FieldIter) Next() bool {
 		return false
 	}
 	whole := it.c.p
-	it.Name = it.c.shortBytes()
+	if !it.array {
+		it.Name = it.c.shortBytes()
+	}
 	it.Kind, it.Value = it.c.value()
 	if it.c.bad {
 		return false
@@ -153,6 +156,10 @@ func (it *FieldIter) Next() bool {
 	it.raw = whole[:len(whole)-len(it.c.p)]
 	return true
 }
+
+// ArrayElements returns an iterator over the elements of a raw field array, the Value of a field
+// of kind A. Elements have no Name.
+func ArrayElements(value []byte) FieldIter { return FieldIter{c: cursor{p: value}, array: true} }
 
 // Raw returns the octets of the whole field: name, type and value.
 func (it *FieldIter) Raw() []byte { return it.raw }

@@ -167,3 +167,19 @@ func TestArrayFieldChecked(t *testing.T) {
 		t.Error("an array cut in its element decodes")
 	}
 }
+
+func TestArrayElements(t *testing.T) {
+	t.Parallel()
+	raw := RawTable(Table{{"CC", Array{"a", int32(1), Table{}, "b"}}}.AppendFields(nil))
+	_, value := raw.Lookup("CC")
+	var got string
+	for it := ArrayElements(value); it.Next(); {
+		got += string(it.Kind) + string(it.Name)
+		if it.Kind == 'S' {
+			got += string(it.Value)
+		}
+	}
+	if got != "SaIFSb" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package amqp091
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
+)
+
+// Bounds of a content that is put together.
+const (
+	// bodyStartBytes is what is reserved for a body that comes in several frames, at first. It
+	// doubles as octets arrive: the announced size reserves nothing.
+	bodyStartBytes = 16 << 10
+	// bodyPoolBytes is the largest buffer that is kept for the next body.
+	bodyPoolBytes = 1 << 20
+	// keepBytes is the largest buffer that a channel keeps for names and properties.
+	keepBytes = 2 << 10
+	// heldFactor times the largest message is what one connection may have half received.
+	heldFactor = 2
+)
+
+// contentState is what a channel expects next (§4.2.6).
+type contentState uint8
+
+const (
+	contentNone contentState = iota
+	contentHeader
+	contentBody
+)
+
+// content is a publish that is being received. While everything comes in one read batch, it only
+// points into the read buffer; hold copies what a batch leaves unfinished.
+type content struct {
+	state         contentState
+	exchange, key []byte
+	mandatory     bool
+	view          wire.PropertyView
+	size          uint64
+	body          []byte  // what arrived, of a body in several frames; its array is pooled
+	pooled        *[]byte // the pool's handle of body's array
+
+	keep     []byte // own copy of exchange, key and properties
+	kept     contentState
+	deadline time.Time // zero until the content outlives a batch
+}
+
+// unexpectedMethod is RabbitMQ's answer to a method in the middle of a content.
+func (ct *content) unexpectedMethod() error {
+	if ct.state == contentHeader {
+		return unexpectedFrame(
+			"expected content header for class 60, got non content header frame instead")
+	}
+	return unexpectedFrame("expected content body, got non content body frame instead")
+}
+
+// publish begins a content with basic.publish.
+func (ch *channel) publish(args []byte) error {
+	var m wire.BasicPublish
+	if err := m.Decode(args); err != nil {
+		return err
+	}
+	if m.Immediate {
+		return faultf(wire.NotImplemented, wire.IDBasicPublish, "immediate=true")
+	}
+	ct := &ch.content
+	ct.state, ct.kept = contentHeader, contentNone
+	ct.exchange, ct.key, ct.mandatory = m.Exchange, m.RoutingKey, m.Mandatory
+	return nil
+}
+
+// header takes the content header.
+func (ch *channel) header(payload []byte) error {
+	ct := &ch.content
+	switch ct.state {
+	case contentHeader:
+	case contentBody:
+		return unexpectedFrame("expected content body, got non content body frame instead")
+	case contentNone:
+		return unexpectedFrame("expected method frame, got non method frame instead")
+	}
+	var h wire.ContentHeader
+	if err := h.Decode(payload); err != nil {
+		return err
+	}
+	if h.ClassID != wire.ClassBasic {
+		return unexpectedFrame("expected content header for class 60, got one for class " +
+			strconv.Itoa(int(h.ClassID)) + " instead")
+	}
+	if err := ct.view.Parse(h.Properties); err != nil {
+		return err
+	}
+	if limit := ch.c.door.options.Broker.MaxMessageBytes(); h.BodySize > uint64(limit) {
+		return faultf(wire.PreconditionFailed, wire.IDBasicPublish,
+			"message size %d is larger than configured max size %d", h.BodySize, limit)
+	}
+	ct.size, ct.state = h.BodySize, contentBody
+	if ct.size == 0 {
+		return ch.complete(nil)
+	}
+	return nil
+}
+
+// body takes a body frame.
+func (ch *channel) bodyFrame(payload []byte) error {
+	ct := &ch.content
+	switch ct.state {
+	case contentBody:
+	case contentHeader:
+		return ct.unexpectedMethod()
+	case contentNone:
+		return unexpectedFrame("expected method frame, got non method frame instead")
+	}
+	got := uint64(len(ct.body) + len(payload))
+	switch {
+	case got > ct.size:
+		return &fault{
+			code: wire.FrameError, text: "content body frame exceeds remaining content size",
+		}
+	case got == ct.size && len(ct.body) == 0:
+		return ch.complete(payload)
+	}
+	if err := ct.grow(ch.c, len(payload)); err != nil {
+		return err
+	}
+	ct.body = append(ct.body, payload...)
+	if got < ct.size {
+		return nil
+	}
+	return ch.complete(ct.body)
+}
+
+// grow makes room for n octets of body, counted against the connection's limit.
+func (ct *content) grow(c *conn, n int) error {
+	need := len(ct.body) + n
+	if need <= cap(ct.body) {
+		return nil
+	}
+	if ct.pooled == nil && need <= bodyPoolBytes {
+		ct.pooled = c.door.body()
+		ct.body = (*ct.pooled)[:0]
+		c.held += cap(ct.body)
+		if need <= cap(ct.body) {
+			return nil
+		}
+	}
+	size := int(min(uint64(max(need, 2*cap(ct.body), bodyStartBytes)), max(ct.size, bodyStartBytes)))
+	limit := heldFactor * c.door.options.Broker.MaxMessageBytes()
+	if c.held+size-cap(ct.body) > limit {
+		return hardFault(wire.ResourceError, wire.IDBasicPublish,
+			"bodies that are half received exceed "+strconv.Itoa(limit)+" octets")
+	}
+	c.held += size - cap(ct.body)
+	ct.body = append(make([]byte, 0, size), ct.body...)
+	return nil
+}
+
+// drop ends the content and gives its buffers back.
+func (ct *content) drop(c *conn) {
+	ct.state, ct.kept = contentNone, contentNone
+	ct.exchange, ct.key = nil, nil
+	if ct.body != nil {
+		c.held -= cap(ct.body)
+		c.door.putBody(ct.pooled, ct.body)
+		ct.body, ct.pooled = nil, nil
+	}
+	if cap(ct.keep) > keepBytes {
+		ct.keep = nil
+	}
+	if !ct.deadline.IsZero() {
+		ct.deadline = time.Time{}
+		c.partial = slices.DeleteFunc(c.partial, func(ch *channel) bool {
+			return &ch.content == ct
+		})
+	}
+}
+
+// hold copies what points into the read buffer, at the end of a batch that leaves the content
+// unfinished.
+func (ch *channel) hold() error {
+	ct := &ch.content
+	if ct.state == contentNone || ct.kept == ct.state {
+		return nil
+	}
+	n := len(ct.exchange)
+	k := n + len(ct.key)
+	// A second time both lie in keep already, where they are copied onto themselves.
+	keep := append(ct.keep[:0], ct.exchange...)
+	keep = append(keep, ct.key...)
+	if ct.state == contentBody {
+		keep = append(keep, ct.view.Raw()...)
+		if err := ct.view.Parse(keep[k:]); err != nil {
+			return err
+		}
+	}
+	ct.keep = keep
+	ct.exchange, ct.key = keep[:n:n], keep[n:k:k]
+	ct.kept = ct.state
+	if ct.deadline.IsZero() {
+		wait := max(partialTimeout, time.Duration(ct.size/partialBytesPerSecond)*time.Second)
+		ct.deadline = ch.c.door.options.Broker.Now().Add(wait)
+		ch.c.partial = append(ch.c.partial, ch)
+	}
+	return nil
+}
+
+// body returns a pooled buffer for a body in several frames.
+func (d *Door) body() *[]byte {
+	if b, ok := d.bodies.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, bodyStartBytes)
+	return &b
+}
+
+// putBody takes a buffer back; what has grown beyond the pool's bound is left to the collector.
+func (d *Door) putBody(handle *[]byte, b []byte) {
+	if handle == nil || cap(b) > bodyPoolBytes {
+		return
+	}
+	*handle = b[:0]
+	d.bodies.Put(handle)
+}

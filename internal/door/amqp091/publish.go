@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package amqp091
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
+)
+
+// The headers that make a publish a call or a gather (amqp-0-9-1.md §7), and those that add
+// routing keys (§3).
+const (
+	headerTimeout     = "parley-timeout"
+	headerDeadline    = "parley-deadline"
+	headerGather      = "parley-gather"
+	headerGatherStall = "parley-gather-stall"
+	headerCC          = "CC"
+	headerBCC         = "BCC"
+
+	gatherAll    = "all"
+	gatherQuorum = "quorum"
+
+	// maxWaitMS bounds every time in these headers, ten years as for a time to live.
+	maxWaitMS = 315_360_000_000
+)
+
+// publisher is what a channel uses again for every publish, so that none allocates.
+type publisher struct {
+	message broker.Message
+	call    broker.CallTerms
+	gather  broker.GatherTerms
+	cc      [][]byte
+	spliced []byte // properties with another reply-to
+}
+
+// complete publishes the content: every frame of it is here. body is borrowed.
+func (ch *channel) complete(body []byte) error {
+	ch.method = wire.IDBasicPublish
+	params, err := ch.fill(body)
+	if err != nil {
+		return err
+	}
+	if ch.mode == modeTx {
+		err = ch.tx.publish(ch, params)
+	} else {
+		ch.c.block.publish()
+		_, err = ch.session.Publish(&ch.publisher.message, params)
+	}
+	ct := &ch.content
+	if ct.kept == contentNone && ct.body == nil {
+		ct.state = contentNone // the usual case: nothing was copied
+	} else {
+		ct.drop(ch.c)
+	}
+	return err
+}
+
+// fill sets the channel's message from the content.
+func (ch *channel) fill(body []byte) (params broker.PublishParams, err error) {
+	ct, p := &ch.content, &ch.publisher
+	v, m := &ct.view, &p.message
+	m.Envelope = broker.Envelope{
+		Exchange: ct.exchange, Key: ct.key, ReplyTo: v.ReplyTo(),
+		CorrelationID: v.CorrelationID(), Type: v.Type(), ContentType: v.ContentType(),
+		UserID: v.UserID(), Persistent: v.DeliveryMode() == wire.Persistent,
+		Priority: v.Priority(),
+	}
+	m.Format, m.Props, m.Body = Format{}, v.Raw(), body
+	m.Overlay, m.Edited = nil, false
+	params.Mandatory = ct.mandatory
+	if v.Has(wire.HasExpiration) {
+		if m.ExpirationMS, err = parseExpiration(v.Expiration()); err != nil {
+			return params, err
+		}
+		m.Expires = true
+	}
+	if v.Has(wire.HasHeaders) {
+		if err := ch.fillFromHeaders(&params); err != nil {
+			return params, err
+		}
+	}
+	if string(m.ReplyTo) == broker.DirectReplyTo {
+		address, err := ch.session.ReplyAddress()
+		if err != nil {
+			return params, err
+		}
+		m.ReplyTo = wire.BorrowBytes(address)
+		p.spliced = v.AppendReplyTo(p.spliced[:0], m.ReplyTo)
+		m.Props = p.spliced
+	}
+	return params, nil
+}
+
+// fillFromHeaders looks for the headers that mean something to the hub, in one pass.
+func (ch *channel) fillFromHeaders(params *broker.PublishParams) error {
+	p := &ch.publisher
+	p.cc = p.cc[:0]
+	p.call, p.gather = broker.CallTerms{}, broker.GatherTerms{}
+	for it := ch.content.view.Headers().Fields(); it.Next(); {
+		var err error
+		switch string(it.Name) {
+		case headerCC:
+			p.cc, err = appendKeys(p.cc, headerCC, &it)
+		case headerBCC:
+			p.cc, err = appendKeys(p.cc, headerBCC, &it)
+			p.message.Overlay = p.message.Overlay.With(headerBCC, broker.Removed{})
+		case headerTimeout:
+			params.Call = &p.call
+			p.call.Timeout, err = parseWait(headerTimeout, &it)
+		case headerDeadline:
+			params.Call = &p.call
+			p.call.Deadline, err = parseDeadline(&it)
+		case headerGather:
+			params.Gather = &p.gather
+			err = parseGather(&p.gather, &it)
+		case headerGatherStall:
+			p.gather.Stall, err = parseWait(headerGatherStall, &it)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.message.CC = p.cc
+	return nil
+}
+
+// appendKeys takes an array of long strings; other elements are skipped, as RabbitMQ does.
+func appendKeys(dst [][]byte, name string, it *wire.FieldIter) ([][]byte, error) {
+	if it.Kind != 'A' {
+		return dst, badPublish("invalid message: {unacceptable_type_in_header,%q,%s}",
+			name, kindName(it.Kind))
+	}
+	for keys := wire.ArrayElements(it.Value); keys.Next(); {
+		if keys.Kind == 'S' {
+			dst = append(dst, keys.Value)
+		}
+	}
+	return dst, nil
+}
+
+func badPublish(format string, args ...any) error {
+	return faultf(wire.PreconditionFailed, wire.IDBasicPublish, format, args...)
+}
+
+// parseExpiration takes decimal milliseconds, with the texts of RabbitMQ.
+func parseExpiration(text []byte) (int64, error) {
+	digits := 0
+	for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {
+		digits++
+	}
+	switch {
+	case digits == 0:
+		return 0, badPublish("invalid expiration '%s': no_integer", text)
+	case digits < len(text):
+		return 0, badPublish("invalid expiration '%s': {leftover_string,%q}", text, text[digits:])
+	}
+	var n int64
+	for _, d := range text {
+		if n = n*10 + int64(d-'0'); n > maxWaitMS {
+			return 0, badPublish("invalid expiration '%s': {value_too_large,%s}", text, text)
+		}
+	}
+	return n, nil
+}
+
+// parseWait takes milliseconds as any integer type or as decimal text.
+func parseWait(name string, it *wire.FieldIter) (time.Duration, error) {
+	n, ok := integerOf(it)
+	if !ok || n <= 0 || n > maxWaitMS {
+		return 0, badPublish("invalid header '%s': expected milliseconds above 0", name)
+	}
+	return time.Duration(n) * time.Millisecond, nil
+}
+
+func integerOf(it *wire.FieldIter) (int64, bool) {
+	value, err := it.Decode()
+	if err != nil {
+		return 0, false
+	}
+	switch n := value.(type) {
+	case int8:
+		return int64(n), true
+	case uint8:
+		return int64(n), true
+	case int16:
+		return int64(n), true
+	case uint16:
+		return int64(n), true
+	case int32:
+		return int64(n), true
+	case uint32:
+		return int64(n), true
+	case int64:
+		return n, true
+	case string:
+		i, err := strconv.ParseInt(n, 10, 64)
+		return i, err == nil
+	default:
+		return 0, false
+	}
+}
+
+// parseDeadline takes RFC 3339 text, or a timestamp of the wire.
+func parseDeadline(it *wire.FieldIter) (time.Time, error) {
+	value, err := it.Decode()
+	if err == nil {
+		switch v := value.(type) {
+		case string:
+			if t, err := time.Parse(time.RFC3339, v); err == nil {
+				return t, nil
+			}
+		case wire.Timestamp:
+			if v <= math.MaxInt32*4 { // far beyond any deadline, and no overflow
+				return time.Unix(int64(v), 0), nil
+			}
+		}
+	}
+	return time.Time{}, badPublish("invalid header '%s': expected RFC 3339", headerDeadline)
+}
+
+// parseGather takes all, quorum or a number of answers.
+func parseGather(terms *broker.GatherTerms, it *wire.FieldIter) error {
+	if it.Kind == 'S' {
+		switch {
+		case bytes.Equal(it.Value, []byte(gatherAll)):
+			terms.All = true
+			return nil
+		case bytes.Equal(it.Value, []byte(gatherQuorum)):
+			terms.Quorum = true
+			return nil
+		}
+	}
+	n, ok := integerOf(it)
+	if !ok || n <= 0 || n > math.MaxInt32 {
+		return badPublish("invalid header '%s': expected all, quorum or a number", headerGather)
+	}
+	terms.Replies = int(n)
+	return nil
+}
+
+// unroutable is the text of basic.return, which clients compare.
+const unroutable = "NO_ROUTE"
+
+// returnOf is basic.return for a message that reached no queue.
+func returnOf(m *broker.Message) wire.BasicReturn {
+	return wire.BasicReturn{
+		ReplyCode: uint16(wire.NoRoute), ReplyText: wire.BorrowBytes(unroutable),
+		Exchange: m.Exchange, RoutingKey: m.Key,
+	}
+}

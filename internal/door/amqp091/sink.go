@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package amqp091
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
+)
+
+// sink is a channel's [broker.Sink]: what the heart says becomes frames in the connection's
+// output buffer. Any goroutine may call it.
+type sink struct {
+	c       *conn
+	channel uint16
+	quiet   atomic.Bool // the channel is closed: nothing more may appear on it
+
+	mu        sync.Mutex // before the output buffer
+	confirmed uint64     // everything up to here is safe
+	told      uint64     // what the client knows of it
+	nacked    []uint64   // above told: already refused, so no ack may cover them
+	pending   *commit    // a transaction waits instead of the client
+}
+
+var _ broker.Sink = (*sink)(nil)
+
+// methodBytes bounds what a content method takes beside its names: frame, ids and fixed fields.
+const methodBytes = 64
+
+// Deliver implements broker.Sink: basic.deliver, or get-ok when there is no consumer.
+func (s *sink) Deliver(d *broker.Delivery) int {
+	m := d.Message
+	o := s.outgoing(m, d.ReplyTo)
+	names := len(m.Exchange) + len(m.Key) + methodBytes
+	if d.Consumer == nil {
+		method := wire.BasicGetOk{
+			DeliveryTag: d.Tag, Redelivered: d.Redelivered, Exchange: m.Exchange,
+			RoutingKey: m.Key, MessageCount: uint32(d.Remaining),
+		}
+		buf := s.c.out.BeginSize(names + o.size())
+		return s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
+	}
+	method := wire.BasicDeliver{
+		ConsumerTag: wire.BorrowBytes(d.Consumer.Tag), DeliveryTag: d.Tag,
+		Redelivered: d.Redelivered, Exchange: m.Exchange, RoutingKey: m.Key,
+	}
+	buf := s.c.out.BeginSize(names + len(d.Consumer.Tag) + o.size())
+	return s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
+}
+
+// Cancel implements broker.Sink; only clients that asked for it are told (RabbitMQ extension).
+func (s *sink) Cancel(c *broker.Consumer) {
+	if s.c.client.cancelNotify && !s.quiet.Load() {
+		s.c.send(s.channel, &wire.BasicCancel{ConsumerTag: c.Tag, NoWait: true})
+	}
+}
+
+// Confirm implements broker.Sink. The client hears of it at the next Flush, once for all.
+func (s *sink) Confirm(upTo uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.confirmed = max(s.confirmed, upTo)
+	if s.pending != nil {
+		s.pending.progress(s.confirmed)
+	}
+}
+
+// Nack implements broker.Sink.
+func (s *sink) Nack(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending != nil {
+		s.pending.refused = true
+		return
+	}
+	s.tellConfirms()
+	i, _ := slices.BinarySearch(s.nacked, seq)
+	s.nacked = slices.Insert(s.nacked, i, seq)
+	if !s.quiet.Load() {
+		nack := wire.BasicNack{DeliveryTag: seq}
+		s.c.out.End(nack.AppendFrame(s.c.out.Begin(), s.channel))
+	}
+}
+
+// Return implements broker.Sink.
+func (s *sink) Return(m *broker.Message, _ *broker.Error) {
+	if s.quiet.Load() {
+		return
+	}
+	o := s.outgoing(m, nil)
+	method := returnOf(m)
+	buf := s.c.out.BeginSize(len(m.Exchange) + len(m.Key) + methodBytes + o.size())
+	s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
+}
+
+// Block implements broker.Sink.
+func (s *sink) Block(reason string) { s.c.block.set(reason) }
+
+// Flush implements broker.Sink.
+func (s *sink) Flush() {
+	s.mu.Lock()
+	s.tellConfirms()
+	s.mu.Unlock()
+	s.c.out.Flush()
+}
+
+// tellConfirms acknowledges up to confirmed. A number that was nacked ends a run: no ack with
+// multiple may be the first to cover it.
+func (s *sink) tellConfirms() {
+	if s.confirmed <= s.told || s.pending != nil {
+		return
+	}
+	for len(s.nacked) > 0 && s.nacked[0] <= s.confirmed {
+		s.tellUpTo(s.nacked[0] - 1)
+		s.told = max(s.told, s.nacked[0])
+		s.nacked = s.nacked[1:]
+	}
+	s.tellUpTo(s.confirmed)
+}
+
+func (s *sink) tellUpTo(n uint64) {
+	if n <= s.told {
+		return
+	}
+	ack := wire.BasicAck{DeliveryTag: n, Multiple: n > s.told+1}
+	s.told = n
+	if !s.quiet.Load() {
+		s.c.out.End(ack.AppendFrame(s.c.out.Begin(), s.channel))
+	}
+}
+
+// outgoing is a message on its way into the buffer: as it came, edited in place, or converted.
+type outgoing struct {
+	content wire.Content
+	edited  bool
+	view    wire.PropertyView
+	edit    wire.PropertyEdit
+}
+
+// outgoing prepares a message; replyTo, if any, stands instead of the message's own.
+func (s *sink) outgoing(m *broker.Message, replyTo []byte) (o outgoing) {
+	o.content = wire.Content{
+		Channel: s.channel, FrameMax: s.c.frameMax, Properties: m.Props, Body: m.Body,
+	}
+	same := m.Format != nil && m.Format.ID() == broker.FormatAMQP091
+	switch {
+	case same && len(replyTo) == 0 && m.Plain():
+	case same && o.view.Parse(m.Props) == nil:
+		o.edited = true
+		o.setEdit(m, replyTo)
+	default:
+		o.content.Properties = s.convert(m, replyTo)
+	}
+	return o
+}
+
+// setEdit says how the raw properties change on their way out.
+func (o *outgoing) setEdit(m *broker.Message, replyTo []byte) {
+	e := &o.edit
+	if m.Edited {
+		e.Drop = wire.HasReplyTo | wire.HasExpiration
+		if len(m.ReplyTo) > 0 {
+			e.Set |= wire.HasReplyTo
+			e.ReplyTo = m.ReplyTo
+		}
+		if m.Expires {
+			e.Set |= wire.HasExpiration
+			e.Expiration = strconv.AppendInt(nil, m.ExpirationMS, 10)
+		}
+	}
+	if len(replyTo) > 0 {
+		e.Set |= wire.HasReplyTo
+		e.ReplyTo = replyTo
+	}
+	if len(m.Overlay) == 0 {
+		return
+	}
+	e.Headers = tableOut(m.Overlay)
+	for _, f := range m.Overlay {
+		if _, gone := f.Value.(broker.Removed); gone {
+			e.DropHeaders = append(e.DropHeaders, f.Name)
+		}
+	}
+}
+
+// convert turns the properties of another protocol, or of the hub itself, into ours.
+func (s *sink) convert(m *broker.Message, replyTo []byte) []byte {
+	p, err := m.Properties()
+	if err != nil {
+		s.c.log.Warn("properties cannot be converted", "channel", s.channel, "error", err)
+	}
+	if len(replyTo) > 0 {
+		p.ReplyTo, p.Set = string(replyTo), p.Set|broker.HasReplyTo
+	}
+	w := propertiesOut(&p)
+	return w.Append(nil)
+}
+
+// size bounds the octets of header and body frames.
+func (o *outgoing) size() int {
+	n := o.content.Size()
+	if o.edited {
+		n += len(o.edit.ReplyTo) + len(o.edit.Expiration) + 2
+	}
+	return n
+}
+
+// append appends header and body frames.
+func (o *outgoing) append(buf []byte) []byte {
+	if !o.edited {
+		return o.content.Append(buf)
+	}
+	return o.content.AppendBody(o.content.AppendEditedHeader(buf, &o.view, &o.edit))
+}
