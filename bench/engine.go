@@ -42,7 +42,7 @@ func (e *engine) measure(ctx context.Context) (*report, error) {
 	rep := newReport(e.opts)
 	var peers []peer.Peer
 	for _, name := range e.opts.Peers {
-		p, err := peer.New(name, e.opts.Root)
+		p, err := peer.New(name, peer.Source{Root: e.opts.Root, Parley: e.opts.Program})
 		if err != nil {
 			return nil, err
 		}

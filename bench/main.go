@@ -50,6 +50,7 @@ type Options struct {
 	Write   bool          // write the document and the results
 	Machine string        // name of the results file, without its extension
 	Root    string        // directory of the main module
+	Program string        // a parley to measure in place of the one built from Root, or empty
 }
 
 func main() {
@@ -103,11 +104,12 @@ func parseFlags(args []string) (Options, error) {
 	runs := fs.Int("runs", 5, "rounds")
 	seconds := fs.Float64("seconds", 5, "length of one measurement")
 	budget := fs.Duration("budget", 12*time.Minute, "time for everything")
-	profile := fs.String("profile", "", "write parley's CPU profiles of the stream works into `dir`")
+	profile := fs.String("profile", "", "write parley's CPU profiles into `dir`")
 	write := fs.String("write", "auto",
 		"write docs/performance.md and results: yes, no, or auto (when everything is measured)")
 	machine := fs.String("machine", defaultMachine(), "name of the results file")
 	root := fs.String("root", "..", "directory of the main module")
+	program := fs.String("parley", "", "measure this `program` in place of the one built from root")
 	if err := fs.Parse(args); err != nil {
 		return Options{}, err
 	}
@@ -134,6 +136,7 @@ func parseFlags(args []string) (Options, error) {
 		Profile: *profile,
 		Machine: *machine,
 		Root:    abs,
+		Program: *program,
 	}
 	opts.Write, err = opts.shouldWrite(*write)
 	return opts, err
@@ -148,7 +151,7 @@ func (o Options) shouldWrite(flagValue string) (bool, error) {
 		return false, nil
 	case "auto":
 		whole := len(o.Peers) == len(allPeers()) && len(o.Works) == len(allWorks())
-		return whole && o.Profile == "", nil
+		return whole && o.Profile == "" && o.Program == "", nil
 	default:
 		return false, fmt.Errorf("write: %q is none of yes, no, auto", flagValue)
 	}

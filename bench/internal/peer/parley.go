@@ -13,12 +13,15 @@ import (
 // parley is the hub of this repository.
 type parley struct {
 	root    string
-	program string
+	program string // given, or built
 }
 
 func (p *parley) Name() string { return Parley }
 
 func (p *parley) Build(ctx context.Context, dir string) error {
+	if p.program != "" {
+		return nil
+	}
 	p.program = filepath.Join(dir, "parley")
 	return goBuild(ctx, p.root, "./cmd/parley", p.program)
 }

@@ -85,15 +85,21 @@ func (r *Running) Stop() error {
 	return err
 }
 
-// New returns the peer of a name; root is the directory of the main module.
-func New(name, root string) (Peer, error) {
+// Source says where programs come from.
+type Source struct {
+	Root   string // directory of the main module
+	Parley string // a parley that is built already, or empty
+}
+
+// New returns the peer of a name.
+func New(name string, from Source) (Peer, error) {
 	switch name {
 	case Parley:
-		return &parley{root: root}, nil
+		return &parley{root: from.Root, program: from.Parley}, nil
 	case RabbitMQ:
 		return &rabbitMQ{}, nil
 	case NATS:
-		return &natsServer{root: root}, nil
+		return &natsServer{root: from.Root}, nil
 	default:
 		return nil, fmt.Errorf("unknown peer %q", name)
 	}
