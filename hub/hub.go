@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parley-ipc/parley/internal/auth"
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
+)
+
+// Hub is a whole hub. Its methods are safe for concurrent use.
+type Hub struct {
+	options Options
+	users   *auth.Store
+	log     *store.Memory
+	broker  *broker.Broker
+	doors   []*opened
+	ready   atomic.Bool
+
+	stop sync.Once
+	err  error // of Shutdown
+}
+
+// New makes a hub that listens nowhere yet. It returns all that is wrong with the options at once.
+func New(o Options) (*Hub, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.setDefaults()
+	users, err := auth.New(auth.Options{Users: o.Users})
+	if err != nil {
+		return nil, fmt.Errorf("users: %w", err)
+	}
+	h := &Hub{options: o, users: users, log: store.NewMemory(store.MemoryOptions{})}
+	h.broker = broker.New(broker.Options{
+		Name: o.Name, Clock: systemClock{}, Log: h.log, Formats: formats(), Access: users,
+		Logger: o.Logger, Limits: o.Limits,
+	})
+	h.log.Bind(h.broker)
+	return h, nil
+}
+
+// Start opens the listeners. When it returns nil every door accepts; otherwise none does. The
+// context bounds the start only.
+func (h *Hub) Start(ctx context.Context) error {
+	for _, d := range h.options.Doors.all() {
+		if d.door.Listen == Off {
+			continue
+		}
+		door, err := h.newDoor(d.name)
+		if err == nil {
+			var o *opened
+			if o, err = open(ctx, d, door); err == nil {
+				h.doors = append(h.doors, o)
+				continue
+			}
+		}
+		return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
+	}
+	for _, o := range h.doors {
+		o.start()
+		h.options.Logger.Info("door open", "door", o.name, "address", o.listener.Addr().String())
+	}
+	h.ready.Store(true)
+	return nil
+}
+
+// Addr returns where a door listens ("amqp", "stomp", "rest"), or nil when it is closed.
+func (h *Hub) Addr(door string) net.Addr {
+	for _, o := range h.doors {
+		if o.name == door {
+			return o.listener.Addr()
+		}
+	}
+	return nil
+}
+
+// Ready reports whether every door accepts.
+func (h *Hub) Ready() bool { return h.ready.Load() }
+
+// Shutdown stops accepting, tells the clients, waits for them within Options.Drain and ctx, and
+// closes what is left. It is repeatable.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.stop.Do(func() {
+		h.ready.Store(false)
+		ctx, cancel := context.WithTimeout(ctx, h.options.Drain)
+		defer cancel()
+		var wait sync.WaitGroup
+		faults := make([]error, len(h.doors))
+		for i, o := range h.doors {
+			wait.Go(func() { faults[i] = o.shutdown(ctx) })
+		}
+		wait.Wait()
+		h.broker.Close()
+		h.err = errors.Join(errors.Join(faults...), h.log.Close())
+	})
+	return h.err
+}

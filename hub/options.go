@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/auth"
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// Off as a door's Listen leaves the door closed.
+const Off = "off"
+
+// Options configure a hub. The zero value is a working hub on loopback; Defaults shows it.
+type Options struct {
+	// Name is the hub's name in reply addresses. Letters, digits, - and _; default "hub".
+	Name string `yaml:"name"`
+	// Data is the data directory. The log is in memory so far, so nothing is kept there yet.
+	Data string `yaml:"data"`
+	// Sync says when a confirm is given: always, interval or off. Default always.
+	Sync string `yaml:"sync"`
+	// ListenAll allows doors to listen on addresses other than loopback. Default false.
+	ListenAll bool `yaml:"listen_all"`
+	// Drain bounds the wait for clients at shutdown. Default 10 s.
+	Drain time.Duration `yaml:"drain"`
+	// Doors are the listeners.
+	Doors Doors `yaml:"doors"`
+	// Limits bound what clients can make the hub hold.
+	Limits Limits `yaml:"limits"`
+	// Compat is what the hub calls itself towards clients that sniff.
+	Compat Compat `yaml:"compat"`
+	// Users are who may log in. Default: guest with password guest, from loopback only.
+	Users []auth.User `yaml:"users"`
+	// Logger gets what happens. Default: nothing is logged.
+	Logger *slog.Logger `yaml:"-"`
+}
+
+// Limits are the heart's limits.
+type Limits = broker.Limits
+
+// Doors are the hub's listeners.
+type Doors struct {
+	AMQP       Door `yaml:"amqp"`
+	STOMP      Door `yaml:"stomp"`
+	WebSTOMP   Door `yaml:"webstomp"`
+	REST       Door `yaml:"rest"`
+	Management Door `yaml:"management"`
+	Thrift     Door `yaml:"thrift"`
+	Line       Door `yaml:"line"`
+}
+
+// Door configures one listener.
+type Door struct {
+	// Listen is host:port, unix:PATH, or off. Port 0 takes a free one.
+	Listen string `yaml:"listen"`
+}
+
+// Compat names the product that a protocol presents.
+type Compat struct {
+	AMQP091 Product `yaml:"amqp091"`
+}
+
+// Product is a name and a version, as server-properties show them. Default: parley and its own.
+type Product struct {
+	Product string `yaml:"product"`
+	Version string `yaml:"version"`
+}
+
+// Defaults returns the options of a hub that nobody configured.
+func Defaults() Options {
+	return Options{
+		Name: "hub", Sync: "always", Drain: 10 * time.Second,
+		Doors: Doors{
+			AMQP:       Door{Listen: "127.0.0.1:5672"},
+			STOMP:      Door{Listen: "127.0.0.1:61613"},
+			WebSTOMP:   Door{Listen: Off},
+			REST:       Door{Listen: "127.0.0.1:8080"},
+			Management: Door{Listen: Off},
+			Thrift:     Door{Listen: Off},
+			Line:       Door{Listen: Off},
+		},
+	}
+}
+
+// setDefaults fills in what is zero.
+func (o *Options) setDefaults() {
+	d := Defaults()
+	if o.Name == "" {
+		o.Name = d.Name
+	}
+	if o.Sync == "" {
+		o.Sync = d.Sync
+	}
+	if o.Drain == 0 {
+		o.Drain = d.Drain
+	}
+	mine, theirs := o.Doors.all(), d.Doors.all()
+	for i := range mine {
+		if mine[i].door.Listen == "" {
+			mine[i].door.Listen = theirs[i].door.Listen
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// namedDoor is a door with its name in configurations and logs.
+type namedDoor struct {
+	name string
+	door *Door
+	// built says that this build has the door.
+	built bool
+}
+
+// all lists the doors in the order of Doors.
+func (d *Doors) all() []namedDoor {
+	return []namedDoor{
+		{"amqp", &d.AMQP, true},
+		{"stomp", &d.STOMP, true},
+		{"webstomp", &d.WebSTOMP, false},
+		{"rest", &d.REST, true},
+		{"management", &d.Management, false},
+		{"thrift", &d.Thrift, false},
+		{"line", &d.Line, false},
+	}
+}
+
+// Validate returns all faults at once; zero values stand for the defaults.
+func (o *Options) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf(format, args...))
+	}
+	if strings.Trim(o.Name, nameCharacters) != "" {
+		fault("name: %q may hold only letters, digits, - and _", o.Name)
+	}
+	switch o.Sync {
+	case "", "always", "interval", "off":
+	default:
+		fault("sync: %q is not always, interval or off", o.Sync)
+	}
+	if o.Drain < 0 {
+		fault("drain: must not be negative")
+	}
+	for _, d := range o.Doors.all() {
+		switch listen := d.door.Listen; {
+		case listen == "" || listen == Off:
+		case !d.built:
+			fault("doors.%s.listen: this build has no such door; only %q is possible", d.name, Off)
+		default:
+			if err := checkAddress(listen, o.ListenAll); err != nil {
+				fault("doors.%s.listen: %w", d.name, err)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// checkAddress refuses what is no address, and what is not loopback unless everyone may come in.
+func checkAddress(listen string, all bool) error {
+	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
+		if path == "" {
+			return errors.New("unix: needs a path")
+		}
+		return nil
+	}
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port, unix:PATH or off", listen)
+	}
+	if ip := net.ParseIP(host); all || host == "localhost" || (ip != nil && ip.IsLoopback()) {
+		return nil
+	}
+	return fmt.Errorf("%q is not a loopback address; listen_all allows others", listen)
+}
