@@ -57,19 +57,30 @@ func (e *engine) measure(ctx context.Context) (*report, error) {
 		peers = append(peers, p)
 	}
 	rep.Commit = commitOf(ctx, e.opts.Root)
+	if err := e.rounds(ctx, peers, rep); err != nil {
+		return nil, err
+	}
+	if e.opts.Write {
+		return rep, e.explain(ctx, peers, rep)
+	}
+	return rep, nil
+}
+
+// rounds does the runs round by round until all are done or the budget is used up.
+func (e *engine) rounds(ctx context.Context, peers []peer.Peer, rep *report) error {
 	for round := range e.opts.Runs {
 		for _, w := range e.opts.Works {
 			if e.overBudget() {
 				e.say("the budget of %v allows no further run", e.opts.Budget)
 				rep.CutShort = true
-				return rep, nil
+				return nil
 			}
 			if err := e.round(ctx, w, rotate(peers, round), rep); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return rep, nil
+	return nil
 }
 
 // rotate returns the peers with another one first in each round, so that none always has the
@@ -130,7 +141,11 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		BrokerCPU: broker.CPU,
 		Begin:     broker.ResetPeak,
 	}
-	prof := &profiler{dir: e.opts.Profile, work: w.name, addr: broker.Pprof, length: e.opts.Measure}
+	prof := &profiler{
+		file:   profilePath(e.opts.Profile, w.name),
+		addr:   broker.Pprof,
+		length: e.opts.Measure,
+	}
 	if prof.wanted() {
 		params.Begin = func() { broker.ResetPeak(); prof.begin(ctx) }
 	}

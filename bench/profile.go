@@ -8,24 +8,75 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/parley-ipc/parley/bench/internal/peer"
 )
 
 // maxProfileBytes bounds what is taken from the profiled process.
 const maxProfileBytes = 64 << 20
 
+// profiledLines is how many functions the document shows.
+const profiledLines = 12
+
 // profiler fetches a processor profile of parley while a work is measured.
 type profiler struct {
-	dir    string // where the profile goes; empty switches it off
-	work   string
+	file   string // where the profile goes; empty switches it off
 	addr   string // of net/http/pprof in the broker; empty if it has none
 	length time.Duration
 	result chan error // of the profile under way; nil before begin
 }
 
+// profilePath names the profile of a work; it is empty without a directory.
+func profilePath(dir, work string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "parley-"+work+".cpu.pprof")
+}
+
+// explain does one more run of parley at the first work, with a profile, and puts the functions
+// that cost most into the report.
+func (e *engine) explain(ctx context.Context, peers []peer.Peer, rep *report) error {
+	i := slices.IndexFunc(peers, func(p peer.Peer) bool { return p.Name() == peer.Parley })
+	if i < 0 {
+		return nil
+	}
+	profiled := *e
+	profiled.opts.Profile = e.dir
+	w := e.opts.Works[0]
+	r := Run{Work: w.name, Peer: peer.Parley}
+	e.say("profiling %s", w.name)
+	if err := profiled.one(ctx, w, peers[i], &r); err != nil {
+		return fmt.Errorf("profile of %s: %w", w.name, err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "tool", "pprof", "-top",
+		"-nodecount="+strconv.Itoa(profiledLines), profilePath(e.dir, w.name))
+	cmd.Dir = e.opts.Root
+	text, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("go tool pprof: %w", err)
+	}
+	rep.Profile = topOf(string(text))
+	return nil
+}
+
+// topOf cuts the table out of what pprof -top prints and shortens the names of this module.
+func topOf(text string) string {
+	at := strings.Index(text, "      flat")
+	if at < 0 {
+		return ""
+	}
+	return strings.ReplaceAll(text[at:], "github.com/parley-ipc/parley/", "")
+}
+
 // wanted reports whether there is something to profile.
-func (p *profiler) wanted() bool { return p.dir != "" && p.addr != "" }
+func (p *profiler) wanted() bool { return p.file != "" && p.addr != "" }
 
 // begin starts the profile and returns at once.
 func (p *profiler) begin(ctx context.Context) {
@@ -44,9 +95,9 @@ func (p *profiler) end() error {
 	return nil
 }
 
-// fetch writes the profile to a file named after the work.
+// fetch writes the profile to its file.
 func (p *profiler) fetch(ctx context.Context) error {
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(p.file), 0o755); err != nil {
 		return err
 	}
 	seconds := max(1, int(p.length.Seconds())-1)
@@ -69,5 +120,5 @@ func (p *profiler) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(p.dir, "parley-"+p.work+".cpu.pprof"), body, 0o644)
+	return os.WriteFile(p.file, body, 0o644)
 }

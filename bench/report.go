@@ -24,6 +24,7 @@ type report struct {
 	CutShort bool      `json:"cutShort"`
 	Missing  []string  `json:"missing,omitempty"`
 	Runs     []Run     `json:"runs"`
+	Profile  string    `json:"profile,omitempty"` // of parley at the first work
 
 	works []work
 	peers []string
@@ -120,6 +121,11 @@ func (r *report) markdown() string {
 	for _, w := range r.works {
 		r.workTable(&b, w)
 	}
+	if r.Profile != "" {
+		fmt.Fprintf(&b, "\n### Where parley's time goes: %s\n\n", r.works[0].title)
+		fmt.Fprintf(&b, "`cd bench && go run . -peers parley -work %s -profile DIR`, then `go tool "+
+			"pprof -top`\n\n```\n%s```\n", r.works[0].name, r.Profile)
+	}
 	return b.String()
 }
 
@@ -157,7 +163,7 @@ func (r *report) workTable(b *strings.Builder, w work) {
 		row(w.latency+", p50 us", figures(p50Micros, whole))
 		row(w.latency+", p99 us", figures(p99Micros, whole))
 	}
-	if slices.Contains(names, peer.Parley) {
+	if slices.Contains(names, peer.Parley) && len(names) > 1 {
 		row("parley's rate by this one's", func(name string) string {
 			if name == peer.Parley {
 				return ""

@@ -198,3 +198,22 @@ func TestFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestTopOfKeepsTheTable(t *testing.T) {
+	t.Parallel()
+	const text = "File: parley\nType: cpu\n      flat  flat%   sum%        cum   cum%\n" +
+		"     0.53s 20.78% 20.78%      0.53s 20.78%  github.com/parley-ipc/parley/internal/x.f\n"
+	const want = "      flat  flat%   sum%        cum   cum%\n" +
+		"     0.53s 20.78% 20.78%      0.53s 20.78%  internal/x.f\n"
+	if got := topOf(text); got != want {
+		t.Errorf("topOf = %q", got)
+	}
+	if got := topOf("no samples"); got != "" {
+		t.Errorf("topOf = %q", got)
+	}
+	r := reportOf(ran(transient16, peer.Parley, 0, 10))
+	r.Profile = want
+	if text := r.markdown(); !strings.Contains(text, "```\n"+want+"```\n") {
+		t.Errorf("no profile in\n%s", text)
+	}
+}
