@@ -48,7 +48,6 @@ type conn struct {
 	touched  []*channel // that got frames in this read batch
 	partial  []*channel // whose content outlived a read batch
 	held     int        // octets of bodies being put together, over all channels
-	closing  bool       // connection.close was sent: only close-ok and close count
 
 	forced atomic.Pointer[string] // set by force: why the connection is to end
 	block  blocking
@@ -175,32 +174,36 @@ func (c *conn) end(err error) error {
 	return err
 }
 
-// closeWith tells the client why the connection ends and waits for its close-ok. The exclusive
-// queues are gone before the client can read the close (amqp-0-9-1.md §2).
+// closeWith tells the client why the connection ends and waits for its close-ok.
 func (c *conn) closeWith(f *fault) {
-	c.closing = true
+	c.sayClose(f, c.closeTimeout())
+	c.out.CloseAfterFlush(flushWait)
+	c.out.Wait()
+}
+
+// sayClose writes connection.close and reads on until close-ok, for that long. The exclusive
+// queues are gone before the client can read the close (amqp-0-9-1.md §2).
+func (c *conn) sayClose(f *fault, wait time.Duration) {
 	c.closeBroker()
 	c.send(0, &wire.ConnectionClose{
 		ReplyCode: uint16(f.code), ReplyText: f.Error(),
 		ClassID: f.method.Class(), MethodID: f.method.Method(),
 	})
 	c.out.Flush()
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.closeTimeout())) // the read reports a closed one
+	_ = c.nc.SetReadDeadline(time.Now().Add(wait)) // the read reports a closed connection
 	for {
 		next, err := c.in.Next()
 		if err != nil {
 			if _, bad := errors.AsType[*wire.Error](err); bad {
 				// The frames are out of step: read on, so that the close is not lost in a reset.
-				output.Discard(c.nc, discardBytes, discardTime)
+				output.Discard(c.nc, discardBytes, min(wait, discardTime))
 			}
-			break
+			return
 		}
 		if c.isCloseOk(next) {
-			break
+			return
 		}
 	}
-	c.out.CloseAfterFlush(flushWait)
-	c.out.Wait()
 }
 
 // closeTimeout is min(heartbeat, 30 s).
@@ -355,7 +358,6 @@ func (c *conn) frameZero(f wire.Frame) error {
 	}
 	switch id {
 	case wire.IDConnectionClose:
-		c.closing = true
 		c.closeBroker()
 		c.send(0, &wire.ConnectionCloseOk{})
 		return errClosed

@@ -46,15 +46,11 @@ func (c *conn) handshake() bool {
 	}
 	c.log.Warn("handshake failed", "user", c.user, "error", err)
 	if f := asFault(err); f != nil {
-		c.closeBroker()
-		c.send(0, &wire.ConnectionClose{
-			ReplyCode: uint16(f.code), ReplyText: f.Error(),
-			ClassID: f.method.Class(), MethodID: f.method.Method(),
-		})
+		c.sayClose(f, discardTime)
 	}
 	c.out.Flush()
 	if c.door.options.FailurePause > 0 {
-		output.Discard(c.nc, wire.HandshakeFrameBytes, c.door.options.FailurePause)
+		output.Discard(c.nc, discardBytes, c.door.options.FailurePause)
 	}
 	c.out.CloseAfterFlush(flushWait)
 	c.out.Wait()
