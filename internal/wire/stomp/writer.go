@@ -66,9 +66,9 @@ func AppendHeader[N, V text](b []byte, v Version, name N, value V) []byte {
 	if !expressible(v, inName, inValue) || len(name) == 0 {
 		return b
 	}
-	b = appendEscaped(b, v, name)
+	b = AppendEscaped(b, v, name)
 	b = append(b, ':')
-	b = appendEscaped(b, v, value)
+	b = AppendEscaped(b, v, value)
 	return append(b, '\n')
 }
 
@@ -91,8 +91,9 @@ func expressible(v Version, inName, inValue uint8) bool {
 	return true
 }
 
-// appendEscaped appends t with the escapes of v.
-func appendEscaped[T text](b []byte, v Version, t T) []byte {
+// AppendEscaped appends a part of a name or value with the escapes of v, which must be able to
+// express it.
+func AppendEscaped[T text](b []byte, v Version, t T) []byte {
 	if v <= V10 {
 		return append(b, t...)
 	}

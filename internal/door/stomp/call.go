@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stomp
+
+import (
+	"math"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	wire "github.com/parley-ipc/parley/internal/wire/stomp"
+)
+
+// millisecondsMax bounds the times in parley's headers: ten years.
+const millisecondsMax = expirationMaxMS
+
+// callTerms reads the headers that make a message a call (parley-timeout, parley-deadline) or a
+// gather (parley-gather, parley-gather-stall) to the hub. Without them it is neither, whatever its
+// reply-to: it waits, and nobody answers for its receiver.
+func (c *conn) callTerms(f *wire.Frame, p *broker.PublishParams) *fault {
+	if rule, ok := f.Get("parley-gather"); ok {
+		terms, valid := gatherTerms(rule)
+		if stall, has := f.Get("parley-gather-stall"); has && valid {
+			var ms int64
+			ms, valid = number(stall, millisecondsMax)
+			terms.Stall = time.Duration(ms) * time.Millisecond
+		}
+		if !valid {
+			return invalidHeader(wire.Send, "parley-gather")
+		}
+		p.Gather = &terms
+		return nil
+	}
+	timeout, hasTimeout := f.Get("parley-timeout")
+	deadline, hasDeadline := f.Get("parley-deadline")
+	if !hasTimeout && !hasDeadline {
+		return nil // parley-gather-stall alone
+	}
+	terms := broker.CallTerms{}
+	if hasDeadline {
+		at, err := time.Parse(time.RFC3339Nano, string(deadline))
+		if err != nil {
+			return invalidHeader(wire.Send, "parley-deadline")
+		}
+		terms.Deadline = at
+	}
+	if hasTimeout {
+		ms, ok := number(timeout, millisecondsMax)
+		if !ok || ms == 0 {
+			return invalidHeader(wire.Send, "parley-timeout")
+		}
+		terms.Timeout = time.Duration(ms) * time.Millisecond
+		at := c.door.options.Broker.Now().Add(terms.Timeout)
+		if hasDeadline && terms.Deadline.Before(at) {
+			terms.Timeout = 0 // the earlier of the two
+		}
+	}
+	p.Call = &terms
+	return nil
+}
+
+// gatherTerms reads a stop rule: all, quorum, or a number of answers.
+func gatherTerms(rule []byte) (broker.GatherTerms, bool) {
+	switch string(rule) {
+	case "all":
+		return broker.GatherTerms{All: true}, true
+	case "quorum":
+		return broker.GatherTerms{Quorum: true}, true
+	}
+	n, ok := number(rule, math.MaxInt32)
+	return broker.GatherTerms{Replies: int(n)}, ok && n > 0
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stomp is the door for STOMP 1.0, 1.1 and 1.2 clients: it translates their conversation
+// into calls of a broker session, and what the session's sink hears into frames.
+//
+// # Basics
+//
+//   - A [Door] serves each connection with [Door.Serve], on the caller's goroutine: it reads a batch
+//     of frames, handles them one by one, and ends the batch with one flush. Deliveries come through
+//     the sink from whichever goroutine published, straight into the connection's output buffer.
+//   - A message keeps its headers as it got them, in the form that [Format] describes, so that from
+//     STOMP to STOMP they are copied and nothing is decoded.
+//   - Destinations and headers follow RabbitMQ's mapping, which clients expect: destination.go and
+//     convert.go have the tables.
+//
+// # Caveats
+//
+//   - Every ERROR is followed by the close of the connection, in every version.
+//   - A RECEIPT for SEND is written when the message is safe: for a persistent message in a durable
+//     queue, after the log has it on disk.
+//   - Neither STOMP over WebSocket nor ActiveMQ's dialect is here.
+package stomp

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stomp
+
+import (
+	"math"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	wire "github.com/parley-ipc/parley/internal/wire/stomp"
+)
+
+const (
+	// declaredMax bounds the names of queues that a connection remembers to have declared; a full
+	// table is emptied, and they are declared again.
+	declaredMax = 10_000
+	// expirationMaxMS is ten years, RabbitMQ's bound of a time to live.
+	expirationMaxMS = 315_360_000_000
+)
+
+// sendHeaders are the headers of a SEND that are not copied as they stand.
+type sendHeaders struct {
+	destination, receipt, transaction, replyTo []byte
+	hasReceipt, inTransaction                  bool
+	// terms says that there are headers of parley's own, which make a call or a gather.
+	terms bool
+	own   bool // a name that a MESSAGE uses for itself
+}
+
+// send handles SEND.
+func (c *conn) send(f *wire.Frame) *fault {
+	in, err := c.scanSend(f)
+	switch {
+	case err != nil:
+		return err
+	case in.inTransaction:
+		return c.enlist(f, in.transaction)
+	}
+	return c.publish(f, &in)
+}
+
+// publish sends what scanSend read to where it goes, and sees to its RECEIPT.
+func (c *conn) publish(f *wire.Frame, in *sendHeaders) *fault {
+	if err := c.route(f, in); err != nil {
+		return err
+	}
+	if err := c.setReplyTo(in); err != nil {
+		return err
+	}
+	m := &c.message
+	c.raw[0] = rawFlags(c.raw[1:])
+	if in.own {
+		c.raw[0] |= flagOwn
+	}
+	m.Props, m.Body = c.raw, f.Body
+	if len(c.raw) == 1 {
+		m.Props = nil
+	}
+	params := broker.PublishParams{}
+	if in.terms {
+		if err := c.callTerms(f, &params); err != nil {
+			return err
+		}
+	}
+	c.receipts.begin()
+	_, err := c.session.Publish(m, params)
+	refused := c.receipts.end()
+	m.Edited = false // a call's row may have set it
+	switch {
+	case err != nil:
+		return brokerFault(err)
+	case refused:
+		return refusedFault()
+	case in.hasReceipt:
+		c.receiptAfterPublishes(in.receipt)
+	}
+	return nil
+}
+
+// scanSend reads the headers of a SEND into the message, and those that go on to its MESSAGE into
+// raw.
+func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
+	m := &c.message
+	m.Envelope = broker.Envelope{}
+	raw := append(c.raw[:0], 0)
+	for i := range f.Headers {
+		h := &f.Headers[i]
+		switch string(h.Name) {
+		case "destination":
+			in.destination = h.Value
+			continue
+		case "content-length":
+			continue
+		case "receipt":
+			in.receipt, in.hasReceipt = h.Value, true
+			continue
+		case "transaction":
+			in.transaction, in.inTransaction = h.Value, true
+			continue
+		case "reply-to":
+			in.replyTo = h.Value
+			continue
+		case "message-id":
+			return in, newFault("Invalid header", "'message-id' is not allowed on 'SEND'.\n")
+		case "persistent":
+			if m.Persistent, _ = boolHeader(h.Value); m.Persistent {
+				raw = append(raw, "persistent:true\n"...)
+			}
+			continue
+		case "priority", "timestamp":
+			if !c.setNumber(h) {
+				continue // anything but a number is ignored
+			}
+		case "expiration":
+			if m.ExpirationMS, m.Expires = number(h.Value, expirationMaxMS); !m.Expires {
+				return in, newFault("precondition_failed", "invalid expiration '%s': no_integer\n",
+					shown(h.Value))
+			}
+		case "subscription", "ack", "redelivered":
+			in.own = true
+		case "parley-timeout", "parley-deadline", "parley-gather", "parley-gather-stall":
+			in.terms = true
+		default:
+			c.setText(h)
+		}
+		raw = wire.AppendHeader(raw, wire.V12, h.Name, h.Value)
+	}
+	c.raw = raw
+	if len(in.destination) == 0 {
+		return in, c.noDestination(f)
+	}
+	if len(m.UserID) > 0 && string(m.UserID) != c.user {
+		return in, newFault("access_refused",
+			"user_id property set to '%s' but authenticated user was '%s'\n", shown(m.UserID), c.user)
+	}
+	return in, nil
+}
+
+// noDestination tells a missing destination from an empty one.
+func (c *conn) noDestination(f *wire.Frame) *fault {
+	if _, there := f.Get("destination"); there {
+		_, err := parseDestination(nil)
+		return err
+	}
+	return newFault("Missing destination", "%q must include a 'destination' header\n",
+		f.Command.String())
+}
+
+// setText notes the headers that the heart reads.
+func (c *conn) setText(h *wire.Header) {
+	m := &c.message
+	switch string(h.Name) {
+	case "correlation-id":
+		m.CorrelationID = h.Value
+	case "content-type":
+		m.ContentType = h.Value
+	case "type":
+		m.Type = h.Value
+	case "user-id":
+		m.UserID = h.Value
+	}
+}
+
+// setNumber notes a number and says whether it is one.
+func (c *conn) setNumber(h *wire.Header) bool {
+	if string(h.Name) == "timestamp" {
+		_, ok := number(h.Value, math.MaxInt64)
+		return ok
+	}
+	n, ok := number(h.Value, math.MaxUint8)
+	if ok {
+		c.message.Priority = uint8(n)
+	}
+	return ok
+}
+
+// number reads decimal digits, up to most.
+func number(text []byte, most int64) (n int64, ok bool) {
+	const digits = 19 // of most int64
+	if len(text) == 0 || len(text) > digits {
+		return 0, false
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' || n > (most-int64(c-'0'))/10 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// route sets exchange and key; a /queue is declared when the connection first sends to it.
+func (c *conn) route(f *wire.Frame, in *sendHeaders) *fault {
+	d, err := parseDestination(in.destination)
+	if err != nil {
+		return err
+	}
+	c.message.Exchange, c.message.Key = d.exchange, d.key
+	switch d.kind {
+	case kindTopic:
+		c.message.Exchange = c.door.topicExchange
+	case kindTemp:
+		return unusableDestination(in.destination, wire.Send)
+	case kindQueue:
+		if _, ok := c.declared[string(d.key)]; !ok {
+			return c.declare(string(d.key), f)
+		}
+	case kindAMQQueue, kindExchange, kindReply:
+	}
+	return nil
+}
+
+// declare declares the queue of a /queue destination, once per connection.
+func (c *conn) declare(name string, f *wire.Frame) *fault {
+	p := broker.QueueParams{Name: name, Durable: true}
+	queueHeaders(f, &p)
+	if _, err := c.session.DeclareQueue(p); err != nil {
+		return brokerFault(err)
+	}
+	if len(c.declared) >= declaredMax {
+		clear(c.declared)
+	}
+	c.declared[name] = struct{}{}
+	return nil
+}
+
+// setReplyTo sets the reply address, in the envelope as every protocol answers to it and in raw as
+// a STOMP client does.
+func (c *conn) setReplyTo(in *sendHeaders) *fault {
+	text := in.replyTo
+	if len(text) == 0 {
+		return nil
+	}
+	kind, rest := splitKind(text)
+	if kind == kindTemp {
+		_, name, ok := splitNames(kind, rest)
+		if !ok {
+			return invalidDestination(kind, rest)
+		}
+		queue, err := c.tempQueue(string(name))
+		if err != nil {
+			return err
+		}
+		text, kind = []byte(queue), 0
+	}
+	address := replyAddress(text)
+	if string(address) == broker.DirectReplyTo {
+		direct, err := c.session.ReplyAddress()
+		if err != nil {
+			return brokerFault(err)
+		}
+		address, text, kind = []byte(direct), []byte(direct), 0
+	}
+	c.message.ReplyTo = address
+	if kind != 0 {
+		c.raw = wire.AppendHeader(c.raw, wire.V12, "reply-to", text)
+		return nil
+	}
+	c.raw = append(c.raw, "reply-to:"+prefixReply...)
+	c.raw = wire.AppendEscaped(c.raw, wire.V12, text)
+	c.raw = append(c.raw, '\n')
+	return nil
+}
