@@ -106,6 +106,9 @@ func (o *Options) setDefaults() {
 			mine[i].door.Listen = theirs[i].door.Listen
 		}
 	}
+	if o.Limits.MemoryBytes == 0 {
+		o.Limits.MemoryBytes = memoryWatermark()
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

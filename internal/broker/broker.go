@@ -58,9 +58,14 @@ type Limits struct {
 	UnsettledPerSession int
 	// Requests bounds outstanding calls and stored answers of a virtual host. Default 100,000.
 	Requests int
+	// MemoryBytes bounds the memory of kept messages; above it publishers are blocked. Default:
+	// none, since only the hub knows the machine.
+	MemoryBytes int
 	// CallsWaiting bounds the calls that wait in one service's queue. Default 1,024.
 	CallsWaiting int
 }
+
+const unlimited = int(^uint(0) >> 1)
 
 func (l *Limits) setDefaults() {
 	set := func(field *int, value int) {
@@ -68,13 +73,13 @@ func (l *Limits) setDefaults() {
 		case *field == 0:
 			*field = value
 		case *field < 0:
-			*field = int(^uint(0) >> 1)
+			*field = unlimited
 		}
 	}
 	set(&l.MessageBytes, 128<<20)
-	set(&l.Connections, -1)
-	set(&l.ConnectionsPerVHost, -1)
-	set(&l.ConnectionsPerUser, -1)
+	set(&l.Connections, unlimited)
+	set(&l.ConnectionsPerVHost, unlimited)
+	set(&l.ConnectionsPerUser, unlimited)
 	set(&l.Queues, 100_000)
 	set(&l.Exchanges, 10_000)
 	set(&l.Bindings, 1_000_000)
@@ -82,11 +87,7 @@ func (l *Limits) setDefaults() {
 	set(&l.UnsettledPerSession, 1_000_000)
 	set(&l.Requests, 100_000)
 	set(&l.CallsWaiting, 1_024)
-	for _, f := range []*int{&l.Connections, &l.ConnectionsPerVHost, &l.ConnectionsPerUser} {
-		if *f < 0 {
-			*f = int(^uint(0) >> 1)
-		}
-	}
+	set(&l.MemoryBytes, unlimited)
 }
 
 // Broker is one hub's heart. All methods are safe for concurrent use.
@@ -109,7 +110,7 @@ type Broker struct {
 	requests    requestTable
 	queueID     atomic.Uint32
 	consumerID  atomic.Uint64
-	blocked     atomic.Pointer[string] // the reason of an alarm
+	alarm       alarm
 	metrics     Metrics
 }
 
@@ -130,6 +131,7 @@ func New(o Options) *Broker {
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f
 	}
+	b.alarm.b, b.alarm.limit = b, int64(o.Limits.MemoryBytes)
 	b.connections.init()
 	b.replies.init(b)
 	b.AddVirtualHost("/")
@@ -188,6 +190,7 @@ func (b *Broker) Close() {
 	for _, c := range b.connections.all() {
 		c.Close()
 	}
+	b.alarm.close()
 	b.replies.close()
 	b.requests.close()
 	for _, v := range b.VirtualHosts() {

@@ -85,6 +85,9 @@ func (c *Connection) OpenSession(sink Sink) (*Session, error) {
 		return nil, connErrorf(CodeDraining, "open session", c.Name, "connection is closed")
 	}
 	c.sessions[s] = struct{}{}
+	if reason := c.b.Alarm(); reason != "" {
+		sink.Block(reason)
+	}
 	return s, nil
 }
 

@@ -27,6 +27,7 @@ type sink struct {
 	returned   []string
 	cancelled  []string
 	room       int
+	blocked    string
 }
 
 type delivery struct {
@@ -90,8 +91,19 @@ func (s *sink) Return(m *broker.Message, e *broker.Error) {
 	s.returned = append(s.returned, e.Text+" "+string(m.Body))
 }
 
-func (s *sink) Block(string) {}
-func (s *sink) Flush()       {}
+func (s *sink) Block(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked = reason
+}
+
+func (s *sink) blockedBy() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.blocked
+}
+
+func (s *sink) Flush() {}
 
 // take returns the bodies delivered since the last call.
 func (s *sink) take() []string {

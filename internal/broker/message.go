@@ -47,9 +47,10 @@ type Message struct {
 	Edited bool
 	Body   []byte
 
-	gather  *gather  // the row whose copies this is
-	request *Request // the stored request that this is
-	buf     *buffer  // holds every slice above, when the heart owns the message
+	gather  *gather       // the row whose copies this is
+	request *Request      // the stored request that this is
+	buf     *buffer       // holds every slice above, when the heart owns the message
+	held    *atomic.Int64 // counts the memory of kept messages
 	refs    atomic.Int32
 }
 
@@ -127,7 +128,7 @@ var messagePool = sync.Pool{New: func() any { return new(Message) }}
 
 // retain returns a message that outlives the caller's borrow, with one reference more. A message
 // that the heart owns already is only counted.
-func (m *Message) retain() *Message {
+func (m *Message) retain(held *atomic.Int64) *Message {
 	if m.buf != nil {
 		m.refs.Add(1)
 		return m
@@ -156,6 +157,8 @@ func (m *Message) retain() *Message {
 		}
 	}
 	s.refs.Store(1)
+	s.held = held
+	held.Add(int64(cap(s.buf.b)) + messageOverheadBytes)
 	return s
 }
 
@@ -183,10 +186,11 @@ func (m *Message) release() {
 	if m.buf == nil || m.refs.Add(-1) > 0 {
 		return
 	}
+	m.held.Add(-int64(cap(m.buf.b)) - messageOverheadBytes)
 	putBuffer(m.buf)
 	m.Envelope = Envelope{}
 	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil
-	m.gather, m.request, m.buf = nil, nil, nil
+	m.gather, m.request, m.buf, m.held = nil, nil, nil, nil
 	messagePool.Put(m)
 }
 

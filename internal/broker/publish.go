@@ -65,6 +65,7 @@ func (s *Session) put(m *Message, r *route, seq uint64) (int, error) {
 	if len(s.turn.letters) > 0 || len(s.turn.idle) > 0 {
 		s.turn.settle()
 	}
+	s.b.alarm.check()
 	switch {
 	case out.err != nil:
 		return 0, &Error{

@@ -148,7 +148,7 @@ func (q *Request) View(fn func(answer *Message)) bool {
 		q.mu.Unlock()
 		return false
 	}
-	m := q.answer.retain()
+	m := q.answer.retain(nil)
 	q.mu.Unlock()
 	defer m.release()
 	fn(m)
@@ -177,7 +177,7 @@ func (q *Request) end(state RequestState, answer *Message) {
 	defer q.mu.Unlock()
 	q.state = state
 	if answer != nil {
-		q.answer = answer.retain()
+		q.answer = answer.retain(&q.b.alarm.held)
 	}
 	close(q.ended)
 	q.expiry = q.b.clock.AfterFunc(requestRetention, q.forget)

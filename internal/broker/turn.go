@@ -29,12 +29,13 @@ func (t *turn) touch(s *Session) {
 // keep returns the copy of m that queues hold, made once for all of them.
 func (t *turn) keep(m *Message) *Message {
 	if m.buf != nil {
-		return m.retain()
+		return m.retain(nil)
 	}
+	held := &t.b.alarm.held
 	if t.stored == nil {
-		t.stored = m.retain()
+		t.stored = m.retain(held)
 	}
-	return t.stored.retain()
+	return t.stored.retain(held)
 }
 
 // dropStored gives back the turn's own reference to the kept copy.

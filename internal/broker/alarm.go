@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// lowOnMemory is the reason that clients are told, in RabbitMQ's words.
+	lowOnMemory = "low on memory"
+	// alarmInterval is how often a standing alarm looks whether it may end.
+	alarmInterval = 100 * time.Millisecond
+	// messageOverheadBytes is what a kept message costs beside its bytes.
+	messageOverheadBytes = 512
+)
+
+// alarm watches the memory of kept messages. Above the limit connections that publish are not read
+// any more; consumers go on, so that it ends by itself. Nothing is dropped.
+type alarm struct {
+	b     *Broker
+	limit int64
+	held  atomic.Int64
+
+	mu     sync.Mutex
+	reason atomic.Pointer[string] // nil: no alarm
+	timer  Timer
+	closed bool
+}
+
+// Alarm returns why publishing is blocked, or "" when it is not.
+func (b *Broker) Alarm() string {
+	if r := b.alarm.reason.Load(); r != nil {
+		return *r
+	}
+	return ""
+}
+
+// HeldBytes returns the memory that kept messages take.
+func (b *Broker) HeldBytes() int64 { return b.alarm.held.Load() }
+
+// check raises the alarm when too much is held; called after each publish, under no lock.
+func (a *alarm) check() {
+	if a.held.Load() <= a.limit || a.reason.Load() != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || a.reason.Load() != nil {
+		return
+	}
+	reason := lowOnMemory
+	a.reason.Store(&reason)
+	a.b.logger.Warn("publishers are blocked", "reason", reason, "held_bytes", a.held.Load(),
+		"limit_bytes", a.limit)
+	a.b.tell(reason)
+	if a.timer == nil {
+		a.timer = a.b.clock.AfterFunc(alarmInterval, a.review)
+	} else {
+		a.timer.Reset(alarmInterval)
+	}
+}
+
+// review ends the alarm when a tenth of the limit is free.
+func (a *alarm) review() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return
+	}
+	if a.held.Load() > a.limit-a.limit/10 {
+		a.timer.Reset(alarmInterval)
+		return
+	}
+	a.reason.Store(nil)
+	a.b.logger.Info("publishers go on", "held_bytes", a.held.Load())
+	a.b.tell("")
+}
+
+func (a *alarm) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+// tell passes the state of the alarm to every session.
+func (b *Broker) tell(reason string) {
+	for _, c := range b.connections.all() {
+		c.mu.Lock()
+		sessions := make([]*Session, 0, len(c.sessions))
+		for s := range c.sessions {
+			sessions = append(sessions, s)
+		}
+		c.mu.Unlock()
+		for _, s := range sessions {
+			s.sink.Block(reason)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
+)
+
+// TestMemoryAlarm: publishers are told when too much is held, and again when consumers made room.
+func TestMemoryAlarm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := store.NewMemory(store.MemoryOptions{})
+		b := broker.New(broker.Options{
+			Clock: clock{}, Log: log, Limits: broker.Limits{MemoryBytes: 64 << 10},
+		})
+		log.Bind(b)
+		t.Cleanup(b.Close)
+		c := newClient(t, b, "c")
+		c.queue("q")
+		const n = 100
+		for range n {
+			c.publish("", "q", string(make([]byte, 1024)))
+		}
+		if c.blockedBy() != "low on memory" || b.Alarm() != "low on memory" {
+			t.Fatalf("blocked by %q with %d bytes held", c.blockedBy(), b.HeldBytes())
+		}
+		late := newClient(t, b, "late")
+		if late.blockedBy() == "" {
+			t.Fatal("a new session was not told")
+		}
+		if got := len(c.drain("q")); got != n {
+			t.Fatalf("%d of %d messages left", got, n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if c.blockedBy() != "" || b.Alarm() != "" || b.HeldBytes() != 0 {
+			t.Fatalf("still blocked by %q with %d bytes held", c.blockedBy(), b.HeldBytes())
+		}
+	})
+}
