@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scripted is a net.Listener whose connections come from where the test says.
+type scripted struct {
+	conns chan net.Conn
+	errs  chan error
+	done  chan struct{}
+}
+
+func newScripted() *scripted {
+	return &scripted{make(chan net.Conn), make(chan error), make(chan struct{})}
+}
+
+func (s *scripted) Accept() (net.Conn, error) {
+	select {
+	case conn := <-s.conns:
+		return conn, nil
+	case err := <-s.errs:
+		return nil, err
+	case <-s.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *scripted) Close() error { close(s.done); return nil }
+
+func (s *scripted) Addr() net.Addr { return &net.TCPAddr{} }
+
+type from struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
+
+// connect hands a connection over and returns its other end.
+func (s *scripted) connect(ip string) net.Conn {
+	server, client := net.Pipe()
+	s.conns <- from{server, &net.TCPAddr{IP: net.ParseIP(ip), Port: 1}}
+	synctest.Wait()
+	return client
+}
+
+// closed reports whether the other side has closed.
+func closed(conn net.Conn) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(time.Nanosecond))
+	_, err := conn.Read(make([]byte, 1))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// idleHandler logs in when told, and ends with its connection. It does not care about the read
+// deadline: the listener itself has to end what does not log in.
+func idleHandler(login <-chan struct{}) Handler {
+	return func(ctx context.Context, conn net.Conn, loggedIn func()) {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				_, err := conn.Read(make([]byte, 1))
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					_ = conn.SetReadDeadline(time.Time{})
+				} else if err != nil {
+					return
+				}
+			}
+		}()
+		for {
+			select {
+			case <-login:
+				loggedIn()
+				loggedIn()
+			case <-ended:
+				return
+			case <-ctx.Done():
+				conn.Close()
+			}
+		}
+	}
+}
+
+func run(t *testing.T, options Options, test func(s *scripted, l *Listener, login chan<- struct{})) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		options.setDefaults()
+		s := newScripted()
+		l := newListener(options, s)
+		login := make(chan struct{})
+		go l.Serve(t.Context(), idleHandler(login))
+		test(s, l, login)
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if open, pending := l.Counts(); open != 0 || pending != 0 || len(l.sources) != 0 {
+			t.Errorf("open, pending, sources = %d, %d, %v", open, pending, l.sources)
+		}
+	})
+}
+
+// Section 2: at most so many connections of an address that are not logged in.
+func TestSecPendingPerAddress(t *testing.T) {
+	t.Parallel()
+	options := Options{MaxPendingPerAddress: 3}
+	run(t, options, func(s *scripted, l *Listener, login chan<- struct{}) {
+		for range 3 {
+			if closed(s.connect("192.0.2.1")) {
+				t.Error("refused within the limit")
+			}
+		}
+		for _, again := range []string{"192.0.2.1", "::ffff:192.0.2.1"} {
+			if !closed(s.connect(again)) {
+				t.Errorf("%s is above the limit", again)
+			}
+		}
+		login <- struct{}{}
+		synctest.Wait()
+		if closed(s.connect("192.0.2.1")) {
+			t.Error("a login made no room")
+		}
+		if !closed(s.connect("192.0.2.1")) || closed(s.connect("192.0.2.2")) {
+			t.Error("room for this address again, or none for another one")
+		}
+		for range 3 {
+			if closed(s.connect("2001:db8::1")) {
+				t.Error("refused within the limit")
+			}
+		}
+		if !closed(s.connect("2001:db8::2:1")) {
+			t.Error("another address of the same IPv6 network is above the limit")
+		}
+		for range 20 {
+			if closed(s.connect("127.0.0.1")) || closed(s.connect("::1")) {
+				t.Error("loopback is limited")
+			}
+		}
+	})
+}
+
+// Section 2: at most so many connections that are not logged in, from wherever they come.
+func TestSecPending(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	options := Options{MaxPending: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	run(t, options, func(s *scripted, l *Listener, login chan<- struct{}) {
+		first := s.connect("127.0.0.1")
+		s.connect("192.0.2.1")
+		for range 5 {
+			if !closed(s.connect("192.0.2.2")) {
+				t.Error("above the limit")
+			}
+		}
+		login <- struct{}{}
+		synctest.Wait()
+		if closed(s.connect("192.0.2.2")) {
+			t.Error("a login made no room")
+		}
+		if !closed(s.connect("192.0.2.3")) {
+			t.Error("above the limit")
+		}
+		first.Close()
+		synctest.Wait()
+		if got := l.refused[tooManyPending].Value(); got != 6 {
+			t.Errorf("%d refusals were counted, want 6", got)
+		}
+	})
+	// A flood of refusals is no flood of log lines.
+	if n := strings.Count(log.String(), "connection refused"); n != 1 {
+		t.Errorf("%d log lines, want 1: %s", n, log.String())
+	}
+}
+
+func TestSecConnections(t *testing.T) {
+	t.Parallel()
+	run(t, Options{MaxConnections: 2}, func(s *scripted, l *Listener, login chan<- struct{}) {
+		first := s.connect("192.0.2.1")
+		s.connect("192.0.2.1")
+		login <- struct{}{}
+		login <- struct{}{}
+		synctest.Wait()
+		if !closed(s.connect("192.0.2.1")) {
+			t.Error("above the limit, logged in or not")
+		}
+		first.Close()
+		synctest.Wait()
+		if closed(s.connect("192.0.2.1")) {
+			t.Error("a connection that ended made no room")
+		}
+	})
+}
+
+// Section 2: who has not logged in after 10 s is out, who has may be silent.
+func TestSecHandshakeTimeout(t *testing.T) {
+	t.Parallel()
+	run(t, Options{}, func(s *scripted, l *Listener, login chan<- struct{}) {
+		quick := s.connect("192.0.2.1")
+		login <- struct{}{}
+		slow := s.connect("192.0.2.1")
+		time.Sleep(DefaultHandshakeTimeout - time.Second)
+		if _, err := slow.Write([]byte("a byte now and then is no login")); err != nil {
+			t.Error(err)
+		}
+		if closed(slow) {
+			t.Error("closed too early")
+		}
+		time.Sleep(time.Second + handshakeGrace)
+		synctest.Wait()
+		if !closed(slow) {
+			t.Error("open after the handshake time")
+		}
+		time.Sleep(time.Hour)
+		if closed(quick) {
+			t.Error("a connection that has logged in was closed")
+		}
+		if got := l.refused[tooLate].Value(); got != 1 {
+			t.Errorf("%d time-outs were counted, want 1", got)
+		}
+	})
+}
+
+// When descriptors run out, accepting goes on as soon as there are some.
+func TestAcceptFailureIsNoEnd(t *testing.T) {
+	t.Parallel()
+	run(t, Options{}, func(s *scripted, l *Listener, login chan<- struct{}) {
+		start := time.Now()
+		for range 3 {
+			s.errs <- errors.New("too many open files")
+		}
+		if closed(s.connect("192.0.2.1")) {
+			t.Error("refused")
+		}
+		if took := time.Since(start); took < 15*time.Millisecond || took > time.Second {
+			t.Errorf("paused %v in all", took)
+		}
+	})
+}

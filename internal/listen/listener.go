@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/metric"
+)
+
+// Pauses after an accept that failed though the socket is open: descriptors have run out.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// Handler serves one connection until it ends; when it returns, the connection is closed. It
+// runs on a goroutine of its own. It calls loggedIn when it knows who the client is: that ends
+// the time limit, clears the read deadline, and may be repeated. When ctx is done the hub shuts
+// down, and the handler says good-bye in its protocol and returns.
+type Handler func(ctx context.Context, conn net.Conn, loggedIn func())
+
+// Listener is an open address. All methods may be called concurrently, Serve once.
+type Listener struct {
+	options  Options
+	listener net.Listener
+	accepted *metric.Counter
+	openNow  *metric.Gauge
+	refused  map[refusal]*metric.Counter
+	lastLog  atomic.Int64 // ns since the epoch of the last refusal that was logged
+
+	mu         sync.Mutex
+	slots      map[*slot]struct{}
+	pending    int                // slots that are not logged in
+	sources    map[netip.Addr]int // of those: by address, where addresses count
+	stopped    bool               // no longer accepting
+	stopServe  context.CancelFunc // tells the handlers
+	idle       chan struct{}      // closed when stopped and the last slot is gone
+	idleClosed bool
+}
+
+// Listen opens the address of options. The caller has to call Shutdown or Close.
+func Listen(ctx context.Context, options Options) (*Listener, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	options.setDefaults()
+	listener, err := open(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return newListener(options, listener), nil
+}
+
+func newListener(options Options, listener net.Listener) *Listener {
+	l := &Listener{
+		options: options, listener: listener,
+		slots: make(map[*slot]struct{}), sources: make(map[netip.Addr]int),
+		stopServe: func() {}, idle: make(chan struct{}),
+	}
+	l.register()
+	return l
+}
+
+// register lists the listener's metrics.
+func (l *Listener) register() {
+	door := metric.Label{Name: "door", Value: l.options.Door}
+	l.accepted = l.options.Metrics.Counter(metric.Desc{
+		Name: "parley_connections_accepted_total", Help: "Connections accepted.",
+		Labels: []metric.Label{door}, Scale: 0,
+	})
+	l.openNow = l.options.Metrics.Gauge(metric.Desc{
+		Name: "parley_connections_open", Help: "Connections open now.",
+		Labels: []metric.Label{door}, Scale: 0,
+	})
+	l.refused = make(map[refusal]*metric.Counter)
+	for _, reason := range []refusal{tooMany, tooManyPending, tooManyFromSource, tooLate} {
+		l.refused[reason] = l.options.Metrics.Counter(metric.Desc{
+			Name: "parley_connections_refused_total",
+			Help: "Connections closed before login, by reason.",
+			Labels: []metric.Label{
+				door, {Name: "reason", Value: string(reason)},
+			},
+			Scale: 0,
+		})
+	}
+}
+
+// Addr returns the address that is listened on, with the port that was chosen.
+func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
+
+// Serve accepts connections and calls handler for each, until Shutdown, Close or the end of
+// ctx. It does not wait for the handlers: Shutdown does. Their context is
+// done when ctx is, or when Shutdown or Close begins.
+func (l *Listener) Serve(ctx context.Context, handler Handler) {
+	ctx, cancel := context.WithCancel(ctx)
+	l.mu.Lock()
+	l.stopServe = cancel
+	stopped := l.stopped
+	l.mu.Unlock()
+	if stopped {
+		cancel()
+	}
+	release := context.AfterFunc(ctx, l.stop)
+	defer release()
+	for {
+		slot := l.accept()
+		if slot == nil {
+			return
+		}
+		slot.limitRead()
+		go func() {
+			defer slot.release()
+			handler(ctx, slot.conn, slot.loggedIn)
+		}()
+	}
+}
+
+// accept returns the next connection that is within the limits, or nil when the listener has
+// been closed.
+func (l *Listener) accept() *slot {
+	pause := minAcceptPause
+	for {
+		conn, err := l.listener.Accept()
+		switch {
+		case err == nil:
+			pause = minAcceptPause
+			if slot := l.admit(conn); slot != nil {
+				return slot
+			}
+		case errors.Is(err, net.ErrClosed):
+			l.stop()
+			return nil
+		default:
+			l.options.Logger.Warn("accept failed", "door", l.options.Door, "error", err)
+			if !l.pauseAccept(pause) {
+				return nil
+			}
+			pause = min(2*pause, maxAcceptPause)
+		}
+	}
+}
+
+// pauseAccept waits, unless the listener is closed meanwhile.
+func (l *Listener) pauseAccept(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	<-timer.C
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.stopped
+}
+
+// stop ends accepting and tells the handlers.
+func (l *Listener) stop() {
+	l.mu.Lock()
+	first, tell := !l.stopped, l.stopServe
+	l.stopped = true
+	l.checkIdle()
+	l.mu.Unlock()
+	if first {
+		l.listener.Close()
+	}
+	tell()
+}
