@@ -33,9 +33,9 @@ func TestServe(t *testing.T) {
 				address = "unix:" + filepath.Join(t.TempDir(), "s")
 			}
 			var raw sync.Map
-			l := start(t, Options{Address: address}, func(_ context.Context, conn net.Conn, in func()) {
+			l := start(t, Options{Address: address}, func(ctx context.Context, conn net.Conn, in func()) {
 				raw.Store(conn, true)
-				echo(t.Context(), conn, in)
+				echo(ctx, conn, in)
 			})
 			conn := dial(t, l)
 			if _, err := conn.Write([]byte("x")); err != nil || !readByte(conn) {
@@ -79,7 +79,7 @@ func TestLoopbackOnly(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tc.address, err, tc.want)
 		}
 		if err == nil {
-			if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
 				t.Errorf("%s listens on %v", tc.address, l.Addr())
 			}
 			_ = l.Close()
@@ -128,7 +128,11 @@ func TestSecL8UnixSocket(t *testing.T) {
 		t.Errorf("the socket of the first hub is gone: %v", err)
 	}
 	// As after kill -9: the path stays, and nobody listens.
-	l.listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	socket, ok := l.listener.(*net.UnixListener)
+	if !ok {
+		t.Fatalf("the listener is a %T", l.listener)
+	}
+	socket.SetUnlinkOnClose(false)
 	_ = l.Close()
 	l, err = open()
 	if err != nil {
