@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -193,10 +194,10 @@ func (h Hash) verify(password string) bool {
 	case hashNone:
 		return false
 	case hashSHA256:
-		sum := sha256.Sum256(append(p.salt[:len(p.salt):len(p.salt)], password...))
+		sum := sha256.Sum256(append(slices.Clip(p.salt), password...))
 		return subtle.ConstantTimeCompare(sum[:], p.sum) == 1
 	case hashSHA512:
-		sum := sha512.Sum512(append(p.salt[:len(p.salt):len(p.salt)], password...))
+		sum := sha512.Sum512(append(slices.Clip(p.salt), password...))
 		return subtle.ConstantTimeCompare(sum[:], p.sum) == 1
 	case hashBcrypt:
 		return bcrypt.CompareHashAndPassword([]byte(h.Text()), []byte(password)) == nil

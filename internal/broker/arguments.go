@@ -38,6 +38,8 @@ type queueArguments struct {
 func (a *queueArguments) limited() bool { return a.maxLength >= 0 || a.maxBytes >= 0 }
 
 // knownArguments are compared when a queue is redeclared; others are ignored.
+//
+//nolint:gochecknoglobals // a table, never written
 var knownArguments = [...]string{
 	"x-message-ttl", "x-expires", "x-max-length", "x-max-length-bytes", "x-overflow",
 	"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority",

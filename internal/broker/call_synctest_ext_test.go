@@ -218,11 +218,17 @@ func TestGather(t *testing.T) {
 		{"two", broker.GatherTerms{Replies: 2}, 2, true, []string{"c"}, 0},
 		{"quorum", broker.GatherTerms{Quorum: true}, 2, true, []string{"c"}, 0},
 		{
-			"silence", broker.GatherTerms{All: true, Stall: 50 * time.Millisecond}, 1, false,
-			[]string{"b", "c"}, 50 * time.Millisecond,
+			"silence",
+			broker.GatherTerms{All: true, Stall: 50 * time.Millisecond},
+			1, false,
+			[]string{"b", "c"},
+			50 * time.Millisecond,
 		},
 		{
-			"total", broker.GatherTerms{All: true, Total: time.Second}, 2, false, []string{"c"},
+			"total",
+			broker.GatherTerms{All: true, Total: time.Second},
+			2, false,
+			[]string{"c"},
 			time.Second,
 		},
 	}

@@ -91,7 +91,8 @@ func (l *deadLetter) record(headers Table, m *Message) Array {
 			break
 		}
 	}
-	keys := Array{string(m.Key)}
+	keys := make(Array, 1, 1+len(m.CC))
+	keys[0] = string(m.Key)
 	for _, k := range m.CC {
 		keys = append(keys, string(k))
 	}

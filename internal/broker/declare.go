@@ -185,8 +185,10 @@ func (v *VirtualHost) deleteQueue(q *Queue, t *turn) int {
 		}
 	}
 	v.changed()
-	if err := v.logMeta(q.Durable, Meta{Kind: MetaQueueDelete, Queue: q.QueueParams,
-		QueueID: q.id}); err != nil {
+	if err := v.logMeta(q.Durable, Meta{
+		Kind: MetaQueueDelete, Queue: q.QueueParams,
+		QueueID: q.id,
+	}); err != nil {
 		v.b.logger.Error("queue removal not logged", "queue", q.Name, "error", err)
 	}
 	v.mu.Unlock()

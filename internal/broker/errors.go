@@ -64,6 +64,7 @@ const (
 	codeCount
 )
 
+//nolint:gochecknoglobals // a table, never written
 var codeWords = [codeCount]string{
 	CodeInternal: "internal", CodeBadRequest: "bad-request", CodeNotFound: "not-found",
 	CodeNoService: "no-service", CodeUnroutable: "unroutable", CodeForbidden: "forbidden",

@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -221,7 +222,7 @@ func (g *gather) add(name string) uint32 {
 
 // copyAddress returns the reply address of one copy.
 func (g *gather) copyAddress(n uint32) []byte {
-	return strconv.AppendUint(g.address[:len(g.address):len(g.address)], uint64(n), 10)
+	return strconv.AppendUint(slices.Clip(g.address), uint64(n), 10)
 }
 
 // answer takes one answer; a second one to the same copy is dropped.

@@ -36,6 +36,7 @@ type queueMachine struct {
 }
 
 func newQueueMachine(t *testing.T) *queueMachine {
+	t.Helper()
 	q := &queueMachine{b: newBroker(t)}
 	q.publisher = newClient(t, q.b, "publisher")
 	q.publisher.queue("q")

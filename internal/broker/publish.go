@@ -4,6 +4,7 @@ package broker
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/parley-ipc/parley/internal/auth"
 )
@@ -222,8 +223,8 @@ func (v *VirtualHost) putLogged(m *Message, r *route, t *turn, to owed) (out put
 			out.taken += len(rec.targets)
 		}
 	}
-	for i := len(r.queues) - 1; i >= 0; i-- {
-		r.queues[i].mu.Unlock()
+	for _, q := range slices.Backward(r.queues) {
+		q.mu.Unlock()
 	}
 	return out
 }

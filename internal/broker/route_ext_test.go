@@ -160,8 +160,10 @@ func TestHeadersExchange(t *testing.T) {
 		{"all by default", broker.Table{{"a", "1"}, {"b", "2"}}, broker.Table{{"a", "1"}}, false},
 		{"all", broker.Table{{"x-match", "all"}, {"a", "1"}}, broker.Table{{"a", "1"}}, true},
 		{
-			"any", broker.Table{{"x-match", "any"}, {"a", "1"}, {"b", "2"}},
-			broker.Table{{"b", "2"}}, true,
+			"any",
+			broker.Table{{"x-match", "any"}, {"a", "1"}, {"b", "2"}},
+			broker.Table{{"b", "2"}},
+			true,
 		},
 		{"any of nothing", broker.Table{{"x-match", "any"}}, broker.Table{{"b", "2"}}, false},
 		{"all of nothing", nil, nil, true},
@@ -170,7 +172,8 @@ func TestHeadersExchange(t *testing.T) {
 		{"widths are equal", broker.Table{{"a", int64(7)}}, broker.Table{{"a", int8(7)}}, true},
 		{"x- is skipped", broker.Table{{"x-a", "1"}, {"b", "2"}}, broker.Table{{"b", "2"}}, true},
 		{
-			"x- with all-with-x", broker.Table{{"x-match", "all-with-x"}, {"x-a", "1"}},
+			"x- with all-with-x",
+			broker.Table{{"x-match", "all-with-x"}, {"x-a", "1"}},
 			nil, false,
 		},
 	}

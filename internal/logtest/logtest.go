@@ -190,7 +190,7 @@ func (h *harness) read(tb testing.TB, from broker.LSN, n int) (bodies []string) 
 
 func testRead(t *testing.T, h *harness) {
 	defer h.close(t)
-	var at []broker.LSN
+	at := make([]broker.LSN, 0, 10)
 	for i := range 10 {
 		at = append(at, h.put(t, fmt.Sprint(i)))
 	}
@@ -204,7 +204,7 @@ func testRead(t *testing.T, h *harness) {
 
 func testTrim(t *testing.T, h *harness) {
 	defer h.close(t)
-	var at []broker.LSN
+	at := make([]broker.LSN, 0, 10)
 	for i := range 10 {
 		at = append(at, h.put(t, fmt.Sprint(i)))
 	}

@@ -58,8 +58,9 @@ func (c Command) String() string {
 		return "RECEIPT"
 	case ErrorFrame:
 		return "ERROR"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // ParseCommand returns the command that a word names. Commands are case-sensitive (STOMP 1.2,
