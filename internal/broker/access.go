@@ -31,3 +31,9 @@ func (c *Connection) allowTopic(a auth.Action, op, exchange, key string) error {
 		"%s access to topic '%s' in exchange '%s' in vhost '%s' refused for user '%s'",
 		a, key, exchange, c.VHost, c.User)
 }
+
+// Visible reports whether the user may do anything at all with a queue or exchange (kind says
+// which), so that lists show it.
+func (s *Session) Visible(kind, name string) bool {
+	return s.allowAny("list", kind, name) == nil
+}

@@ -178,3 +178,20 @@ func TestDeliveryLimit(t *testing.T) {
 		t.Fatal(diff)
 	}
 }
+
+// TestTTLZero: such a message reaches a consumer that waits, and no queue.
+func TestTTLZero(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, newBroker(t), "c")
+		c.queue("q", arg("x-message-ttl", int32(0)))
+		c.publish("", "q", "nobody waits")
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		c.consume("q", "t", 0)
+		c.publish("", "q", "one waits")
+		if diff := cmp.Diff([]string{"one waits"}, c.take()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

@@ -123,6 +123,8 @@ const (
 	Released
 	// Modified puts it back as Released does, and counts as a failed attempt.
 	Modified
+	// Undelivered puts it back as if it had never left: the door could not hand it to the client.
+	Undelivered
 )
 
 // SettleParams settle one delivery or several.

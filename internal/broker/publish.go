@@ -26,19 +26,19 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 	if err := s.checkMessage(m); err != nil {
 		return 0, err
 	}
-	seq := s.confirms.begin()
 	if len(m.Exchange) == 0 && isReplyKey(m.Key) {
 		if err := s.conn.allow(auth.Write, "publish", "exchange", ""); err != nil {
 			return 0, err
 		}
 		s.b.replies.answer(m, &s.turn)
-		s.confirm(seq)
+		s.confirm(s.confirms.begin())
 		return 1, nil
 	}
 	r, err := s.routeOf(m)
 	if err != nil {
 		return 0, err
 	}
+	seq := s.confirms.begin()
 	s.b.metrics.Published.Add(1)
 	switch {
 	case p.Gather != nil:

@@ -106,8 +106,8 @@ func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 
 // offer hands a message that nobody waits before to a consumer with credit, if there is one.
 func (q *Queue) offer(m *Message, e *entry, t *turn) bool {
-	if e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
-		return false // it expires from the ready list
+	if m.DeadlineMS != 0 && m.DeadlineMS <= q.nowMS() {
+		return false // it expires from the ready list; a TTL of 0 still asks for a consumer
 	}
 	var kept *Message
 	for c := q.consumers.next(); c != nil; c = q.consumers.next() {
@@ -180,6 +180,11 @@ func (q *Queue) dispatch(t *turn) {
 // requeue puts a delivered message back into its place.
 func (q *Queue) requeue(e entry) {
 	e.redelivered = true
+	q.restore(e)
+}
+
+// restore puts a message back into its place as it is.
+func (q *Queue) restore(e entry) {
 	q.level(e.msg.Priority).putBack(e)
 	q.ready++
 	q.bytes += e.msg.Size()

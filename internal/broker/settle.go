@@ -101,6 +101,9 @@ func (q *Queue) settleAll(list []delivered, o Outcome, t *turn) {
 			e.msg.release()
 		case e.copyN != 0 && e.msg.gather.volatile:
 			e.msg.release() // a copy for one consumer alone: at most once
+		case o == Undelivered:
+			e.attempts--
+			q.restore(*e)
 		case o == Rejected:
 			q.deadLetter(*e, reasonRejected, t)
 		case q.args.deliveryLimit >= 0 && int(e.attempts) > q.args.deliveryLimit:
