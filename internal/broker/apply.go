@@ -6,9 +6,22 @@ import "sync"
 
 var recordPool = sync.Pool{New: func() any { return new(Record) }}
 
+// newRecord returns an empty record; free gives it back.
+func newRecord(kind RecordType) *Record {
+	r, ok := recordPool.Get().(*Record)
+	if !ok {
+		r = new(Record)
+	}
+	r.Type = kind
+	return r
+}
+
 func (r *Record) free() {
 	clear(r.targets)
-	*r = Record{Queues: r.Queues[:0], targets: r.targets[:0]}
+	*r = Record{Queues: r.Queues[:0], At: r.At[:0], targets: r.targets[:0]}
+	if cap(r.At) > acksKept {
+		r.At = nil
+	}
 	recordPool.Put(r)
 }
 

@@ -88,8 +88,8 @@ func (v *VirtualHost) ready(op, service string) error {
 	if !ok {
 		return errorf(CodeNoService, op, service, "no service '%s' in vhost '%s'", service, v.name)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	switch {
 	case !q.attached():
 		return errorf(CodeNoInstance, op, service, "nobody is attached to service '%s'", service)

@@ -55,8 +55,8 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	if p.Prefetch < 0 {
 		c.prefetch = s.prefetch
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	if q.deleted {
 		return nil, s.vh.noQueue(op, p.Queue)
 	}
@@ -109,11 +109,11 @@ func (s *Session) cancel(tag string) {
 		return
 	}
 	q := c.queue
-	q.mu.Lock()
+	q.lock()
 	if q.consumers.remove(c) {
 		q.consumerGone(c, &s.turn)
 	}
-	q.mu.Unlock()
+	q.unlock()
 }
 
 // consumerGone applies what the loss of a consumer means to the queue; its lock is held.
@@ -145,8 +145,8 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	if err := q.checkOwner(op, s.conn); err != nil {
 		return false, err
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	q.used()
 	e, ok := q.take(&s.turn)
 	if !ok {

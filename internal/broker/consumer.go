@@ -69,11 +69,11 @@ func (c *Consumer) activate(t *turn) {
 	if q == nil {
 		return
 	}
-	q.mu.Lock()
+	q.lock()
 	if !q.deleted && q.consumers.activate(c) {
 		q.dispatch(t)
 	}
-	q.mu.Unlock()
+	q.unlock()
 }
 
 // consumerSet serves consumers by priority and round-robin within one. Those without credit leave

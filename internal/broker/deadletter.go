@@ -37,9 +37,9 @@ func (l *deadLetter) publish(t *turn) {
 	q.vh.b.metrics.DeadLetter.Add(1)
 	defer m.release()
 	defer func() {
-		q.mu.Lock()
+		q.lock()
 		q.settled(&l.entry)
-		q.mu.Unlock()
+		q.unlock()
 	}()
 	x, ok := q.vh.Exchange(q.args.dlx)
 	if !ok {

@@ -74,9 +74,9 @@ func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (Qu
 	v.changed()
 	err := v.logMeta(p.Durable, Meta{Kind: MetaQueueDeclare, Queue: p, QueueID: q.id})
 	v.mu.Unlock()
-	q.mu.Lock()
+	q.lock()
 	q.used()
-	q.mu.Unlock()
+	q.unlock()
 	return QueueInfo{Name: p.Name, Created: true}, err
 }
 
@@ -96,8 +96,8 @@ func (s *Session) describeQueue(op, name string) (QueueInfo, error) {
 }
 
 func (q *Queue) info() QueueInfo {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	q.used()
 	return QueueInfo{Name: q.Name, Messages: q.ready, Consumers: q.consumers.len()}
 }
@@ -201,8 +201,8 @@ func (v *VirtualHost) deleteQueue(q *Queue, t *turn) int {
 // shut ends the queue's consumers and lets go of its messages.
 func (q *Queue) shut(t *turn) int {
 	q.stopTimers()
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	q.deleted = true
 	for _, c := range q.consumers.all {
 		s := c.session
@@ -235,8 +235,8 @@ func (s *Session) PurgeQueue(name string) (int, error) {
 	if err := q.checkOwner(op, s.conn); err != nil {
 		return 0, err
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	return q.clear(), nil
 }
 

@@ -57,7 +57,7 @@ func (q *Queue) armExpiry() {
 // expire is the timer's function.
 func (q *Queue) expire() {
 	t := newTurn(q.vh.b)
-	q.mu.Lock()
+	q.lock()
 	q.expiryMS = 0
 	if !q.deleted {
 		now := q.nowMS()
@@ -70,7 +70,7 @@ func (q *Queue) expire() {
 		q.dispatch(t)
 		q.armExpiry()
 	}
-	q.mu.Unlock()
+	q.unlock()
 	t.finish()
 }
 
@@ -83,9 +83,9 @@ func (q *Queue) armIdle() {
 
 // idleCheck deletes the queue when it was not used for x-expires.
 func (q *Queue) idleCheck() {
-	q.mu.Lock()
+	q.lock()
 	if q.deleted {
-		q.mu.Unlock()
+		q.unlock()
 		return
 	}
 	if q.consumers.len() > 0 {
@@ -94,10 +94,10 @@ func (q *Queue) idleCheck() {
 	left := q.lastUseMS + q.args.expiresMS - q.nowMS()
 	if left > 0 {
 		q.idle.Reset(millis(left))
-		q.mu.Unlock()
+		q.unlock()
 		return
 	}
-	q.mu.Unlock()
+	q.unlock()
 	t := newTurn(q.vh.b)
 	q.vh.deleteQueue(q, t)
 	t.finish()

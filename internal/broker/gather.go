@@ -126,7 +126,7 @@ func (s *Session) ask(g *gather, m *Message, r *route) error {
 	g.volatile = len(m.Exchange) == 0
 	m.gather, m.Persistent, m.DeadlineMS = g, false, g.row.deadline.UnixMilli()
 	for _, q := range r.queues {
-		q.mu.Lock()
+		q.lock()
 		switch {
 		case q.deleted:
 		case g.volatile:
@@ -134,7 +134,7 @@ func (s *Session) ask(g *gather, m *Message, r *route) error {
 		default:
 			q.enqueue(m, entry{copyN: g.add(q.Name)}, &s.turn)
 		}
-		q.mu.Unlock()
+		q.unlock()
 	}
 	s.turn.dropStored()
 	m.gather = nil

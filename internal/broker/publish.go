@@ -176,7 +176,7 @@ func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
 		out = v.putLogged(m, r, t, to)
 	} else {
 		for _, q := range r.queues {
-			q.mu.Lock()
+			q.lock()
 			switch {
 			case q.deleted:
 			case q.refuses(m, t):
@@ -185,7 +185,7 @@ func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
 				q.enqueue(m, entry{}, t)
 				out.taken++
 			}
-			q.mu.Unlock()
+			q.unlock()
 		}
 	}
 	t.dropStored()
@@ -195,11 +195,11 @@ func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
 // putLogged locks the queues in id order, appends one record for the durable ones, and lets the
 // log apply it, so that the order in each queue is the order of the log.
 func (v *VirtualHost) putLogged(m *Message, r *route, t *turn, to owed) (out putResult) {
-	rec := recordPool.Get().(*Record) //nolint:errcheck,forcetypeassert // only records are in there
+	rec := newRecord(RecordPublish)
 	defer rec.free()
-	rec.Type, rec.Message, rec.turn = RecordPublish, m, t
+	rec.Message, rec.turn = m, t
 	for _, q := range r.queues {
-		q.mu.Lock()
+		q.lock()
 		switch {
 		case q.deleted:
 		case q.refuses(m, t):
@@ -224,7 +224,7 @@ func (v *VirtualHost) putLogged(m *Message, r *route, t *turn, to owed) (out put
 		}
 	}
 	for _, q := range slices.Backward(r.queues) {
-		q.mu.Unlock()
+		q.unlock()
 	}
 	return out
 }

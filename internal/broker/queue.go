@@ -19,6 +19,7 @@ type Queue struct {
 	inbound []*binding
 
 	mu        sync.Mutex
+	acks      []LSN // settled under the lock, to be logged when it is given back
 	deleted   bool
 	nextPos   uint64
 	levels    []readyList // by priority, the highest last
@@ -37,6 +38,9 @@ type Queue struct {
 	idle      Timer // for x-expires
 	lastUseMS int64
 }
+
+// acksKept bounds the array of settled places that a queue keeps between locks.
+const acksKept = 1_024
 
 func newQueue(v *VirtualHost, id uint32, p QueueParams, args queueArguments) *Queue {
 	q := &Queue{QueueParams: p, id: id, vh: v, args: args}
@@ -57,8 +61,8 @@ type QueueStats struct {
 
 // Stats returns the queue's numbers.
 func (q *Queue) Stats() QueueStats {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	return QueueStats{
 		Ready: q.ready, Unsettled: q.unsettled, Consumers: q.consumers.len(), Bytes: q.bytes,
 	}
@@ -208,16 +212,37 @@ func (q *Queue) take(t *turn) (entry, bool) {
 	return entry{}, false
 }
 
-// settled logs that a message of the log is done with.
+// settled notes that a message of the log is done with; unlock logs it.
 func (q *Queue) settled(e *entry) {
-	if e.lsn == 0 {
-		return
+	if e.lsn != 0 {
+		q.acks = append(q.acks, e.lsn)
 	}
-	r := Record{Type: RecordAck, Queues: []uint32{q.id}, At: []LSN{e.lsn}}
-	if _, err := q.vh.b.log.Append(&r, nil, 0); err != nil {
-		q.vh.b.logger.Error("acknowledgement not logged", "vhost", q.vh.name, "queue", q.Name,
+}
+
+// lock takes the queue's lock. Only this and unlock touch it.
+func (q *Queue) lock() { q.mu.Lock() }
+
+// unlock logs what was settled under the lock as one record, and gives the lock back.
+func (q *Queue) unlock() {
+	if len(q.acks) > 0 {
+		q.logAcks()
+	}
+	q.mu.Unlock()
+}
+
+func (q *Queue) logAcks() {
+	r := newRecord(RecordAck)
+	r.Queues = append(r.Queues, q.id)
+	r.At = append(r.At, q.acks...)
+	q.acks = q.acks[:0]
+	if cap(q.acks) > acksKept {
+		q.acks = nil
+	}
+	if _, err := q.vh.b.log.Append(r, nil, 0); err != nil {
+		q.vh.b.logger.Error("settlement not logged", "vhost", q.vh.name, "queue", q.Name,
 			"error", err)
 	}
+	r.free()
 }
 
 // attached reports whether somebody would take a call now or soon: a consumer, or a client that
@@ -235,8 +260,8 @@ func (q *Queue) used() {
 }
 
 func (q *Queue) stopTimers() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	for _, t := range [...]Timer{q.expiry, q.idle} {
 		if t != nil {
 			t.Stop()

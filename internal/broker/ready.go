@@ -25,9 +25,14 @@ type readyList struct {
 	fresh []entry // a ring
 	head  int
 	count int
+	peak  int // of count, since the ring was empty
 }
 
-const readyRingMin = 16
+const (
+	readyRingMin = 16
+	// readyRingKept is the size of ring, in entries, that an empty list keeps in any case.
+	readyRingKept = 1_024
+)
 
 func (l *readyList) len() int { return len(l.back) + l.count }
 
@@ -37,6 +42,7 @@ func (l *readyList) push(e entry) {
 	}
 	l.fresh[(l.head+l.count)&(len(l.fresh)-1)] = e
 	l.count++
+	l.peak = max(l.peak, l.count)
 }
 
 // resize moves the ring into an array of another size, a power of two.
@@ -67,10 +73,18 @@ func (l *readyList) pop() entry {
 	l.fresh[l.head] = entry{}
 	l.head = (l.head + 1) & (len(l.fresh) - 1)
 	l.count--
-	if l.count == 0 && len(l.fresh) > 1_024 {
-		l.fresh, l.head = nil, 0 // a drained backlog gives its array back
+	if l.count == 0 {
+		l.drained()
 	}
 	return e
+}
+
+// drained lets a large ring go that the last backlog did not need: one that swings keeps it.
+func (l *readyList) drained() {
+	if len(l.fresh) > readyRingKept && l.peak < len(l.fresh)/4 {
+		l.fresh, l.head = nil, 0
+	}
+	l.peak = 0
 }
 
 // putBack returns an entry to its place among those that came back.

@@ -90,8 +90,8 @@ func (s *Session) settleTaken(o Outcome) {
 
 // settleAll gives deliveries of this queue their outcome and passes the freed credit on.
 func (q *Queue) settleAll(list []delivered, o Outcome, t *turn) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.lock()
+	defer q.unlock()
 	for i := range list {
 		e := &list[i].entry
 		q.unsettled--
