@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package peers drives a hub with third-party clients: amqp091-go, go-stomp and
+// net/http, each behind the same small interface, so that one test serves every
+// pair of protocols.
+//
+// Basics: a Peer is one connection (for HTTP one client) that can ask and serve
+// at the same time. What a protocol says in its own form, an error, a missed
+// deadline, comes back as a Failure that keeps that form, so that a test can
+// check it. All of it is what a user of these libraries would write: there is no
+// knowledge of the hub here but its documented headers and routes.
+//
+// Caveats: a handler runs on the goroutine that receives for its service, one
+// message at a time (prefetch 1), which is what tests of deadlocks need.
+package peers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+// A Request is what a service received.
+type Request struct {
+	Body        string
+	Redelivered bool // delivered before, to an instance that did not settle it
+}
+
+// A Reply is what a service makes of a request.
+type Reply struct {
+	Body string
+	// Error is an error code of the service's own; it travels as parley-error beside
+	// the status that HTTP callers get.
+	Error string
+	// Silent settles the request and never answers it.
+	Silent bool
+}
+
+// ErrorStatus is the HTTP status that a service's error asks for.
+const ErrorStatus = 422
+
+// A Handler answers requests, one at a time.
+type Handler func(context.Context, Request) Reply
+
+// A Rule ends a gather.
+type Rule struct {
+	All   bool          // everybody who was asked
+	Count int           // or so many answers
+	Stall time.Duration // or so much silence after an answer
+	Total time.Duration // at the latest
+}
+
+// Gathered is the outcome of a gather.
+type Gathered struct {
+	Answers  map[string]string // by who answered
+	Complete bool
+	Missing  []string
+}
+
+// A Peer speaks one protocol on one connection. Its methods may be called at the
+// same time.
+type Peer interface {
+	Asker
+	Server
+	// Strays counts answers that nobody waited for: late ones, second ones.
+	Strays() int
+	// Close ends the connection and waits for the peer's goroutines.
+	Close()
+}
+
+// An Asker uses what others serve.
+type Asker interface {
+	// Call asks a service and waits for the answer. An answer that is an error is
+	// a *Failure.
+	Call(ctx context.Context, service, body string, timeout time.Duration) (string, error)
+	// Send returns when the hub has taken the message.
+	Send(ctx context.Context, queue, body string) error
+	// Ask sends a request whose answer is fetched later, maybe by another peer,
+	// with the ticket it returns.
+	Ask(ctx context.Context, service, body string) (ticket string, err error)
+	// Collect waits for the answer that belongs to ticket.
+	Collect(ctx context.Context, ticket string) (string, error)
+	// Publish returns when the hub has taken the message.
+	Publish(ctx context.Context, topic, body string) error
+	// Gather asks everybody on a topic.
+	Gather(ctx context.Context, topic, body string, rule Rule) (*Gathered, error)
+}
+
+// A Server is used by others.
+type Server interface {
+	// Serve answers the requests in a service's queue, which it declares, until
+	// the peer is closed. It returns when the service is attached.
+	Serve(ctx context.Context, service string, h Handler) error
+	// Join answers gathers on a topic under a name.
+	Join(ctx context.Context, topic, name string, h Handler) error
+	// Subscribe hands what is published on a topic to f.
+	Subscribe(ctx context.Context, topic string, f func(body string)) error
+}
+
+// A Protocol opens peers.
+type Protocol struct {
+	Name string
+	Dial func(ctx context.Context, hub *harness.Hub) (Peer, error)
+}
+
+// Protocols lists the protocols that have a driver.
+func Protocols() []Protocol {
+	return []Protocol{{"AMQP", dialAMQP}, {"STOMP", dialSTOMP}, {"REST", dialREST}}
+}
+
+// A Failure is an answer that is an error, in the form of the caller's protocol.
+type Failure struct {
+	Form   string // what carried it: header:parley-error, or a status line and media type
+	Code   string // word of the catalogue of error codes
+	Status int    // HTTP only
+	Body   string
+}
+
+// Error implements error.
+func (f *Failure) Error() string {
+	return fmt.Sprintf("answered by %s: %s (%s)", f.Form, f.Code, f.Body)
+}
+
+// FormHeader is the form of AMQP and STOMP: a reply with the error in its headers.
+const FormHeader = "header parley-error"
+
+// answer is a reply on its way to who waits for it.
+type answer struct {
+	body    string
+	headers map[string]string
+}
+
+// result turns an answer with parley's headers into what Call returns.
+func (a answer) result() (string, error) {
+	if code := a.headers["parley-error"]; code != "" {
+		body := a.body
+		if body == "" {
+			body = a.headers["parley-error-message"]
+		}
+		return "", &Failure{Form: FormHeader, Code: code, Body: body}
+	}
+	return a.body, nil
+}
+
+// waiting matches answers to who asked, by correlation id.
+type waiting struct {
+	mu     sync.Mutex
+	next   int
+	chans  map[string]chan answer
+	strays atomic.Int64
+}
+
+// answersMax is how many answers to one question may wait to be read.
+const answersMax = 64
+
+// add opens a place and returns its correlation id.
+func (w *waiting) add() (id string, answers <-chan answer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.chans == nil {
+		w.chans = map[string]chan answer{}
+	}
+	w.next++
+	id = "c" + strconv.Itoa(w.next)
+	ch := make(chan answer, answersMax)
+	w.chans[id] = ch
+	return id, ch
+}
+
+// drop closes a place: what comes later is a stray.
+func (w *waiting) drop(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.chans, id)
+}
+
+// deliver hands an answer over.
+func (w *waiting) deliver(id string, a answer) {
+	w.mu.Lock()
+	ch := w.chans[id]
+	w.mu.Unlock()
+	select {
+	case ch <- a: // a nil channel is never ready
+	default:
+		w.strays.Add(1)
+	}
+}
+
+// Strays implements Peer.
+func (w *waiting) Strays() int { return int(w.strays.Load()) }
+
+// collect reads answers until the message that says how the gather ended.
+func collect(ctx context.Context, answers <-chan answer) (*Gathered, error) {
+	got := &Gathered{Answers: map[string]string{}}
+	for {
+		select {
+		case <-ctx.Done():
+			return got, ctx.Err()
+		case a := <-answers:
+			if end := a.headers["parley-gather-end"]; end != "" {
+				got.Complete = end == "complete"
+				got.Missing = splitNames(a.headers["parley-missing"])
+				return got, nil
+			}
+			if _, err := a.result(); err != nil {
+				return got, err
+			}
+			got.Answers[a.headers["parley-from"]] = a.body
+		}
+	}
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-stomp/stomp/v3"
+	"github.com/go-stomp/stomp/v3/frame"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+// tempQueue names the temporary queue that answers come to.
+const tempQueue = "/temp-queue/answers"
+
+// stompPeer is a connection; go-stomp lets any goroutine use it.
+type stompPeer struct {
+	waiting
+
+	conn *stomp.Conn
+	wg   sync.WaitGroup
+}
+
+func dialSTOMP(ctx context.Context, hub *harness.Hub) (Peer, error) {
+	conn, err := stomp.DialWithContext(ctx, "tcp", hub.STOMP,
+		stomp.ConnOpt.Login("guest", "guest"), stomp.ConnOpt.Logger(quiet{}))
+	if err != nil {
+		return nil, fmt.Errorf("dial: %w", err)
+	}
+	p := &stompPeer{conn: conn}
+	// With reply-to, Subscribe only tells the library where answers go: the hub
+	// subscribes when a SEND names the temporary queue first.
+	replies, err := conn.Subscribe(tempQueue, stomp.AckAuto,
+		stomp.SubscribeOpt.Header(stomp.ReplyToHeader, tempQueue))
+	if err != nil {
+		_ = conn.MustDisconnect()
+		return nil, fmt.Errorf("subscribe to answers: %w", err)
+	}
+	p.wg.Go(func() {
+		for m := range replies.C {
+			if m.Err != nil {
+				return
+			}
+			p.deliver(m.Header.Get("correlation-id"), answer{string(m.Body), headersOf(m.Header)})
+		}
+	})
+	return p, nil
+}
+
+// headersOf copies a frame's headers.
+func headersOf(h *frame.Header) map[string]string {
+	out := map[string]string{}
+	for i := range h.Len() {
+		k, v := h.GetAt(i)
+		if _, ok := out[k]; !ok {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// options turns pairs into send options.
+func options(headers ...string) []func(*frame.Frame) error {
+	var opts []func(*frame.Frame) error
+	for i := 0; i < len(headers); i += 2 {
+		opts = append(opts, stomp.SendOpt.Header(headers[i], headers[i+1]))
+	}
+	return opts
+}
+
+func (p *stompPeer) Call(
+	ctx context.Context, service, body string, timeout time.Duration,
+) (string, error) {
+	id, answers := p.add()
+	defer p.drop(id)
+	// The absolute form: AMQP's driver uses the relative one.
+	deadline := time.Now().Add(timeout).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	err := p.conn.Send("/amq/queue/"+service, "text/plain", []byte(body), options(
+		"reply-to", tempQueue, "correlation-id", id, "parley-deadline", deadline)...)
+	if err != nil {
+		return "", fmt.Errorf("send: %w", err)
+	}
+	select {
+	case a := <-answers:
+		return a.result()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (p *stompPeer) Send(_ context.Context, queue, body string) error {
+	return p.receipted("/queue/"+queue, body)
+}
+
+// receipted sends and waits for the receipt.
+func (p *stompPeer) receipted(destination, body string, headers ...string) error {
+	opts := append(options(append(headers, "persistent", "true")...), stomp.SendOpt.Receipt)
+	if err := p.conn.Send(destination, "text/plain", []byte(body), opts...); err != nil {
+		return fmt.Errorf("send to %s: %w", destination, err)
+	}
+	return nil
+}
+
+func (p *stompPeer) Publish(_ context.Context, topic, body string) error {
+	return p.receipted("/topic/"+topic, body)
+}
+
+func (p *stompPeer) Ask(_ context.Context, service, body string) (string, error) {
+	ticket := "/queue/" + service + ".answers"
+	// Subscribing declares the queue; unsubscribing leaves it.
+	sub, err := p.conn.Subscribe(ticket, stomp.AckClientIndividual)
+	if err != nil {
+		return "", fmt.Errorf("subscribe to %s: %w", ticket, err)
+	}
+	if err := sub.Unsubscribe(); err != nil {
+		return "", fmt.Errorf("unsubscribe from %s: %w", ticket, err)
+	}
+	return ticket, p.receipted("/queue/"+service, body, "reply-to", ticket, "correlation-id", "later")
+}
+
+func (p *stompPeer) Collect(ctx context.Context, ticket string) (string, error) {
+	sub, err := p.conn.Subscribe(ticket, stomp.AckClientIndividual)
+	if err != nil {
+		return "", fmt.Errorf("subscribe to %s: %w", ticket, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	select {
+	case m := <-sub.C:
+		if m == nil || m.Err != nil {
+			return "", fmt.Errorf("the subscription ended before the answer came: %v", m)
+		}
+		if id := m.Header.Get("correlation-id"); id != "later" {
+			return "", fmt.Errorf("correlation id %q came back", id)
+		}
+		return string(m.Body), p.conn.Ack(m)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (p *stompPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*Gathered, error) {
+	id, answers := p.add()
+	defer p.drop(id)
+	headers := []string{
+		"reply-to", tempQueue, "correlation-id", id, "parley-gather", rule.text(),
+		"expiration", strconv.FormatInt(rule.Total.Milliseconds(), 10),
+	}
+	if rule.Stall > 0 {
+		headers = append(headers,
+			"parley-gather-stall", strconv.FormatInt(rule.Stall.Milliseconds(), 10))
+	}
+	err := p.conn.Send("/topic/"+topic, "text/plain", []byte(body), options(headers...)...)
+	if err != nil {
+		return nil, fmt.Errorf("send: %w", err)
+	}
+	return collect(ctx, answers)
+}
+
+func (p *stompPeer) Serve(ctx context.Context, service string, h Handler) error {
+	return p.serve(ctx, "/queue/"+service, h)
+}
+
+func (p *stompPeer) Join(ctx context.Context, topic, name string, h Handler) error {
+	return p.serve(ctx, "/topic/"+topic, h,
+		stomp.SubscribeOpt.Header("x-queue-name", name))
+}
+
+// serve answers what comes from destination, one message at a time.
+func (p *stompPeer) serve(
+	ctx context.Context, destination string, h Handler, opts ...func(*frame.Frame) error,
+) error {
+	opts = append(opts, stomp.SubscribeOpt.Header("prefetch-count", "1"))
+	sub, err := p.conn.Subscribe(destination, stomp.AckClientIndividual, opts...)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", destination, err)
+	}
+	p.wg.Go(func() {
+		for m := range sub.C {
+			if m.Err != nil {
+				return
+			}
+			r := h(ctx, Request{
+				Body: string(m.Body), Redelivered: m.Header.Get("redelivered") == "true",
+			})
+			if to := m.Header.Get("reply-to"); !r.Silent && to != "" {
+				headers := []string{"correlation-id", m.Header.Get("correlation-id")}
+				if r.Error != "" {
+					headers = append(headers,
+						"parley-error", r.Error, "http-status", strconv.Itoa(ErrorStatus))
+				}
+				_ = p.conn.Send(to, "text/plain", []byte(r.Body), options(headers...)...)
+			}
+			_ = p.conn.Ack(m)
+		}
+	})
+	return p.attached()
+}
+
+// attached returns when the hub has processed all that was sent before: the
+// receipt of a later frame says so.
+func (p *stompPeer) attached() error { return p.receipted("/topic/peers.sync", "") }
+
+func (p *stompPeer) Subscribe(_ context.Context, topic string, f func(string)) error {
+	sub, err := p.conn.Subscribe("/topic/"+topic, stomp.AckAuto)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", topic, err)
+	}
+	p.wg.Go(func() {
+		for m := range sub.C {
+			if m.Err != nil {
+				return
+			}
+			f(string(m.Body))
+		}
+	})
+	return p.attached()
+}
+
+func (p *stompPeer) Close() {
+	// A handler may still hold the connection's goroutines; the library closes
+	// every subscription's channel when the connection ends.
+	_ = p.conn.Disconnect()
+	p.wg.Wait()
+}
+
+// quiet drops the library's log lines: a closed connection is how peers end.
+type quiet struct{}
+
+func (quiet) Debugf(string, ...any)   {}
+func (quiet) Infof(string, ...any)    {}
+func (quiet) Warningf(string, ...any) {}
+func (quiet) Errorf(string, ...any)   {}
+func (quiet) Debug(string)            {}
+func (quiet) Info(string)             {}
+func (quiet) Warning(string)          {}
+func (quiet) Error(string)            {}
