@@ -380,6 +380,23 @@ func TestPeerGone(t *testing.T) {
 	}
 }
 
+// A connection that was closed under the buffer's feet is an error, and writes nothing.
+func TestConnectionClosedByAnother(t *testing.T) {
+	t.Parallel()
+	server, client := tcpPair(t)
+	b := newBuffer(t, server, Options{})
+	appendString(b, "written")
+	b.Flush()
+	readExactly(t, client, 7)
+	_ = server.Close()
+	appendString(b, "lost")
+	b.Flush()
+	if !errors.Is(b.Err(), net.ErrClosed) || b.Written() != 7 || b.Buffered() != 0 {
+		t.Errorf("err %v, written %d, buffered %d, want closed, 7, 0", b.Err(), b.Written(),
+			b.Buffered())
+	}
+}
+
 // After the writer has used a deadline, Flush must not trip over it.
 func TestDeadlineIsCleared(t *testing.T) {
 	t.Parallel()

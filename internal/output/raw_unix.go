@@ -32,7 +32,6 @@ func rawConn(conn net.Conn) syscall.RawConn {
 // writeOnce is one non-blocking write of out. It returns true always, so that the runtime's
 // poller does not wait for the socket and call it again.
 func (b *Buffer) writeOnce(fd uintptr) bool {
-	b.n, b.writeErr = 0, nil
 	for {
 		n, err := syscall.Write(int(fd), b.out.buf[b.off:])
 		switch {

@@ -46,6 +46,7 @@ func (b *Buffer) tryWrite() {
 			return
 		}
 		want := len(b.out.buf) - b.off
+		b.n, b.writeErr = 0, nil // a closed connection does not get as far as writeOnce
 		b.mu.Unlock()
 		err := b.raw.Write(b.attempt)
 		if err == nil {
