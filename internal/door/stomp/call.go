@@ -17,21 +17,21 @@ const millisecondsMax = expirationMaxMS
 // gather (parley-gather, parley-gather-stall) to the hub. Without them it is neither, whatever its
 // reply-to: it waits, and nobody answers for its receiver.
 func (c *conn) callTerms(f *wire.Frame, p *broker.PublishParams) *fault {
-	if rule, ok := f.Get("parley-gather"); ok {
+	if rule, ok := f.Get(headerGather); ok {
 		terms, valid := gatherTerms(rule)
-		if stall, has := f.Get("parley-gather-stall"); has && valid {
+		if stall, has := f.Get(headerGatherStall); has && valid {
 			var ms int64
 			ms, valid = number(stall, millisecondsMax)
 			terms.Stall = time.Duration(ms) * time.Millisecond
 		}
 		if !valid {
-			return invalidHeader(wire.Send, "parley-gather")
+			return invalidHeader(wire.Send, headerGather)
 		}
 		p.Gather = &terms
 		return nil
 	}
-	timeout, hasTimeout := f.Get("parley-timeout")
-	deadline, hasDeadline := f.Get("parley-deadline")
+	timeout, hasTimeout := f.Get(headerTimeout)
+	deadline, hasDeadline := f.Get(headerDeadline)
 	if !hasTimeout && !hasDeadline {
 		return nil // parley-gather-stall alone
 	}
@@ -39,14 +39,14 @@ func (c *conn) callTerms(f *wire.Frame, p *broker.PublishParams) *fault {
 	if hasDeadline {
 		at, err := time.Parse(time.RFC3339Nano, string(deadline))
 		if err != nil {
-			return invalidHeader(wire.Send, "parley-deadline")
+			return invalidHeader(wire.Send, headerDeadline)
 		}
 		terms.Deadline = at
 	}
 	if hasTimeout {
 		ms, ok := number(timeout, millisecondsMax)
 		if !ok || ms == 0 {
-			return invalidHeader(wire.Send, "parley-timeout")
+			return invalidHeader(wire.Send, headerTimeout)
 		}
 		terms.Timeout = time.Duration(ms) * time.Millisecond
 		at := c.door.options.Broker.Now().Add(terms.Timeout)

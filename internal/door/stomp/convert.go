@@ -4,6 +4,7 @@ package stomp
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
@@ -25,6 +26,33 @@ func appendMessageHeaders(b []byte, v wire.Version, d *broker.Delivery) ([]byte,
 	if err != nil {
 		return b, err
 	}
+	return appendProperties(b, v, &p), nil
+}
+
+// Headers of a call and of a gather.
+const (
+	headerTimeout     = "parley-timeout"
+	headerDeadline    = "parley-deadline"
+	headerGather      = "parley-gather"
+	headerGatherStall = "parley-gather-stall"
+	// deadlineLayout is RFC 3339 with milliseconds.
+	deadlineLayout = "2006-01-02T15:04:05.000Z07:00"
+)
+
+// appendCallHeaders is appendMessageHeaders for a message with a deadline: whoever handles it sees
+// what is left of it, relative and absolute (resilience: each hop gets the remaining time).
+func appendCallHeaders(
+	b []byte, v wire.Version, d *broker.Delivery, now time.Time,
+) ([]byte, error) {
+	p, err := d.Properties()
+	if err != nil {
+		return b, err
+	}
+	deadline := time.UnixMilli(d.Message.DeadlineMS)
+	p.Expiration = strconv.FormatInt(max(deadline.Sub(now).Milliseconds(), 0), 10)
+	p.Set |= broker.HasExpiration
+	p.Headers = p.Headers.Without(headerTimeout).
+		With(headerDeadline, deadline.UTC().Format(deadlineLayout))
 	return appendProperties(b, v, &p), nil
 }
 

@@ -117,7 +117,7 @@ func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
 			}
 		case "subscription", "ack", "redelivered":
 			in.own = true
-		case "parley-timeout", "parley-deadline", "parley-gather", "parley-gather-stall":
+		case headerTimeout, headerDeadline, headerGather, headerGatherStall:
 			in.terms = true
 		default:
 			c.setText(h)

@@ -62,7 +62,12 @@ func (c *conn) Deliver(d *broker.Delivery) (room int) {
 	} else {
 		b = append(b, "\nredelivered:false\n"...)
 	}
-	b, err := appendMessageHeaders(b, c.version, d)
+	var err error
+	if m.DeadlineMS != 0 {
+		b, err = appendCallHeaders(b, c.version, d, c.door.options.Broker.Now())
+	} else {
+		b, err = appendMessageHeaders(b, c.version, d)
+	}
 	if err != nil {
 		room = c.out.End(b[:start])
 		c.poison(d, "unreadable properties")

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stomp
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipeClient is a client over net.Pipe under the fake clock. A goroutine notes when octets come.
+type pipeClient struct {
+	t    *testing.T
+	net  net.Conn
+	heap strings.Builder
+	at   []time.Time // of each read
+	end  time.Time
+	done chan struct{}
+}
+
+// pipeHub serves one connection over net.Pipe. It must be called in a synctest bubble.
+func pipeHub(t *testing.T) (*pipeClient, *Door) {
+	t.Helper()
+	d, err := New(Options{Broker: newBroker(t), Auth: users{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	go d.Serve(far)
+	c := &pipeClient{t: t, net: near, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		buf := make([]byte, 4096)
+		for {
+			n, err := near.Read(buf)
+			c.heap.Write(buf[:n])
+			if err != nil {
+				c.end = time.Now()
+				return
+			}
+			c.at = append(c.at, time.Now())
+		}
+	}()
+	t.Cleanup(func() { _ = near.Close() })
+	return c, d
+}
+
+// send writes octets and lets the door handle them.
+func (c *pipeClient) send(octets string) {
+	c.t.Helper()
+	if _, err := c.net.Write([]byte(octets)); err != nil {
+		c.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// ended says whether the door has closed the connection.
+func (c *pipeClient) ended() bool {
+	synctest.Wait()
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+const connect = "CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\nheart-beat:"
+
+// TestHeartBeatSilence: row 20 and section 6, a client that sends exactly at the agreed interval,
+// or somewhat late, lives; one that is silent is closed after two intervals and before three.
+func TestHeartBeatSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := pipeHub(t)
+		c.send(connect + "4000,0\n\n\x00")
+		for range 5 {
+			time.Sleep(4 * time.Second)
+			c.send("\n")
+			if c.ended() {
+				t.Fatal("closed though it sent in time")
+			}
+		}
+		time.Sleep(7 * time.Second)
+		c.send("\n")
+		if c.ended() {
+			t.Fatal("closed before two intervals")
+		}
+		last := time.Now()
+		<-c.done
+		if took := c.end.Sub(last); took < 8*time.Second || took > 12*time.Second {
+			t.Errorf("closed %v after the last octet, want 8 s to 12 s", took)
+		}
+		if !strings.Contains(c.heap.String(), "message:Heart-beat missed") {
+			t.Errorf("no ERROR in %q", c.heap.String())
+		}
+	})
+}
+
+// TestHeartBeatSending: the client sees an octet at least every half interval, and no frame but
+// CONNECTED.
+func TestHeartBeatSending(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := pipeHub(t)
+		c.send(connect + "0,2000\n\n\x00")
+		time.Sleep(30 * time.Second)
+		c.send("DISCONNECT\n\n\x00")
+		<-c.done
+		for i := 1; i < len(c.at); i++ {
+			if gap := c.at[i].Sub(c.at[i-1]); gap > time.Second {
+				t.Errorf("nothing for %v", gap)
+			}
+		}
+		if n := len(c.at); n < 30 || n > 130 {
+			t.Errorf("%d reads in 30 s", n)
+		}
+		rest := c.heap.String()
+		rest = rest[strings.Index(rest, "\x00")+1:]
+		if strings.Trim(rest, "\n") != "" {
+			t.Errorf("sent %q", rest)
+		}
+	})
+}
+
+// TestHeartBeatNone: 0,0 means none either way.
+func TestHeartBeatNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := pipeHub(t)
+		c.send(connect + "0,0\n\n\x00")
+		n := len(c.at)
+		time.Sleep(time.Hour)
+		if c.ended() || len(c.at) != n {
+			t.Errorf("ended or sent: %q", c.heap.String())
+		}
+	})
+}
+
+// TestHeartBeatHeld: a connection that is not read because of an alarm is not silent.
+func TestHeartBeatHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, d := pipeHub(t)
+		c.send(connect + "1000,1000\n\n\x00")
+		onlyConn(d).Block("low on disk")
+		c.send("SEND\ndestination:/queue/a\n\nx\x00")
+		time.Sleep(time.Minute)
+		if c.ended() {
+			t.Fatalf("closed: %q", c.heap.String())
+		}
+		if n := len(c.at); n < 60 {
+			t.Errorf("%d heart-beats while held for a minute", n)
+		}
+		onlyConn(d).Block("")
+		synctest.Wait()
+		c.send("DISCONNECT\nreceipt:r\n\n\x00")
+		<-c.done
+		if !strings.Contains(c.heap.String(), "receipt-id:r") {
+			t.Errorf("%q", c.heap.String())
+		}
+	})
+}
+
+// TestLoginTime: section 6, a connection has 10 s to log in, whatever it sends.
+func TestLoginTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := pipeHub(t)
+		began := time.Now()
+		for range 9 {
+			c.send("\n")
+			time.Sleep(time.Second)
+		}
+		c.send("CONNECT\nlogin:")
+		<-c.done
+		if took := c.end.Sub(began); took < 10*time.Second || took > 12*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		if !strings.Contains(c.heap.String(), "message:Login timed out") {
+			t.Errorf("%q", c.heap.String())
+		}
+	})
+}
+
+// TestFrameTime: security section 3, a frame that does not end has its own deadline, which octets
+// now and then do not move; a large one that arrives at a fair rate has more time.
+func TestFrameTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := pipeHub(t)
+		c.send(connect + "1000,0\n\n\x00")
+		c.send("SEND\ndestination:/queue/a\n\n")
+		part := strings.Repeat("x", 2<<10)
+		for range 60 { // 2 KiB a second for a minute
+			time.Sleep(time.Second)
+			c.send(part)
+		}
+		if c.ended() {
+			t.Fatalf("closed while it arrives: %q", c.heap.String())
+		}
+		c.send("\x00")
+		began := time.Now()
+		c.send("SEND\ndestination:/queue/a\n\n")
+		for !c.ended() {
+			time.Sleep(time.Second)
+			if c.ended() {
+				break
+			}
+			if _, err := c.net.Write([]byte("x")); err != nil {
+				break
+			}
+		}
+		if took := c.end.Sub(began); took < 30*time.Second || took > 40*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		if !strings.Contains(c.heap.String(), "message:Frame timed out") {
+			t.Errorf("%q", c.heap.String())
+		}
+	})
+}
+
+// TestIntervals: section 6, the agreed pair.
+func TestIntervals(t *testing.T) {
+	t.Parallel()
+	testCases := []struct{ header, want string }{
+		{"0,0", "0,0"}, {"250,250", "1000,1000"}, {"1500,0", "0,1500"}, {" 10 , 20000 ", "20000,1000"},
+	}
+	for _, tc := range testCases {
+		asked, err := parseHeartBeat(tc.header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := asked.agree(time.Second).header(); got != tc.want {
+			t.Errorf("%q agreed to %q, want %q", tc.header, got, tc.want)
+		}
+	}
+	for _, bad := range []string{"", "1", "1,", "a,b", "-1,0", "1,2,3", "2147483648,0"} {
+		if _, err := parseHeartBeat(bad); err == nil {
+			t.Errorf("%q is agreed to", bad)
+		}
+	}
+}
