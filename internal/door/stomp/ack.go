@@ -76,9 +76,7 @@ func (c *conn) outcome(f *wire.Frame) broker.Outcome {
 	}
 	requeue := !c.door.options.NackDiscards
 	if value, ok := f.Get("requeue"); ok {
-		if isTrue, valid := boolHeader(value); valid {
-			requeue = isTrue
-		}
+		requeue = flagOr(value, requeue)
 	}
 	if requeue {
 		return broker.Released

@@ -224,7 +224,7 @@ func (c *conn) handle(f *wire.Frame) *fault {
 		return err
 	}
 	var err *fault
-	switch f.Command { //nolint:exhaustive // the rest is the server's, or none
+	switch f.Command {
 	case wire.Disconnect:
 		c.disconnect(f)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"unicode/utf8"
 
+	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
 )
 
@@ -76,10 +77,11 @@ func parseDestination(text []byte) (destination, *fault) {
 		if d.kind == 0 {
 			return destination{}, unknownDestination(text)
 		}
-		ok := false
-		if d.exchange, d.key, ok = splitNames(d.kind, rest); !ok {
+		exchange, key, ok := splitNames(d.kind, rest)
+		if !ok {
 			return destination{}, invalidDestination(d.kind, rest)
 		}
+		d.exchange, d.key = exchange, key
 	}
 	d.exchange, d.key = decodeSlash(d.exchange), decodeSlash(d.key)
 	if len(d.exchange) > nameBytesMax || len(d.key) > nameBytesMax || !utf8.Valid(text) {
@@ -157,14 +159,15 @@ func appendName[T ~string | ~[]byte](b []byte, v wire.Version, name T) []byte {
 	return b
 }
 
-// appendDestination appends the header destination of a MESSAGE, rebuilt from where it was
-// published.
-func appendDestination(b []byte, v wire.Version, topic string, exchange, key []byte) []byte {
+// appendDestination appends the header destination of a MESSAGE, rebuilt from where the message was
+// published. topic is the exchange of /topic.
+func appendDestination(b []byte, v wire.Version, topic []byte, m *broker.Message) []byte {
+	exchange, key := m.Exchange, m.Key
 	b = append(b, "destination:"...)
 	switch {
 	case len(exchange) == 0:
 		b = append(b, prefixQueue...)
-	case string(exchange) == topic:
+	case string(exchange) == string(topic):
 		b = append(b, prefixTopic...)
 	default:
 		b = append(b, prefixExchange...)
@@ -181,8 +184,7 @@ func appendDestination(b []byte, v wire.Version, topic string, exchange, key []b
 // /reply-queue the name (default exchange, that key), else the text as it stands.
 func replyAddress(text []byte) []byte {
 	kind, rest := splitKind(text)
-	switch kind {
-	case kindQueue, kindAMQQueue, kindReply:
+	if kind == kindQueue || kind == kindAMQQueue || kind == kindReply {
 		if _, name, ok := splitNames(kind, rest); ok {
 			return decodeSlash(name)
 		}

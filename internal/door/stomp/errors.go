@@ -18,8 +18,6 @@ type fault struct {
 	body    string
 	// subscription is the header of that name, for faults that are about one.
 	subscription string
-	// quiet faults are the client's ordinary way to leave; they are not logged as errors.
-	quiet bool
 }
 
 // Error returns both texts in one line.

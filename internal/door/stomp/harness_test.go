@@ -3,7 +3,6 @@
 package stomp
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -46,7 +45,6 @@ type hub struct {
 	broker *broker.Broker
 	door   *Door
 	addr   string
-	logs   *bytes.Buffer
 }
 
 // newBroker returns a broker with the log in memory.

@@ -28,7 +28,11 @@ func pipeHub(t *testing.T) (*pipeClient, *Door) {
 		t.Fatal(err)
 	}
 	near, far := net.Pipe()
-	go d.Serve(far)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		d.Serve(far)
+	}()
 	c := &pipeClient{t: t, net: near, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
@@ -43,7 +47,10 @@ func pipeHub(t *testing.T) (*pipeClient, *Door) {
 			c.at = append(c.at, time.Now())
 		}
 	}()
-	t.Cleanup(func() { _ = near.Close() })
+	t.Cleanup(func() {
+		_ = near.Close()
+		<-served
+	})
 	return c, d
 }
 

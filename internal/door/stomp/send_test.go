@@ -236,7 +236,8 @@ func TestQueueHeaders(t *testing.T) {
 		t.Fatal("no queue")
 	}
 	want := broker.QueueParams{Name: "h.a", AutoDelete: true, Arguments: broker.Table{
-		{Name: "x-message-ttl", Value: int64(60000)}, {Name: "x-max-length", Value: int64(5)},
+		{Name: "x-message-ttl", Value: int64(60000)},
+		{Name: "x-max-length", Value: int64(5)},
 		{Name: "x-dead-letter-exchange", Value: "amq.fanout"},
 	}}
 	if diff := cmp.Diff(want, q.QueueParams); diff != "" {

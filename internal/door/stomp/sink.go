@@ -50,7 +50,7 @@ func (c *conn) Deliver(d *broker.Delivery) (room int) {
 	}
 	start := len(b)
 	b = append(b, sub.head...)
-	b = appendDestination(b, c.version, c.door.options.DefaultTopicExchange, m.Exchange, m.Key)
+	b = appendDestination(b, c.version, c.door.topicExchange, m)
 	b = append(b, sub.messageID...)
 	b = strconv.AppendUint(b, d.Tag, 10)
 	if sub.ackID != nil {

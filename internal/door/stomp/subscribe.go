@@ -251,9 +251,7 @@ func durableAlias(f *wire.Frame, p *broker.QueueParams) {
 		return
 	}
 	if value, ok := f.Get("persistent"); ok {
-		if isTrue, valid := boolHeader(value); valid {
-			p.Durable = isTrue
-		}
+		p.Durable = flagOr(value, p.Durable)
 	}
 }
 
@@ -261,14 +259,13 @@ func durableAlias(f *wire.Frame, p *broker.QueueParams) {
 func queueHeaders(f *wire.Frame, p *broker.QueueParams) {
 	for i := range f.Headers {
 		h := &f.Headers[i]
-		isTrue, isFlag := boolHeader(h.Value)
 		switch string(h.Name) {
 		case "durable":
-			setFlag(&p.Durable, isTrue, isFlag)
+			p.Durable = flagOr(h.Value, p.Durable)
 		case "auto-delete":
-			setFlag(&p.AutoDelete, isTrue, isFlag)
+			p.AutoDelete = flagOr(h.Value, p.AutoDelete)
 		case "exclusive":
-			setFlag(&p.Exclusive, isTrue, isFlag)
+			p.Exclusive = flagOr(h.Value, p.Exclusive)
 		case "x-queue-type", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-age":
 			p.Arguments = append(p.Arguments,
 				broker.Field{Name: string(h.Name), Value: string(h.Value)})
@@ -283,11 +280,12 @@ func queueHeaders(f *wire.Frame, p *broker.QueueParams) {
 	}
 }
 
-// setFlag sets a flag if the header was one.
-func setFlag(field *bool, isTrue, isFlag bool) { //nolint:revive // what boolHeader returns
-	if isFlag {
-		*field = isTrue
+// flagOr returns the flag that a header holds, or what was before if it holds none.
+func flagOr(value []byte, before bool) bool {
+	if isTrue, ok := boolHeader(value); ok {
+		return isTrue
 	}
+	return before
 }
 
 // tempQueue returns the queue behind /temp-queue/name, which the first SEND that names it makes,
