@@ -31,3 +31,243 @@ func TestPublishConsume(t *testing.T) {
 		}
 	}
 }
+
+// TestSplitContent: content that is cut anywhere between and inside frames arrives whole, also with
+// another channel's frames between.
+func TestSplitContent(t *testing.T) {
+	t.Parallel()
+	d := newStepDoor(t)
+	consumer := step(t, d, &wire.QueueDeclare{Queue: "q"},
+		&wire.BasicConsume{Queue: "q", ConsumerTag: "c", NoAck: true})
+	publisher := step(t, d)
+	publisher.feed((&wire.ChannelOpen{}).AppendFrame(nil, 2))
+	p := wire.Properties{CorrelationID: "corr", Headers: wire.Table{{Name: "h", Value: "v"}}}
+	p.SetFlags()
+	c := wire.Content{Channel: 1, FrameMax: 4096, Properties: p.Append(nil)}
+	c.Body = []byte(strings.Repeat("0123456789", 900)) // three frames
+	raw := wire.AppendPublish(nil, toQueue("q"), &c)
+	between := (&wire.BasicQos{}).AppendFrame(nil, 2)
+	consumer.settle()
+	consumer.mem.keep = true
+	consumer.mem.out = nil
+	for chunk := 1; chunk <= len(raw)+1; chunk = chunk*3/2 + 1 {
+		publisher.mem.chunk = chunk
+		publisher.feed(raw)
+	}
+	publisher.mem.chunk = 0
+	head := len(toQueue("q").AppendFrame(nil, 1))
+	publisher.feed(raw[:head])
+	publisher.feed(between)
+	publisher.feed(raw[head : len(raw)-100-8])
+	publisher.feed(raw[len(raw)-100-8:])
+	if publisher.c.held != 0 || len(publisher.c.partial) != 0 {
+		t.Errorf("%d octets held, %d contents unfinished", publisher.c.held,
+			len(publisher.c.partial))
+	}
+	consumer.settle()
+	client := &peer{tb: t, in: wire.NewReader(strings.NewReader(string(consumer.mem.out)))}
+	client.in.SetFrameMax(131072)
+	n := 0
+	for client.in.Pending() > 0 || n == 0 {
+		_, m := client.deliver()
+		if m.body != string(c.Body) || m.properties.CorrelationID != "corr" {
+			t.Fatalf("message %d: %d octets, %+v", n, len(m.body), m.properties)
+		}
+		n++
+	}
+	if n < 20 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// TestSettle is amqp-0-9-1.md §5 "ack, nack, reject" and "requeue".
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.declare("dead")
+	p.declare("q", wire.Field{Name: "x-dead-letter-exchange", Value: ""},
+		wire.Field{Name: "x-dead-letter-routing-key", Value: "dead"})
+	for _, body := range []string{"a", "b", "c", "d", "e"} {
+		p.publish(toQueue("q"), wire.Properties{}, body)
+	}
+	p.consume(&wire.BasicConsume{Queue: "q", ConsumerTag: "c"})
+	for want := range uint64(5) {
+		if d, _ := p.deliver(); d.DeliveryTag != want+1 {
+			t.Fatalf("tag %d, want %d", d.DeliveryTag, want+1)
+		}
+	}
+	p.send(1,
+		&wire.BasicAck{DeliveryTag: 2, Multiple: true}, // a, b are gone
+		&wire.BasicReject{DeliveryTag: 3},              // c is dead
+		&wire.BasicNack{DeliveryTag: 5, Multiple: true, Requeue: true})
+	for _, want := range []string{"d", "e"} {
+		d, m := p.deliver()
+		if !d.Redelivered || m.body != want {
+			t.Errorf("got %q, redelivered %t; want %q", m.body, d.Redelivered, want)
+		}
+	}
+	p.send(1, &wire.BasicAck{Multiple: true}, &wire.BasicAck{Multiple: true}) // all; none left
+	var got wire.BasicGetOk
+	p.call(&wire.BasicGet{Queue: "dead", NoAck: true}, &got)
+	m := p.content()
+	if m.body != "c" || got.Redelivered || got.MessageCount != 0 {
+		t.Errorf("dead letter %q, %+v", m.body, got)
+	}
+	if reason, _ := m.properties.Headers.Get("x-first-death-reason"); reason != "rejected" {
+		t.Errorf("headers %v", m.properties.Headers)
+	}
+	p.call(&wire.BasicGet{Queue: "q"}, &wire.BasicGetEmpty{})
+}
+
+// TestRecover is amqp-0-9-1.md §5 "recover".
+func TestRecover(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.declare("q")
+	p.publish(toQueue("q"), wire.Properties{}, "m")
+	p.call(&wire.BasicGet{Queue: "q"}, &wire.BasicGetOk{})
+	p.content()
+	p.call(&wire.BasicRecover{Requeue: true}, &wire.BasicRecoverOk{})
+	var again wire.BasicGetOk
+	p.call(&wire.BasicGet{Queue: "q"}, &again)
+	if p.content(); !again.Redelivered || again.DeliveryTag != 2 {
+		t.Errorf("got %+v", again)
+	}
+	p.send(1, &wire.BasicRecoverAsync{Requeue: true})
+	p.call(&wire.BasicGet{Queue: "q"}, &again)
+	p.content()
+}
+
+// TestQos is amqp-0-9-1.md §5 "qos": per consumer and shared.
+func TestQos(t *testing.T) {
+	t.Parallel()
+	for _, global := range []bool{false, true} {
+		p := newServer(t, Options{}).open(t)
+		p.declare("q")
+		p.call(&wire.BasicQos{PrefetchCount: 2, Global: global}, &wire.BasicQosOk{})
+		p.consume(&wire.BasicConsume{Queue: "q", ConsumerTag: "c"})
+		for _, body := range []string{"1", "2", "3"} {
+			p.publish(toQueue("q"), wire.Properties{}, body)
+		}
+		p.deliver()
+		p.deliver()
+		p.call(&wire.QueueDeclare{Queue: "q", Passive: true}, &wire.QueueDeclareOk{}) // no third
+		p.send(1, &wire.BasicAck{DeliveryTag: 1})
+		if d, m := p.deliver(); m.body != "3" || d.DeliveryTag != 3 {
+			t.Errorf("global %t: got %q with tag %d", global, m.body, d.DeliveryTag)
+		}
+	}
+}
+
+// TestCancel is amqp-0-9-1.md §5 "cancel": nothing comes after cancel-ok, what is unsettled stays,
+// and a deleted queue tells its consumers.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.declare("q")
+	p.consume(&wire.BasicConsume{Queue: "q", ConsumerTag: "c"})
+	p.publish(toQueue("q"), wire.Properties{}, "1")
+	p.deliver()
+	p.call(&wire.BasicCancel{ConsumerTag: "c"}, &wire.BasicCancelOk{})
+	p.call(&wire.BasicCancel{ConsumerTag: "unknown"}, &wire.BasicCancelOk{})
+	p.publish(toQueue("q"), wire.Properties{}, "2")
+	var info wire.QueueDeclareOk
+	p.call(&wire.QueueDeclare{Queue: "q", Passive: true}, &info)
+	if info.MessageCount != 1 || info.ConsumerCount != 0 {
+		t.Errorf("got %+v", info)
+	}
+	p.send(1, &wire.BasicAck{DeliveryTag: 1})
+	var ok wire.BasicConsumeOk
+	p.call(&wire.BasicConsume{Queue: "q"}, &ok)
+	if !strings.HasPrefix(ok.ConsumerTag, "amq.ctag-") {
+		t.Errorf("made-up tag %q", ok.ConsumerTag)
+	}
+	p.deliver()
+	p.send(1, &wire.QueueDelete{Queue: "q"})
+	var told wire.BasicCancel
+	p.want(1, &told)
+	if told.ConsumerTag != ok.ConsumerTag || !told.NoWait {
+		t.Errorf("told %+v", told)
+	}
+	p.want(1, &wire.QueueDeleteOk{})
+	p.call(&wire.BasicCancelOk{ConsumerTag: told.ConsumerTag}, nil)
+	p.declare("q")
+}
+
+// TestGet is amqp-0-9-1.md §5 "get".
+func TestGet(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.declare("q")
+	p.publish(toQueue("q"), wire.Properties{MessageID: "id"}, "1")
+	p.publish(toQueue("q"), wire.Properties{}, "2")
+	var got wire.BasicGetOk
+	p.call(&wire.BasicGet{NoAck: true}, &got) // the last queue declared
+	if m := p.content(); m.body != "1" || m.properties.MessageID != "id" ||
+		got.MessageCount != 1 || string(got.RoutingKey) != "q" {
+		t.Errorf("got %+v, %+v", got, m)
+	}
+}
+
+// TestReturn is amqp-0-9-1.md §5 "mandatory": 312 NO_ROUTE with the content as it came, before the
+// confirm.
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.call(&wire.ConfirmSelect{}, &wire.ConfirmSelectOk{})
+	m := wire.BasicPublish{
+		Exchange: []byte("amq.direct"), RoutingKey: []byte("nowhere"), Mandatory: true,
+	}
+	p.publish(&m, wire.Properties{Type: "t", Priority: 3}, "body")
+	var back wire.BasicReturn
+	p.want(1, &back)
+	if back.ReplyCode != 312 || string(back.ReplyText) != "NO_ROUTE" ||
+		string(back.Exchange) != "amq.direct" || string(back.RoutingKey) != "nowhere" {
+		t.Errorf("got %+v", back)
+	}
+	if c := p.content(); c.body != "body" || c.properties.Type != "t" || c.properties.Priority != 3 {
+		t.Errorf("got %+v", c)
+	}
+	p.want(1, &wire.BasicAck{})
+}
+
+// TestNoWait: nothing answers a method that asked for no answer.
+func TestNoWait(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.send(1,
+		&wire.ExchangeDeclare{Exchange: "x", Type: "fanout", NoWait: true},
+		&wire.ExchangeBind{Source: "amq.topic", Destination: "x", RoutingKey: "k", NoWait: true},
+		&wire.QueueDeclare{Queue: "q", NoWait: true},
+		&wire.QueueBind{Exchange: "x", NoWait: true},
+		&wire.BasicConsume{Queue: "q", ConsumerTag: "c", NoWait: true},
+		&wire.BasicCancel{ConsumerTag: "c", NoWait: true},
+		&wire.ConfirmSelect{NoWait: true},
+		&wire.QueuePurge{NoWait: true},
+		&wire.QueueDelete{NoWait: true},
+		&wire.ExchangeUnbind{Source: "amq.topic", Destination: "x", RoutingKey: "k", NoWait: true},
+		&wire.ExchangeDelete{Exchange: "x", NoWait: true},
+		&wire.BasicQos{})
+	p.want(1, &wire.BasicQosOk{})
+}
+
+// TestCarbonCopies is amqp-0-9-1.md §3 "CC / BCC headers".
+func TestCarbonCopies(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	for _, q := range []string{"to", "cc", "bcc"} {
+		p.declare(q)
+	}
+	p.publish(toQueue("to"), wire.Properties{Headers: wire.Table{
+		{Name: "CC", Value: wire.Array{"cc", int32(1)}},
+		{Name: "BCC", Value: wire.Array{"bcc"}},
+		{Name: "other", Value: true},
+	}}, "m")
+	for _, q := range []string{"to", "cc", "bcc"} {
+		p.call(&wire.BasicGet{Queue: q, NoAck: true}, &wire.BasicGetOk{})
+		headers := p.content().properties.Headers
+		if len(headers) != 2 || headers[0].Name != "CC" || headers[1].Name != "other" {
+			t.Errorf("queue %s: headers %v", q, headers)
+		}
+	}
+}

@@ -19,6 +19,8 @@ type memConn struct {
 	input   []byte
 	chunk   int // most octets of one Read; 0: all
 	written int
+	keep    bool // whether Write appends to out
+	out     []byte
 }
 
 func (m *memConn) Read(p []byte) (int, error) {
@@ -35,6 +37,9 @@ func (m *memConn) Read(p []byte) (int, error) {
 
 func (m *memConn) Write(p []byte) (int, error) {
 	m.written += len(p)
+	if m.keep {
+		m.out = append(m.out, p...)
+	}
 	return len(p), nil
 }
 

@@ -272,7 +272,10 @@ func (c *conn) force(reason string) {
 }
 
 // abort closes the socket at once; any goroutine may call it.
-func (c *conn) abort() { _ = c.out.Close() }
+func (c *conn) abort() {
+	_ = c.out.Close() // its error is that of a socket which nobody needs any more
+	c.block.end()
+}
 
 // abortFor is abort with a line in the log.
 func (c *conn) abortFor(why string) {

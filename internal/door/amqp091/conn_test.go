@@ -335,7 +335,16 @@ func pipe(t *testing.T, o Options, heartbeat uint16) *peer {
 	p.tuneOk(wire.ConnectionTuneOk{ChannelMax: 2047, FrameMax: 131072, Heartbeat: heartbeat})
 	p.send(0, &wire.ConnectionOpen{VirtualHost: "/"})
 	p.want(0, &wire.ConnectionOpenOk{})
+	p.waitForever()
 	return p
+}
+
+// waitForever takes the bound of the last step away: what follows lasts hours on the fake clock.
+func (p *peer) waitForever() {
+	p.tb.Helper()
+	if err := p.nc.SetDeadline(time.Time{}); err != nil {
+		p.tb.Fatal(err)
+	}
 }
 
 // TestSecA8Silence is amqp-0-9-1.md §2 "heartbeat": two silent checks of T, that is 2T to 3T.
@@ -395,6 +404,7 @@ func TestSecA3NeverCompleted(t *testing.T) {
 		p.openChannel(1)
 		raw := appendPublish(nil, toQueue("q"), wire.Properties{}, "0123456789")
 		p.write(raw[:len(raw)-18]) // method and header
+		p.waitForever()
 		go func() { _, _ = io.Copy(io.Discard, p.nc) }()
 		start := time.Now()
 		for {

@@ -110,9 +110,6 @@ func (s *server) connect(tb testing.TB) *peer {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		tb.Fatal(err)
-	}
 	in := wire.NewReader(nc)
 	in.SetFrameMax(defaultFrameMaxBytes)
 	return &peer{tb: tb, nc: nc, in: in}
@@ -173,6 +170,7 @@ func (p *peer) openChannel(id uint16) {
 
 func (p *peer) write(raw []byte) {
 	p.tb.Helper()
+	p.wait()
 	if _, err := p.nc.Write(raw); err != nil {
 		p.tb.Fatal(err)
 	}
@@ -187,15 +185,25 @@ func (p *peer) send(channel uint16, methods ...wire.Method) {
 	p.write(raw)
 }
 
-// call sends a method and waits for its answer.
+// call sends a method and waits for its answer, if there is to be one.
 func (p *peer) call(m, answer wire.Method) {
 	p.tb.Helper()
 	p.send(1, m)
-	p.want(1, answer)
+	if answer != nil {
+		p.want(1, answer)
+	}
+}
+
+// wait begins the patience of one step anew.
+func (p *peer) wait() {
+	if p.nc != nil {
+		_ = p.nc.SetDeadline(time.Now().Add(patience)) // the step itself fails if this does
+	}
 }
 
 func (p *peer) next() wire.Frame {
 	p.tb.Helper()
+	p.wait()
 	for {
 		f, err := p.in.Next()
 		if err != nil {
@@ -246,6 +254,7 @@ func (p *peer) wantClose(code wire.ReplyCode, text string) {
 
 func (p *peer) wantEOF() {
 	p.tb.Helper()
+	p.wait()
 	for {
 		_, err := p.in.Next()
 		switch {

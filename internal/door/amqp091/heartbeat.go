@@ -74,6 +74,9 @@ func (m *monitor) tick() {
 	}
 	now := m.c.door.options.Broker.Now()
 	switch {
+	case m.c.out.Err() != nil:
+		m.c.block.end() // nobody is there to be held back
+		return
 	case m.late(now):
 		m.c.abortFor("partial frame or body timed out")
 		return

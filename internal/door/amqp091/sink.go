@@ -73,11 +73,17 @@ func (s *sink) Confirm(upTo uint64) {
 func (s *sink) Nack(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pending == nil {
+		s.tellConfirms()
+	}
+	if s.confirmed+1 == seq {
+		s.confirmed = seq // settled too: the heart does not confirm it
+	}
 	if s.pending != nil {
 		s.pending.refused = true
+		s.pending.progress(s.confirmed)
 		return
 	}
-	s.tellConfirms()
 	i, _ := slices.BinarySearch(s.nacked, seq)
 	s.nacked = slices.Insert(s.nacked, i, seq)
 	if !s.quiet.Load() {
