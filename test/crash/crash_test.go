@@ -3,10 +3,8 @@
 package crash
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os/exec"
 	"strings"
 	"sync"
@@ -25,56 +23,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testWait bounds a test's waits.
 const testWait = 30 * time.Second
 
-// worker is a running worker process and the lines that it printed.
-type worker struct {
-	*harness.Process
-
-	lines chan string
-}
-
 // start runs a worker and returns when it is attached to its service.
-func start(t *testing.T, binary string, hub *harness.Hub, args ...string) *worker {
+func start(t *testing.T, binary string, hub *harness.Hub, args ...string) *harness.Lines {
 	t.Helper()
 	cmd := exec.Command(binary, append(args, hub.AMQP, hub.STOMP, hub.REST)...)
-	// It serves until its standard input ends; the test never ends it.
-	if _, err := cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
+	worker := harness.RunLines(t, "worker "+strings.Join(args, " "), cmd)
+	if line := worker.Line(t); line != "attached" {
+		t.Fatalf("the worker says %q:\n%s", line, worker.Output())
 	}
-	r, w := io.Pipe()
-	cmd.Stdout = w
-	const room = 64
-	out := &worker{lines: make(chan string, room)}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		defer close(out.lines)
-		for lines := bufio.NewScanner(r); lines.Scan(); {
-			out.lines <- lines.Text()
-		}
-	})
-	out.Process = harness.Run(t, "worker "+strings.Join(args, " "), cmd)
-	t.Cleanup(func() {
-		out.Kill()
-		_ = w.Close()
-		wg.Wait()
-	})
-	if line := out.line(t); line != "attached" {
-		t.Fatalf("the worker says %q:\n%s", line, out.Output())
-	}
-	return out
-}
-
-// line waits for the next line.
-func (w *worker) line(t *testing.T) string {
-	t.Helper()
-	select {
-	case line := <-w.lines:
-		return line
-	case <-w.Done():
-		t.Fatalf("the worker ended: %s", w.Output())
-	case <-time.After(testWait):
-		t.Fatalf("the worker says nothing: %s", w.Output())
-	}
-	return ""
+	return worker
 }
 
 // TestServiceKilledBetweenDeliveryAndAck kills the instance that holds a call:
@@ -107,12 +64,12 @@ func TestServiceKilledBetweenDeliveryAndAck(t *testing.T) {
 					answer, err := peer.Call(ctx, name, "work", testWait)
 					done <- outcome{answer, err}
 				})
-				if line := first.line(t); line != "got work" {
+				if line := first.Line(t); line != "got work" {
 					t.Fatalf("the first instance says %q", line)
 				}
 				second := start(t, binary, hub, service.Name, name, "answer")
 				first.Kill()
-				if line := second.line(t); line != "got work again" {
+				if line := second.Line(t); line != "got work again" {
 					t.Errorf("the second instance says %q", line)
 				}
 				got := <-done
