@@ -29,6 +29,8 @@ const (
 type conn struct {
 	door   *Door
 	net    net.Conn
+	// loggedIn tells the listener; it clears the read deadline.
+	loggedIn func()
 	peer   string
 	out    *output.Buffer
 	reader *wire.Reader
@@ -44,6 +46,7 @@ type conn struct {
 
 	message       broker.Message // used for every SEND
 	raw           []byte         // its headers
+	last          lastRoute
 	declared      map[string]struct{}
 	subscriptions map[string]*subscription // by tag
 	temps         map[string]string        // /temp-queue names to queues
@@ -65,9 +68,10 @@ type conn struct {
 	reason   *fault // of an abort
 }
 
-func newConn(d *Door, nc net.Conn) *conn {
+func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 	c := &conn{
-		door: d, net: nc, peer: nc.RemoteAddr().String(), wake: make(chan struct{}, 1),
+		door: d, net: nc, loggedIn: loggedIn, peer: nc.RemoteAddr().String(),
+		wake:     make(chan struct{}, 1),
 		declared: make(map[string]struct{}), subscriptions: make(map[string]*subscription),
 	}
 	c.out = output.New(nc, output.Options{LimitBytes: d.options.OutputBytes, OnDrain: c.drained})

@@ -106,6 +106,10 @@ func (c *conn) login(f *wire.Frame, version wire.Version) *fault {
 	}
 	session.EnableConfirms()
 	c.session = session
+	c.loggedIn()
+	if c.woken.Load() {
+		_ = c.net.SetReadDeadline(time.Unix(1, 0)) // whoever woke the read loop set it before
+	}
 	return nil
 }
 

@@ -5,22 +5,14 @@ package stomp
 import (
 	"context"
 	"net"
-	"sync"
 )
 
 // Name is the door's name in the registry of connections and in logs.
 const Name = "stomp"
 
-// Door serves connections. All methods are safe for concurrent use.
-type Door struct {
-	options       Options
-	topicExchange []byte
-
-	mu      sync.Mutex
-	conns   map[*conn]struct{}
-	closing bool
-	idle    sync.Cond // conns became empty
-}
+// Door serves connections. It keeps none: whoever accepts them counts them. All methods are safe for
+// concurrent use.
+type Door struct{ options Options }
 
 // New returns a door, or what is wrong with its options.
 func New(o Options) (*Door, error) {
@@ -53,60 +45,14 @@ func Match(first []byte) (ours, more bool) {
 	return false, false
 }
 
-// Serve speaks with one client until the connection ends, and closes it.
-func (d *Door) Serve(nc net.Conn) {
-	c := newConn(d, nc)
-	if !d.add(c) {
-		_ = nc.Close() // the door is closing; the client sees it
-		return
-	}
-	defer d.remove(c)
-	c.serve()
-}
-
-func (d *Door) add(c *conn) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing {
-		return false
-	}
-	d.conns[c] = struct{}{}
-	return true
-}
-
-func (d *Door) remove(c *conn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.conns, c)
-	if len(d.conns) == 0 {
-		d.idle.Broadcast()
-	}
-}
-
 // shutdownReason is what clients are told when the hub stops.
 const shutdownReason = "broker forced connection closure with reason 'shutdown'"
 
-// Shutdown tells every client that the hub stops and waits until all connections have ended. When
-// ctx ends first it closes what is left and returns its error.
-func (d *Door) Shutdown(ctx context.Context) error {
-	d.mu.Lock()
-	d.closing = true
-	for c := range d.conns {
-		c.force(shutdownReason)
-	}
-	d.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for c := range d.conns {
-			_ = c.out.Close() // its read loop ends by that
-		}
-	})
+// Serve speaks with one client until the connection ends, and closes it. It calls loggedIn once the
+// client has logged in. When ctx ends it tells the client that the hub stops.
+func (d *Door) Serve(ctx context.Context, nc net.Conn, loggedIn func()) {
+	c := newConn(d, nc, loggedIn)
+	stop := context.AfterFunc(ctx, func() { c.force(shutdownReason) })
 	defer stop()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for len(d.conns) > 0 {
-		d.idle.Wait()
-	}
-	return ctx.Err()
+	c.serve()
 }

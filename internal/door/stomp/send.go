@@ -188,8 +188,28 @@ func number(text []byte, most int64) (n int64, ok bool) {
 	return n, true
 }
 
+// lastRoute is where the connection's last SEND went, so that a publisher of one destination parses
+// it once. The slices are its own.
+type lastRoute struct{ destination, exchange, key []byte }
+
 // route sets exchange and key; a /queue is declared when the connection first sends to it.
 func (c *conn) route(f *wire.Frame, in *sendHeaders) *fault {
+	m, last := &c.message, &c.last
+	if string(in.destination) == string(last.destination) {
+		m.Exchange, m.Key = last.exchange, last.key
+		return nil
+	}
+	if err := c.findRoute(f, in); err != nil {
+		return err
+	}
+	last.destination = append(last.destination[:0], in.destination...)
+	last.exchange = append(last.exchange[:0], m.Exchange...)
+	last.key = append(last.key[:0], m.Key...)
+	return nil
+}
+
+// findRoute is route for a destination that is not the last.
+func (c *conn) findRoute(f *wire.Frame, in *sendHeaders) *fault {
 	d, err := parseDestination(in.destination)
 	if err != nil {
 		return err
