@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/parley-ipc/parley/hub"
+)
+
+// maxFileBytes bounds a configuration file.
+const maxFileBytes = 1 << 20
+
+// Setting is one value from outside of the file: a key's path (doors.amqp.listen) and its text.
+type Setting struct {
+	Path, Value string
+	// Origin names it in faults: a variable or a flag.
+	Origin string
+}
+
+// Sources are where options come from. The zero value gives the defaults.
+type Sources struct {
+	// File is the path of a YAML file; empty for none.
+	File string
+	// Environ is as os.Environ returns it; nil for none.
+	Environ []string
+	// Flags win over everything else.
+	Flags []Setting
+}
+
+// Fault is one thing that is wrong.
+type Fault struct {
+	// Where is FILE:LINE:COLUMN, or the name of a variable or flag.
+	Where   string
+	Message string
+}
+
+// Error returns both.
+func (f Fault) Error() string { return f.Where + ": " + f.Message }
+
+// Faults are all that is wrong, in the order of file, environment, flags, options.
+type Faults []Fault
+
+// Error returns one fault a line.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Load returns the options that the sources give, or Faults with all that is wrong with them.
+func Load(s Sources) (hub.Options, error) {
+	o := hub.Defaults()
+	l := loader{origin: make(map[string]string)}
+	root := reflect.ValueOf(&o).Elem()
+	if s.File != "" {
+		l.file(s.File, root)
+	}
+	l.environment(s.Environ, root)
+	for _, f := range s.Flags {
+		l.set(root, f)
+	}
+	if len(l.faults) == 0 {
+		l.validate(&o)
+	}
+	if len(l.faults) > 0 {
+		return hub.Options{}, l.faults
+	}
+	return o, nil
+}
+
+// loader collects values and faults.
+type loader struct {
+	faults Faults
+	// origin is where the value at a path came from; a path without one has its default.
+	origin map[string]string
+}
+
+func (l *loader) fault(where, format string, args ...any) {
+	l.faults = append(l.faults, Fault{Where: where, Message: fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) file(name string, root reflect.Value) {
+	data, err := readFile(name)
+	if err != nil {
+		l.fault(name, "%v", err)
+		return
+	}
+	d := decoder{loader: l, file: name}
+	d.document(data, root)
+}
+
+// readFile reads at most maxFileBytes.
+func readFile(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	var path *os.PathError
+	switch {
+	case errors.As(err, &path):
+		return nil, path.Err // the caller names the file
+	case err != nil:
+		return nil, err
+	case len(data) > maxFileBytes:
+		return nil, fmt.Errorf("file of %d bytes, more than %d", len(data), maxFileBytes)
+	}
+	return data, nil
+}
+
+// set sets the value at a path from outside of the file.
+func (l *loader) set(root reflect.Value, s Setting) {
+	v, err := find(root, strings.Split(s.Path, "."))
+	if err == nil {
+		err = setScalar(v, s.Path, s.Value)
+	}
+	if err != nil {
+		l.fault(s.Origin, "%v", err)
+		return
+	}
+	l.origin[s.Path] = s.Origin
+}
+
+// validate asks the options, and adds to each of their faults where the value came from. Their
+// faults begin with the path of the key.
+func (l *loader) validate(o *hub.Options) {
+	err := o.Validate()
+	if err == nil {
+		return
+	}
+	list := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // its own list
+		list = joined.Unwrap()
+	}
+	for _, e := range list {
+		path, _, _ := strings.Cut(e.Error(), ":")
+		where, ok := l.origin[path]
+		if !ok {
+			where = "options"
+		}
+		l.fault(where, "%v", e)
+	}
+}
+
+// Keys returns the paths of all single values, sorted.
+func Keys() []string {
+	var out []string
+	leaves(reflect.TypeFor[hub.Options](), "", func(path string) { out = append(out, path) })
+	slices.Sort(out)
+	return out
+}
