@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/parley-ipc/parley"
+	"github.com/parley-ipc/parley/hub"
+)
+
+// demoRetry is the pause before a demo worker that lost its connection comes back.
+const demoRetry = time.Second
+
+// demo is a handful of services in this process that reach the hub as others do, through its doors:
+// greeter and quote speak AMQP through the SDK, eta speaks STOMP, fare works over REST. What they
+// answer depends on nothing but the question.
+type demo struct {
+	hub    *hub.Hub
+	logger *slog.Logger
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+}
+
+// demoDoor returns the address of an open door, as a client of this machine reaches it.
+func demoDoor(h *hub.Hub, name string) (string, bool) {
+	a := h.Addr(name)
+	if a == nil {
+		return "", false
+	}
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return "", false // a Unix socket: the demo speaks TCP only
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), true
+}
+
+// startDemo starts a service for each door that is open.
+func startDemo(ctx context.Context, h *hub.Hub, logger *slog.Logger) (*demo, error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &demo{hub: h, logger: logger, cancel: cancel}
+	if addr, ok := demoDoor(h, "amqp"); ok {
+		if err := d.startSDK(ctx, addr); err != nil {
+			d.stop()
+			return nil, err
+		}
+	}
+	if addr, ok := demoDoor(h, "stomp"); ok {
+		d.keep(ctx, "eta over STOMP", func(ctx context.Context) error { return stompETA(ctx, addr) })
+	}
+	if addr, ok := demoDoor(h, "rest"); ok {
+		w := &restWorker{base: "http://" + addr, client: &http.Client{Timeout: restTimeout}}
+		d.keep(ctx, "fare over REST", w.run)
+	}
+	return d, nil
+}
+
+// keep runs a worker again and again until the demo stops.
+func (d *demo) keep(ctx context.Context, name string, run func(context.Context) error) {
+	d.ended.Go(func() {
+		for {
+			err := run(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			d.logger.Warn("demo worker ended; it comes again", "worker", name, "error", err)
+			if sleepUntil(ctx, time.Now().Add(demoRetry)) != nil {
+				return
+			}
+		}
+	})
+}
+
+func (d *demo) stop() {
+	d.cancel()
+	d.ended.Wait()
+}
+
+type (
+	nameArg  struct{ Name string }
+	greeting struct {
+		Text string `json:"text"`
+	}
+	article struct {
+		SKU int `json:"sku"`
+	}
+	price struct {
+		Cents int `json:"cents"`
+	}
+)
+
+// startSDK starts greeter and three instances of quote, each on a connection of its own.
+func (d *demo) startSDK(ctx context.Context, addr string) error {
+	sayHello := parley.NewOp[nameArg, greeting]("greeter.SayHello")
+	askPrice := parley.NewOp[article, price]("quote.Price")
+	services := []struct {
+		name, instance string
+		register       func(*parley.Service)
+	}{{"greeter", "1", func(s *parley.Service) {
+		sayHello.Handle(s, func(_ context.Context, n nameArg) (greeting, error) {
+			if n.Name == "" {
+				return greeting{}, &parley.Error{Code: parley.CodeException, Message: "name is empty"}
+			}
+			return greeting{Text: "Hello, " + n.Name + "!"}, nil
+		})
+	}}}
+	for i := range 3 {
+		services = append(services, struct {
+			name, instance string
+			register       func(*parley.Service)
+		}{"quote", fmt.Sprint(i + 1), func(s *parley.Service) {
+			askPrice.Handle(s, func(_ context.Context, a article) (price, error) {
+				return price{Cents: 100*a.SKU + 10*i}, nil
+			})
+		}})
+	}
+	for _, svc := range services {
+		name := svc.name + "-" + svc.instance
+		conn, err := parley.Dial(ctx, "parley://"+addr, parley.WithName(name),
+			parley.WithLogger(d.logger))
+		if err != nil {
+			return err
+		}
+		s := parley.NewService(conn, parley.ServiceConfig{Name: svc.name, Instance: svc.instance})
+		svc.register(s)
+		ended := make(chan error, 1)
+		d.ended.Go(func() {
+			defer conn.Close()
+			err := s.Run(ctx)
+			if err != nil && ctx.Err() == nil {
+				d.logger.Error("demo service ended", "service", name, "error", err)
+			}
+			ended <- err
+		})
+		select {
+		case <-s.Ready():
+		case err := <-ended:
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// introduce prints lines to copy.
+func (d *demo) introduce(w io.Writer) {
+	amqp, hasAMQP := demoDoor(d.hub, "amqp")
+	stomp, hasSTOMP := demoDoor(d.hub, "stomp")
+	rest, hasREST := demoDoor(d.hub, "rest")
+	fmt.Fprintln(w, "\ndemo services: greeter and quote (AMQP), eta (STOMP), fare (REST). Try:")
+	if hasREST {
+		fmt.Fprintf(w, "  curl -d '{\"name\":\"Ada\"}' http://%s/v1/services/greeter/SayHello\n", rest)
+		fmt.Fprintf(w, "  curl -d '{\"km\":12}' http://%s/v1/services/eta/Estimate\n", rest)
+	}
+	if hasAMQP {
+		url := ""
+		if _, port, err := net.SplitHostPort(amqp); err == nil && port != "5672" {
+			url = " --url parley://" + amqp
+		}
+		fmt.Fprintf(w, "  bin/parley%s call fare.Price '{\"km\":12}'\n", url)
+		fmt.Fprintf(w, "  bin/parley%s gather quote.Price '{\"sku\":7}'\n", url)
+	}
+	if hasSTOMP {
+		fmt.Fprint(w, stompLine(stomp))
+	}
+	fmt.Fprintln(w)
+}

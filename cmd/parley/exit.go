@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/parley-ipc/parley"
+	"github.com/parley-ipc/parley/internal/config"
+)
+
+// Exit codes; exitHelp prints them.
+const (
+	exitOK           = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitPartly       = 3
+	exitTimedOut     = 4
+	exitNobody       = 5
+	exitRefused      = 6
+	exitUnreachable  = 7
+	exitServiceError = 64 // + google.rpc code
+	exitInterrupted  = 130
+
+	// rpcFailedPrecondition is the google.rpc code of an exception that a service answers.
+	rpcFailedPrecondition = 9
+)
+
+const exitHelp = `Exit codes:
+  0    ok
+  1    failed
+  2    usage or configuration invalid
+  3    partly done (a gather that is incomplete)
+  4    timed out
+  5    no such queue, or nobody answers
+  6    refused (authentication, permission)
+  7    hub unreachable or draining
+  64+n the service answered an error; n is its google.rpc code (73: an exception)
+  130  interrupted
+`
+
+// usageError is a command line that cannot be carried out as it is written.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// exitCode translates an error.
+func exitCode(ctx context.Context, err error) int {
+	var usage usageError
+	var faults config.Faults
+	var incomplete *parley.Incomplete
+	var e *parley.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), errors.As(err, &faults):
+		return exitUsage
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.As(err, &incomplete):
+		return exitPartly
+	case errors.As(err, &e):
+		return codeExit(e.Code)
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitTimedOut
+	}
+	return exitFailed
+}
+
+// codeExit translates the code of an answer or of the hub.
+func codeExit(code parley.Code) int {
+	switch code { //nolint:exhaustive // the rest is one group
+	case parley.CodeBadRequest:
+		return exitUsage
+	case parley.CodeDeadline:
+		return exitTimedOut
+	case parley.CodeNotFound, parley.CodeNoService, parley.CodeNoMethod, parley.CodeUnroutable,
+		parley.CodeResultGone, parley.CodeNoInstance, parley.CodeBreakerOpen:
+		return exitNobody
+	case parley.CodeUnauthenticated, parley.CodeForbidden:
+		return exitRefused
+	case parley.CodeUnreachable, parley.CodeDraining:
+		return exitUnreachable
+	case parley.CodeException:
+		return exitServiceError + rpcFailedPrecondition
+	case parley.CodeCanceled:
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// advice says what to do about an error, or nothing.
+func advice(err error) string {
+	var e *parley.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	switch e.Code { //nolint:exhaustive // for the rest the message says it
+	case parley.CodeUnreachable:
+		return "is a hub running there? start one with: parley serve"
+	case parley.CodeUnauthenticated:
+		return "give user and password in --url parley://USER:PASSWORD@HOST"
+	case parley.CodeNoService:
+		return "nobody has declared that service; `parley reply` or any consumer of its queue does"
+	case parley.CodeNoInstance:
+		return "the service is known, but no instance is attached now; `parley send` would wait"
+	case parley.CodeDeadline:
+		return "give it more time with --timeout"
+	}
+	return ""
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/parley-ipc/parley/hub"
+	"github.com/parley-ipc/parley/internal/config"
+)
+
+// pprofHeaderTimeout bounds a request's head on the profiling listener.
+const pprofHeaderTimeout = 5 * time.Second
+
+type serveFlags struct {
+	file, data, sync, pprof string
+	dev, demo, listenAll    bool
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a hub",
+		Long: "Run a hub until SIGINT or SIGTERM, which drain it; a second one ends it at once.\n" +
+			"Without a file it listens on loopback with its default ports. Each key of the file is\n" +
+			"also a variable: doors.amqp.listen is PARLEY_DOORS__AMQP__LISTEN. The order is default,\n" +
+			"file, environment, flag; the last one wins.\n\n" + exitHelp,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd, &f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.file, "config", "c", "", "configuration file (YAML)")
+	flags.BoolVar(&f.dev, "dev", false, "keep everything in memory, and start the demo services")
+	flags.BoolVar(&f.demo, "demo", false, "start demo services, each over another protocol")
+	flags.BoolVar(&f.listenAll, "listen-all", false, "listen on all addresses, not loopback only")
+	flags.StringVar(&f.data, "data", "", "data directory")
+	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: always, interval or off")
+	flags.StringVar(&f.pprof, "pprof", "", "serve profiles at http://ADDR/debug/pprof/")
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) error {
+	o, err := a.options(cmd, f)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	o.Logger = slog.New(slog.NewTextHandler(a.notes, &slog.HandlerOptions{Level: level}))
+	h, err := hub.New(o)
+	if err != nil {
+		return usageError{err}
+	}
+	if f.pprof != "" {
+		stop, err := servePprof(ctx, f.pprof, o.Logger)
+		if err != nil {
+			return fmt.Errorf("pprof: %w", err)
+		}
+		defer stop()
+	}
+	if err := h.Start(ctx); err != nil {
+		return err
+	}
+	var demo *demo
+	if f.demo || f.dev {
+		if demo, err = startDemo(ctx, h, o.Logger); err != nil {
+			return errors.Join(fmt.Errorf("demo: %w", err), h.Shutdown(context.WithoutCancel(ctx)))
+		}
+		demo.introduce(a.notes)
+	}
+	<-ctx.Done()
+	o.Logger.Info("stopping; a second signal ends at once")
+	if demo != nil {
+		demo.stop()
+	}
+	return h.Shutdown(context.WithoutCancel(ctx))
+}
+
+// options reads file, environment and flags.
+func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
+	s := config.Sources{File: f.file, Environ: a.environ()}
+	for _, flag := range []struct{ name, path, value string }{
+		{"data", "data", f.data},
+		{"sync", "sync", f.sync},
+		{"listen-all", "listen_all", fmt.Sprint(f.listenAll)},
+	} {
+		if cmd.Flags().Changed(flag.name) {
+			s.Flags = append(s.Flags, config.Setting{
+				Path: flag.path, Value: flag.value, Origin: "--" + flag.name,
+			})
+		}
+	}
+	o, err := config.Load(s)
+	if err != nil {
+		return o, err
+	}
+	if f.listenAll {
+		openDoors(&o.Doors)
+	}
+	switch {
+	case f.dev:
+		o.Data = ""
+	case o.Data == "":
+		o.Data = a.stateDirectory()
+	}
+	return o, nil
+}
+
+// openDoors makes the doors that still have their default address listen on all addresses.
+func openDoors(d *hub.Doors) {
+	defaults := hub.Defaults().Doors
+	mine, theirs := doorList(d), doorList(&defaults)
+	for i, door := range mine {
+		if host, port, err := net.SplitHostPort(door.Listen); err == nil && host != "" &&
+			door.Listen == theirs[i].Listen {
+			door.Listen = ":" + port
+		}
+	}
+}
+
+func doorList(d *hub.Doors) []*hub.Door {
+	return []*hub.Door{
+		&d.AMQP, &d.STOMP, &d.WebSTOMP, &d.REST, &d.Management, &d.Thrift, &d.Line,
+	}
+}
+
+// stateDirectory is where a hub without configuration keeps its data (XDG base directories).
+func (a *app) stateDirectory() string {
+	if dir, ok := a.lookup("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "parley")
+	}
+	if home, ok := a.lookup("HOME"); ok && home != "" {
+		return filepath.Join(home, ".local", "state", "parley")
+	}
+	return ""
+}
+
+// servePprof serves profiles until the returned function is called.
+func servePprof(ctx context.Context, addr string, logger *slog.Logger) (func(), error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: pprofHeaderTimeout}
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("pprof ended", "error", err)
+		}
+	}()
+	logger.Info("pprof open", "address", l.Addr().String())
+	return func() { _ = s.Close() }, nil
+}
