@@ -70,7 +70,7 @@ func step(tb testing.TB, d *Door, methods ...wire.Method) *stepped {
 		input = m.AppendFrame(input, 0)
 	}
 	s := &stepped{tb: tb, mem: &memConn{input: input}}
-	s.c = newConn(d, s.mem)
+	s.c = newConn(d, s.mem, func() {})
 	if !s.c.handshake() {
 		tb.Fatal("handshake failed")
 	}

@@ -312,9 +312,9 @@ func TestBlocked(t *testing.T) {
 	p.declare("q")
 	quiet.consume(&wire.BasicConsume{Queue: "q", NoAck: true})
 	alarm := func(reason string) {
-		s.door.mu.Lock()
-		defer s.door.mu.Unlock()
-		for c := range s.door.conns {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.conns {
 			c.block.set(reason)
 			c.block.set(reason)
 		}
@@ -352,11 +352,11 @@ func TestBlockedForcedClose(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Options{})
 	p := s.open(t)
-	s.door.mu.Lock()
-	for c := range s.door.conns {
+	s.mu.Lock()
+	for c := range s.conns {
 		c.block.set("low on disk")
 	}
-	s.door.mu.Unlock()
+	s.mu.Unlock()
 	p.publish(toQueue("q"), wire.Properties{}, "m")
 	p.want(0, &wire.ConnectionBlocked{})
 	s.broker.Connections()[0].ForceClose("why")

@@ -37,6 +37,7 @@ type conn struct {
 	log  *slog.Logger
 
 	broker     *broker.Connection
+	loggedIn   func() // tells the listener
 	user       string
 	client     client
 	frameMax   uint32
@@ -66,9 +67,9 @@ type client struct {
 	authentication string
 }
 
-func newConn(d *Door, nc net.Conn) *conn {
+func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 	c := &conn{
-		door: d, nc: nc,
+		door: d, nc: nc, loggedIn: loggedIn,
 		frameMax: wire.HandshakeFrameBytes,
 		channels: make(map[uint16]*channel),
 		sessions: make(map[uint16]*broker.Session),

@@ -3,8 +3,6 @@
 package amqp091
 
 import (
-	"context"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -268,20 +266,14 @@ func TestForcedClose(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Options{})
-	polite, deaf := s.open(t), s.open(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.door.Shutdown(ctx) }()
-	polite.wantClose(wire.ConnectionForced, shutdownReason)
-	deaf.want(0, &wire.ConnectionClose{})
-	cancel() // the deaf one never answers
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
+	p, early := s.open(t), s.connect(t)
+	s.stop()
+	p.wantClose(wire.ConnectionForced, shutdownReason)
+	p.wantEOF()
+	early.wantEOF() // who has not logged in is told nothing
 	late := s.connect(t)
 	if _, err := late.nc.Read(make([]byte, 1)); err == nil {
-		t.Error("a closing door serves")
+		t.Error("a connection after the stop is served")
 	}
 }
 
@@ -323,7 +315,7 @@ func pipe(t *testing.T, o Options, heartbeat uint16) *peer {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.Serve(there)
+		d.Serve(t.Context(), there, func() {})
 	}()
 	t.Cleanup(func() {
 		here.Close()

@@ -114,15 +114,11 @@ func (o *Options) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Door serves connections. All methods are safe for concurrent use.
+// Door serves connections. It keeps none: whoever accepts them counts them. All methods are safe for
+// concurrent use.
 type Door struct {
 	options Options
 	bodies  sync.Pool // of *[]byte, for bodies in several frames
-
-	mu      sync.Mutex
-	conns   map[*conn]struct{}
-	closing bool
-	idle    sync.Cond // conns became empty
 }
 
 // New returns a door, or what is wrong with its options.
@@ -131,9 +127,7 @@ func New(o Options) (*Door, error) {
 		return nil, err
 	}
 	o.setDefaults()
-	d := &Door{options: o, conns: make(map[*conn]struct{})}
-	d.idle.L = &d.mu
-	return d, nil
+	return &Door{options: o}, nil
 }
 
 // matchBytes is how many first octets tell the protocol.
@@ -151,60 +145,18 @@ func Match(first []byte) (ours, more bool) {
 	return false, false
 }
 
-// Serve speaks with one client until the connection ends, and closes it.
-func (d *Door) Serve(nc net.Conn) {
-	c := newConn(d, nc)
-	if !d.add(c) {
-		_ = nc.Close() // the door is closing; the client sees it
-		return
-	}
-	defer d.remove(c)
-	c.serve()
-}
-
-func (d *Door) add(c *conn) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closing {
-		return false
-	}
-	d.conns[c] = struct{}{}
-	return true
-}
-
-func (d *Door) remove(c *conn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.conns, c)
-	if len(d.conns) == 0 {
-		d.idle.Broadcast()
-	}
-}
-
 // shutdownReason is RabbitMQ's text for a node that stops.
 const shutdownReason = "broker forced connection closure with reason 'shutdown'"
 
-// Shutdown tells every client that the hub stops (320) and waits until all connections have ended.
-// When ctx ends first it closes what is left and returns its error.
-func (d *Door) Shutdown(ctx context.Context) error {
-	d.mu.Lock()
-	d.closing = true
-	for c := range d.conns {
-		c.force(shutdownReason)
-	}
-	d.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for c := range d.conns {
-			c.abort()
-		}
-	})
+// Serve speaks with one client until the connection ends, and closes it. It calls loggedIn once the
+// client has logged in. When ctx ends it tells the client that the hub stops.
+func (d *Door) Serve(ctx context.Context, nc net.Conn, loggedIn func()) {
+	newConn(d, nc, loggedIn).serveUntil(ctx)
+}
+
+// serveUntil is serve with an end from outside.
+func (c *conn) serveUntil(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { c.force(shutdownReason) })
 	defer stop()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for len(d.conns) > 0 {
-		d.idle.Wait()
-	}
-	return ctx.Err()
+	c.serve()
 }

@@ -4,6 +4,7 @@ package amqp091
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -42,8 +43,11 @@ func (passwords) Login(user, password string, _ net.Addr) error {
 // server is a door on a listener, with its broker.
 type server struct {
 	broker *broker.Broker
-	door   *Door
 	addr   string
+	stop   context.CancelFunc // tells the connections that the hub stops
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
 }
 
 func newBroker(tb testing.TB, limits broker.Limits) *broker.Broker {
@@ -74,6 +78,10 @@ func newServer(tb testing.TB, o Options) *server {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &server{
+		broker: o.Broker, addr: ln.Addr().String(), stop: stop, conns: make(map[*conn]struct{}),
+	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -81,19 +89,30 @@ func newServer(tb testing.TB, o Options) *server {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { d.Serve(nc) })
+			serving.Go(func() { s.serve(ctx, newConn(d, nc, func() {})) })
 		}
 	})
 	tb.Cleanup(func() {
 		ln.Close()
-		d.mu.Lock()
-		for c := range d.conns {
+		s.mu.Lock()
+		for c := range s.conns {
 			c.abort()
 		}
-		d.mu.Unlock()
+		s.mu.Unlock()
 		serving.Wait()
+		stop()
 	})
-	return &server{broker: o.Broker, door: d, addr: ln.Addr().String()}
+	return s
+}
+
+func (s *server) serve(ctx context.Context, c *conn) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	c.serveUntil(ctx)
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
 }
 
 // peer is a client that speaks in single frames.
