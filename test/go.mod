@@ -9,4 +9,9 @@ require (
 	go.uber.org/goleak v1.3.0
 )
 
-require github.com/go-stomp/stomp/v3 v3.1.5
+require (
+	github.com/go-stomp/stomp/v3 v3.1.5
+	github.com/parley-ipc/parley v0.0.0
+)
+
+require github.com/google/go-cmp v0.7.0

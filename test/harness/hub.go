@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +18,9 @@ import (
 const (
 	// EnvBinary names a parley binary to test instead of building one.
 	EnvBinary = "TEST_PARLEY_BINARY"
+	// EnvHub holds the AMQP, STOMP and REST addresses, with commas between, of a hub
+	// that runs already; tests that stop and start hubs do not use it.
+	EnvHub = "TEST_HUB"
 	// readyWait is how long a hub may take until every door accepts.
 	readyWait = 15 * time.Second
 	// startTries is how often Start looks for other free ports.
@@ -107,6 +111,9 @@ func buildAt(tb testing.TB, module, pkg, name string) string {
 // Start runs a hub and returns when its REST door says that it is ready.
 func Start(tb testing.TB, binary string, opts Options) *Hub {
 	tb.Helper()
+	if addrs := strings.Split(os.Getenv(EnvHub), ","); len(addrs) == 3 && opts.Dir == "" {
+		return &Hub{AMQP: addrs[0], STOMP: addrs[1], REST: addrs[2]}
+	}
 	if opts.Dir == "" {
 		opts.Dir = tb.TempDir()
 	}

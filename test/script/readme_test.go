@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package script
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+// commandWait bounds one command of the documentation.
+const commandWait = 30 * time.Second
+
+// TestMain checks that no goroutine outlives the tests.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// documents are the files whose commands run, from the root of the checkout.
+func documents() []string { return []string{"README.md"} }
+
+// TestDocumentedCommands runs each document's commands in order.
+func TestDocumentedCommands(t *testing.T) {
+	t.Parallel()
+	for _, name := range documents() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(filepath.Join(harness.Root(t), name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			commands, err := Parse(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(commands) == 0 {
+				t.Fatal("it shows no command")
+			}
+			s := newShell(t)
+			for _, c := range commands {
+				s.check(c)
+			}
+		})
+	}
+}
+
+// A shell runs commands beside a hub with the demo services.
+type shell struct {
+	t   *testing.T
+	hub *harness.Hub
+	dir string
+	// shown holds pairs of what is documented and what is here.
+	shown []string
+}
+
+func newShell(t *testing.T) *shell {
+	t.Helper()
+	binary := harness.Build(t)
+	s := &shell{t: t, dir: t.TempDir()}
+	s.hub = harness.Start(t, binary, harness.Options{Args: []string{"--demo"}})
+	if err := os.Mkdir(filepath.Join(s.dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(s.dir, "bin", "parley")); err != nil {
+		t.Fatal(err)
+	}
+	for port, addr := range map[string]string{
+		"5672": s.hub.AMQP, "61613": s.hub.STOMP, "8080": s.hub.REST,
+	} {
+		s.shown = append(s.shown,
+			"127.0.0.1:"+port, addr, "localhost:"+port, addr, "127.0.0.1 "+port, spaced(addr))
+	}
+	return s
+}
+
+// spaced is an address as nc takes it.
+func spaced(addr string) string { return strings.Replace(addr, ":", " ", 1) }
+
+// here translates what is documented to this hub's addresses.
+func (s *shell) here(text string) string { return strings.NewReplacer(s.shown...).Replace(text) }
+
+// program is a command's first word, behind assignments.
+var program = regexp.MustCompile(`^(?:\w+=\S* )*(\S+)`)
+
+// check runs one command, or says why not.
+func (s *shell) check(c Command) {
+	s.t.Helper()
+	word := program.FindStringSubmatch(c.Text)[1]
+	shown := strings.Split(s.here(strings.Join(c.Output, "\n")), "\n")
+	switch {
+	case c.Text == "make run":
+		// The hub runs already; it printed this while it started.
+		err := harness.Poll(commandWait, func() error {
+			return compare(shown, strings.Split(s.hub.Output(), "\n"))
+		})
+		if err != nil {
+			s.t.Errorf("line %d: make run: %v", c.Line, err)
+		}
+		return
+	case word == "git" || word == "cd" || word == "go" || word == "make":
+		s.t.Logf("line %d: not run here: %s", c.Line, c.Text)
+		return
+	}
+	if _, err := exec.LookPath(word); err != nil && !strings.Contains(word, "parley") {
+		s.t.Logf("line %d: %s is not installed", c.Line, word)
+		return
+	}
+	s.run(c, shown)
+}
+
+// run runs a command to its end, or for as long as the test when it ends in &.
+func (s *shell) run(c Command, shown []string) {
+	s.t.Helper()
+	text, background := strings.CutSuffix(s.here(c.Text), " &")
+	ctx, cancel := context.WithTimeout(s.t.Context(), commandWait)
+	defer cancel()
+	if background {
+		ctx = s.t.Context()
+	}
+	cmd := exec.CommandContext(ctx, "sh", "-c", text)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(),
+		"PATH="+filepath.Join(s.dir, "bin")+":"+os.Getenv("PATH"),
+		"PARLEY_CLI_URL=parley://guest:guest@"+s.hub.AMQP+"/",
+	)
+	if background {
+		harness.Run(s.t, text, cmd)
+		return
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if differs := compare(shown, strings.Split(out.String(), "\n")); differs != nil {
+		s.t.Errorf("line %d: $ %s (%v)\n%v", c.Line, c.Text, err, differs)
+	}
+}
