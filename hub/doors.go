@@ -7,79 +7,100 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strings"
 	"sync"
 
 	amqp091door "github.com/parley-ipc/parley/internal/door/amqp091"
+	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
+	"github.com/parley-ipc/parley/internal/listen"
 )
 
-// door is one protocol's conversation.
-type door interface {
-	// Serve speaks with one client until the connection ends, and closes it.
-	Serve(conn net.Conn)
-	// Shutdown tells every client that the hub stops and waits for the connections to end.
-	Shutdown(ctx context.Context) error
-}
+// serve is how a door takes the connections of its listener. It returns when the context ends or
+// the listener does.
+type serve func(ctx context.Context, l *listen.Listener) error
 
 // newDoor makes the door with a name. This is the list of doors that the hub has.
-func (h *Hub) newDoor(name string) (door, error) {
-	l := login{users: h.users}
+func (h *Hub) newDoor(name string) (serve, error) {
 	switch name {
 	case "amqp":
-		return amqp091door.New(amqp091door.Options{
-			Broker: h.broker, Auth: l, Logger: h.options.Logger,
+		door, err := amqp091door.New(amqp091door.Options{
+			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
 			Product: h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.Version,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return conversations(door.Serve), nil
 	case "stomp":
-		return stompdoor.New(stompdoor.Options{
-			Broker: h.broker, Auth: l, Logger: h.options.Logger,
+		door, err := stompdoor.New(stompdoor.Options{
+			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return conversations(door.Serve), nil
+	case "rest":
+		door, err := restdoor.New(restdoor.Options{
+			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
+			Ready: h.readiness,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, l *listen.Listener) error {
+			return door.Serve(ctx, l.AsListener())
+		}, nil
 	}
 	return nil, fmt.Errorf("no door %q", name)
+}
+
+// conversations serves each connection by a handler of its own.
+func conversations(handler listen.Handler) serve {
+	return func(ctx context.Context, l *listen.Listener) error {
+		l.Serve(ctx, handler)
+		return nil
+	}
 }
 
 // opened is a door with its listener.
 type opened struct {
 	name     string
-	door     door
-	listener net.Listener
+	serve    serve
+	listener *listen.Listener
+	stop     context.CancelFunc
 	serving  sync.WaitGroup
+	err      error // of serve
 }
 
-func open(ctx context.Context, d namedDoor, to door) (*opened, error) {
-	network, address := "tcp", d.door.Listen
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, network, address)
+func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
+	serve, err := h.newDoor(d.name)
 	if err != nil {
 		return nil, err
 	}
-	if network == "unix" {
-		if err := os.Chmod(address, 0o600); err != nil {
-			return nil, errors.Join(err, listener.Close())
-		}
-	}
-	return &opened{name: d.name, door: to, listener: listener}, nil
-}
-
-func (o *opened) start() {
-	o.serving.Go(func() {
-		for {
-			conn, err := o.listener.Accept()
-			if err != nil {
-				return // closed by shutdown
-			}
-			go o.door.Serve(conn) // ends with its connection; Shutdown waits for it
-		}
+	listener, err := listen.Listen(ctx, listen.Options{
+		Address: d.door.Listen, ListenAll: h.options.ListenAll, Door: d.name,
+		Metrics: h.metrics, Logger: h.options.Logger,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &opened{name: d.name, serve: serve, listener: listener, stop: func() {}}, nil
 }
 
+// start serves until shutdown; the hub's start has ended by then, so its context does not count.
+func (o *opened) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	o.stop = stop
+	o.serving.Go(func() { o.err = o.serve(ctx, o.listener) })
+}
+
+// shutdown tells the clients, waits for them and closes what is left when ctx ends.
 func (o *opened) shutdown(ctx context.Context) error {
-	err := o.listener.Close()
+	o.stop()
+	err := o.listener.Shutdown(ctx)
 	o.serving.Wait()
-	return errors.Join(err, o.door.Shutdown(ctx))
+	if errors.Is(o.err, net.ErrClosed) {
+		o.err = nil // the listener went first
+	}
+	return errors.Join(err, o.err)
 }

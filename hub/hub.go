@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/metric"
 	"github.com/parley-ipc/parley/internal/store"
 )
 
@@ -22,6 +23,7 @@ type Hub struct {
 	log     *store.Memory
 	broker  *broker.Broker
 	doors   []*opened
+	metrics *metric.Registry
 	ready   atomic.Bool
 
 	stop sync.Once
@@ -38,7 +40,10 @@ func New(o Options) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("users: %w", err)
 	}
-	h := &Hub{options: o, users: users, log: store.NewMemory(store.MemoryOptions{})}
+	h := &Hub{
+		options: o, users: users, log: store.NewMemory(store.MemoryOptions{}),
+		metrics: metric.NewRegistry(),
+	}
 	h.broker = broker.New(broker.Options{
 		Name: o.Name, Clock: systemClock{}, Log: h.log, Formats: formats(), Access: users,
 		Logger: o.Logger, Limits: o.Limits,
@@ -54,15 +59,11 @@ func (h *Hub) Start(ctx context.Context) error {
 		if d.door.Listen == Off {
 			continue
 		}
-		door, err := h.newDoor(d.name)
-		if err == nil {
-			var o *opened
-			if o, err = open(ctx, d, door); err == nil {
-				h.doors = append(h.doors, o)
-				continue
-			}
+		o, err := h.open(ctx, d)
+		if err != nil {
+			return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
 		}
-		return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
+		h.doors = append(h.doors, o)
 	}
 	for _, o := range h.doors {
 		o.start()
@@ -84,6 +85,15 @@ func (h *Hub) Addr(door string) net.Addr {
 
 // Ready reports whether every door accepts.
 func (h *Hub) Ready() bool { return h.ready.Load() }
+
+var errNotReady = errors.New("the hub is starting or stopping")
+
+func (h *Hub) readiness() error {
+	if !h.Ready() {
+		return errNotReady
+	}
+	return nil
+}
 
 // Shutdown stops accepting, tells the clients, waits for them within Options.Drain and ctx, and
 // closes what is left. It is repeatable.

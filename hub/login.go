@@ -22,15 +22,7 @@ func (l login) Login(user, password string, peer net.Addr) error {
 	ctx, cancel := context.WithTimeout(context.Background(), loginTimeout)
 	defer cancel()
 	_, err := l.users.Login(ctx, auth.Credentials{
-		Name: user, Password: auth.NewSecret(password), Peer: peerOf(peer),
+		Name: user, Password: auth.NewSecret(password), Peer: auth.PeerOf(peer),
 	})
 	return err
-}
-
-// peerOf returns where a client is. What has no network address is a socket of this machine.
-func peerOf(addr net.Addr) auth.Peer {
-	if a, ok := addr.(auth.Address); ok {
-		return auth.PeerOf(a)
-	}
-	return auth.Peer{}
 }
