@@ -49,7 +49,7 @@ func newPath(tb testing.TB, subscribe, text string) *path {
 	h := newHub(tb, nil)
 	c := h.login(tb, wire.V12)
 	c.do(subscribe, "")
-	p := &path{tb: tb, sub: onlyConn(h.door)}
+	p := &path{tb: tb, sub: onlyConn(h)}
 	if err := c.net.SetReadDeadline(noDeadline()); err != nil {
 		tb.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func newPath(tb testing.TB, subscribe, text string) *path {
 	go func() { _, _ = io.Copy(io.Discard, far) }()
 	p.pub = newConn(h.door, &feed{
 		Conn: near, login: "CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\n\n\x00", text: text,
-	})
+	}, func() {})
 	p.pub.startBeat()
 	tb.Cleanup(p.pub.end)
 	for p.pub.session == nil {

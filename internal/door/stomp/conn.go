@@ -27,13 +27,13 @@ const (
 
 // conn is one connection. What has no lock belongs to the read loop.
 type conn struct {
-	door   *Door
-	net    net.Conn
+	door *Door
+	net  net.Conn
 	// loggedIn tells the listener; it clears the read deadline.
 	loggedIn func()
-	peer   string
-	out    *output.Buffer
-	reader *wire.Reader
+	peer     string
+	out      *output.Buffer
+	reader   *wire.Reader
 
 	// Set by login, before the session can call the sink. version is written under the output's
 	// lock, as abort may read it at any time.

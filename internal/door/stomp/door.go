@@ -12,7 +12,10 @@ const Name = "stomp"
 
 // Door serves connections. It keeps none: whoever accepts them counts them. All methods are safe for
 // concurrent use.
-type Door struct{ options Options }
+type Door struct {
+	options       Options
+	topicExchange []byte // options.DefaultTopicExchange
+}
 
 // New returns a door, or what is wrong with its options.
 func New(o Options) (*Door, error) {
@@ -21,11 +24,7 @@ func New(o Options) (*Door, error) {
 	}
 	o.setDefaults()
 	o.Logger = o.Logger.With("door", Name)
-	d := &Door{
-		options: o, topicExchange: []byte(o.DefaultTopicExchange), conns: make(map[*conn]struct{}),
-	}
-	d.idle.L = &d.mu
-	return d, nil
+	return &Door{options: o, topicExchange: []byte(o.DefaultTopicExchange)}, nil
 }
 
 // Match reports whether a connection whose first octets these are speaks STOMP, and whether more
@@ -51,7 +50,11 @@ const shutdownReason = "broker forced connection closure with reason 'shutdown'"
 // Serve speaks with one client until the connection ends, and closes it. It calls loggedIn once the
 // client has logged in. When ctx ends it tells the client that the hub stops.
 func (d *Door) Serve(ctx context.Context, nc net.Conn, loggedIn func()) {
-	c := newConn(d, nc, loggedIn)
+	newConn(d, nc, loggedIn).serveUntil(ctx)
+}
+
+// serveUntil is serve with an end from outside.
+func (c *conn) serveUntil(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.force(shutdownReason) })
 	defer stop()
 	c.serve()

@@ -3,11 +3,13 @@
 package stomp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +47,10 @@ type hub struct {
 	broker *broker.Broker
 	door   *Door
 	addr   string
+	stop   context.CancelFunc // tells the connections that the hub stops
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
 }
 
 // newBroker returns a broker with the log in memory.
@@ -60,7 +66,8 @@ func newBroker(tb testing.TB) *broker.Broker {
 // newHub starts a door on a free port. change may change its options.
 func newHub(tb testing.TB, change func(*Options)) *hub {
 	tb.Helper()
-	h := &hub{broker: newBroker(tb)}
+	ctx, stop := context.WithCancel(context.Background())
+	h := &hub{broker: newBroker(tb), stop: stop, conns: make(map[*conn]struct{})}
 	o := Options{Broker: h.broker, Auth: users{}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
@@ -74,34 +81,32 @@ func newHub(tb testing.TB, change func(*Options)) *hub {
 		tb.Fatal(err)
 	}
 	h.addr = listener.Addr().String()
-	accepted := make(chan struct{})
-	go func() {
-		defer close(accepted)
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		for {
 			nc, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go h.door.Serve(nc)
+			serving.Go(func() { h.serve(ctx, newConn(h.door, nc, func() {})) })
 		}
-	}()
+	})
 	tb.Cleanup(func() {
 		_ = listener.Close()
-		<-accepted
-		if err := h.door.Shutdown(tb.Context()); err != nil {
-			h.closeAll()
-		}
+		stop()
+		serving.Wait()
 	})
 	return h
 }
 
-// closeAll waits for connections that Shutdown left; tb.Context has ended by then.
-func (h *hub) closeAll() {
-	h.door.mu.Lock()
-	defer h.door.mu.Unlock()
-	for len(h.door.conns) > 0 {
-		h.door.idle.Wait()
-	}
+func (h *hub) serve(ctx context.Context, c *conn) {
+	h.mu.Lock()
+	h.conns[c] = struct{}{}
+	h.mu.Unlock()
+	c.serveUntil(ctx)
+	h.mu.Lock()
+	delete(h.conns, c)
+	h.mu.Unlock()
 }
 
 // session opens a session of the broker, for what a test does behind the door's back.

@@ -21,17 +21,17 @@ type pipeClient struct {
 }
 
 // pipeHub serves one connection over net.Pipe. It must be called in a synctest bubble.
-func pipeHub(t *testing.T) (*pipeClient, *Door) {
+func pipeHub(t *testing.T) (*pipeClient, *conn) {
 	t.Helper()
 	d, err := New(Options{Broker: newBroker(t), Auth: users{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	near, far := net.Pipe()
-	served := make(chan struct{})
+	served, serving := make(chan struct{}), newConn(d, far, func() {})
 	go func() {
 		defer close(served)
-		d.Serve(far)
+		serving.serveUntil(t.Context())
 	}()
 	c := &pipeClient{t: t, net: near, done: make(chan struct{})}
 	go func() {
@@ -51,7 +51,7 @@ func pipeHub(t *testing.T) (*pipeClient, *Door) {
 		_ = near.Close()
 		<-served
 	})
-	return c, d
+	return c, serving
 }
 
 // send writes octets and lets the door handle them.
@@ -150,9 +150,9 @@ func TestHeartBeatNone(t *testing.T) {
 func TestHeartBeatHeld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, d := pipeHub(t)
+		c, serving := pipeHub(t)
 		c.send(connect + "1000,1000\n\n\x00")
-		onlyConn(d).Block("low on disk")
+		serving.Block("low on disk")
 		c.send("SEND\ndestination:/queue/a\n\nx\x00")
 		time.Sleep(time.Minute)
 		if c.ended() {
@@ -161,7 +161,7 @@ func TestHeartBeatHeld(t *testing.T) {
 		if n := len(c.at); n < 60 {
 			t.Errorf("%d heart-beats while held for a minute", n)
 		}
-		onlyConn(d).Block("")
+		serving.Block("")
 		synctest.Wait()
 		c.send("DISCONNECT\nreceipt:r\n\n\x00")
 		<-c.done

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -247,7 +246,7 @@ func TestAlarm(t *testing.T) {
 	h := newHub(t, nil)
 	c := h.login(t, wire.V12)
 	c.do("SEND\ndestination:/queue/alarm", "before")
-	serving := onlyConn(h.door)
+	serving := onlyConn(h)
 	serving.Block("low on memory")
 	c.do("BEGIN\ntransaction:t", "") // read on until the next SEND
 	c.send("SEND\ndestination:/queue/alarm\n\nduring\x00ABORT\ntransaction:t\nreceipt:late\n\n\x00")
@@ -277,25 +276,25 @@ func TestAlarm(t *testing.T) {
 }
 
 // onlyConn returns the door's one connection.
-func onlyConn(d *Door) *conn {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for c := range d.conns {
+func onlyConn(h *hub) *conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
 		return c
 	}
 	return nil
 }
 
-// TestShutdown: clients are told, and Shutdown waits for them.
+// TestShutdown: clients are told, also those that have not logged in.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
 	clients := []*client{h.login(t, wire.V10), h.login(t, wire.V12), h.dial(t)}
 	clients[2].send("CONN")
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		h.door.mu.Lock()
-		n := len(h.door.conns)
-		h.door.mu.Unlock()
+		h.mu.Lock()
+		n := len(h.conns)
+		h.mu.Unlock()
 		if n == len(clients) {
 			break
 		}
@@ -303,19 +302,10 @@ func TestShutdown(t *testing.T) {
 			t.Fatalf("%d connections", n)
 		}
 	}
-	done := make(chan error, 1)
-	go func() { done <- h.door.Shutdown(t.Context()) }()
+	h.stop()
 	for _, c := range clients {
 		c.wantError("connection_forced", "shutdown")
 		_ = c.net.Close()
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	nc, other := net.Pipe()
-	go h.door.Serve(nc) // refused: the door is closing
-	if _, err := other.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("a connection after Shutdown: %v", err)
 	}
 }
 
