@@ -34,22 +34,61 @@ const methodBytes = 64
 // Deliver implements broker.Sink: basic.deliver, or get-ok when there is no consumer.
 func (s *sink) Deliver(d *broker.Delivery) int {
 	m := d.Message
-	o := s.outgoing(m, d.ReplyTo)
-	names := len(m.Exchange) + len(m.Key) + methodBytes
+	if len(d.ReplyTo) > 0 || !plain(m) {
+		return s.deliverEdited(d)
+	}
+	// The usual case has a path of its own: what it needs is small enough to stay in registers
+	// and cache.
+	content := s.contentOf(m)
+	size := methodBytes + len(m.Exchange) + len(m.Key) + content.Size()
+	return s.c.out.End(content.Append(s.appendMethod(s.beginDelivery(size, d), d)))
+}
+
+// deliverEdited delivers a message whose properties go out changed or converted.
+func (s *sink) deliverEdited(d *broker.Delivery) int {
+	m := d.Message
+	var o outgoing
+	o.prepare(s, m, d.ReplyTo)
+	size := methodBytes + len(m.Exchange) + len(m.Key) + o.size()
+	return s.c.out.End(o.append(s.appendMethod(s.beginDelivery(size, d), d)))
+}
+
+func (s *sink) beginDelivery(size int, d *broker.Delivery) []byte {
+	if d.Consumer != nil {
+		size += len(d.Consumer.Tag)
+	}
+	return s.c.out.BeginSize(size)
+}
+
+// appendMethod appends what stands before the content.
+func (s *sink) appendMethod(buf []byte, d *broker.Delivery) []byte {
+	m := d.Message
 	if d.Consumer == nil {
 		method := wire.BasicGetOk{
 			DeliveryTag: d.Tag, Redelivered: d.Redelivered, Exchange: m.Exchange,
 			RoutingKey: m.Key, MessageCount: uint32(d.Remaining),
 		}
-		buf := s.c.out.BeginSize(names + o.size())
-		return s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
+		return method.AppendFrame(buf, s.channel)
 	}
 	method := wire.BasicDeliver{
 		ConsumerTag: wire.BorrowBytes(d.Consumer.Tag), DeliveryTag: d.Tag,
 		Redelivered: d.Redelivered, Exchange: m.Exchange, RoutingKey: m.Key,
 	}
-	buf := s.c.out.BeginSize(names + len(d.Consumer.Tag) + o.size())
-	return s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
+	return method.AppendFrame(buf, s.channel)
+}
+
+// plain reports whether a message came through this protocol and goes out as it came.
+func plain(m *broker.Message) bool { return own(m) && m.Plain() }
+
+// own reports whether the raw properties are of this protocol.
+func own(m *broker.Message) bool {
+	return m.Format != nil && m.Format.ID() == broker.FormatAMQP091
+}
+
+func (s *sink) contentOf(m *broker.Message) wire.Content {
+	return wire.Content{
+		Channel: s.channel, FrameMax: s.c.frameMax, Properties: m.Props, Body: m.Body,
+	}
 }
 
 // Cancel implements broker.Sink; only clients that asked for it are told (RabbitMQ extension).
@@ -97,7 +136,8 @@ func (s *sink) Return(m *broker.Message, _ *broker.Error) {
 	if s.quiet.Load() {
 		return
 	}
-	o := s.outgoing(m, nil)
+	var o outgoing
+	o.prepare(s, m, nil)
 	method := returnOf(m)
 	buf := s.c.out.BeginSize(len(m.Exchange) + len(m.Key) + methodBytes + o.size())
 	s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
@@ -145,23 +185,20 @@ type outgoing struct {
 	edited  bool
 	view    wire.PropertyView
 	edit    wire.PropertyEdit
+	added   int // octets of the edit's headers
 }
 
-// outgoing prepares a message; replyTo, if any, stands instead of the message's own.
-func (s *sink) outgoing(m *broker.Message, replyTo []byte) (o outgoing) {
-	o.content = wire.Content{
-		Channel: s.channel, FrameMax: s.c.frameMax, Properties: m.Props, Body: m.Body,
-	}
-	same := m.Format != nil && m.Format.ID() == broker.FormatAMQP091
+// prepare takes a message; replyTo, if any, stands instead of the message's own.
+func (o *outgoing) prepare(s *sink, m *broker.Message, replyTo []byte) {
+	o.content = s.contentOf(m)
 	switch {
-	case same && len(replyTo) == 0 && m.Plain():
-	case same && o.view.Parse(m.Props) == nil:
+	case plain(m) && len(replyTo) == 0:
+	case own(m) && o.view.Parse(m.Props) == nil:
 		o.edited = true
 		o.setEdit(m, replyTo)
 	default:
 		o.content.Properties = s.convert(m, replyTo)
 	}
-	return o
 }
 
 // setEdit says how the raw properties change on their way out.
@@ -186,6 +223,7 @@ func (o *outgoing) setEdit(m *broker.Message, replyTo []byte) {
 		return
 	}
 	e.Headers = tableOut(m.Overlay)
+	o.added = headersHead + len(e.Headers.AppendFields(nil))
 	for _, f := range m.Overlay {
 		if _, gone := f.Value.(broker.Removed); gone {
 			e.DropHeaders = append(e.DropHeaders, f.Name)
@@ -206,11 +244,14 @@ func (s *sink) convert(m *broker.Message, replyTo []byte) []byte {
 	return w.Append(nil)
 }
 
+// headersHead is the length before a table of headers.
+const headersHead = 4
+
 // size bounds the octets of header and body frames.
 func (o *outgoing) size() int {
 	n := o.content.Size()
 	if o.edited {
-		n += len(o.edit.ReplyTo) + len(o.edit.Expiration) + 2
+		n += len(o.edit.ReplyTo) + len(o.edit.Expiration) + o.added + 2
 	}
 	return n
 }
