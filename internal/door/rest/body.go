@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	jsonDepthMax = 64 // nesting of a JSON body (security.md §3)
+	bodyTime     = 30 * time.Second
+	bodyRate     = 1 << 10 // bytes a second that a body must come with, after bodyTime
+)
+
+// slowReader gives a body bodyTime and then a deadline that moves on with the bytes that come, so
+// that a client which sends one byte a minute does not hold a connection for ever.
+type slowReader struct {
+	body    io.Reader
+	control *http.ResponseController
+	start   time.Time
+	read    int64
+}
+
+// Read implements io.Reader.
+func (s *slowReader) Read(p []byte) (int, error) {
+	allowed := bodyTime + time.Duration(s.read/bodyRate)*time.Second
+	// Not every ResponseWriter has deadlines; those of a test do not.
+	_ = s.control.SetReadDeadline(s.start.Add(allowed))
+	n, err := s.body.Read(p)
+	s.read += int64(n)
+	return n, err
+}
+
+// body reads the whole body, up to the door's limit: 413 beyond it, also for chunked bodies.
+func (v *visit) body() ([]byte, error) {
+	control := http.NewResponseController(v.w)
+	limited := http.MaxBytesReader(v.w, v.r.Body, int64(v.door.options.BodyBytes))
+	r := &slowReader{body: limited, control: control, start: time.Now()}
+	data, err := io.ReadAll(r)
+	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		return data, nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, err
+	}
+	return nil, &problem{word: wordBadRequest, detail: "the body could not be read", cause: err}
+}
+
+// decode reads a JSON body into what `into` points to. An empty body leaves it as it is, when it
+// may be empty.
+func (v *visit) decode(into any, mayBeEmpty bool) error {
+	if !acceptsJSON(v.r.Header.Get("Content-Type")) {
+		return problemf(wordMediaType, "this route takes application/json")
+	}
+	data, err := v.body()
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		if mayBeEmpty {
+			return nil
+		}
+		return badRequest("a JSON body is needed")
+	}
+	if err := checkJSON(data); err != nil {
+		return badRequest("the body is not JSON: %v", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if !parsePrefer(v.r.Header).lenient { // RFC 7240 handling=lenient
+		d.DisallowUnknownFields()
+	}
+	if err := d.Decode(into); err != nil {
+		return badRequest("%v", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// acceptsJSON reports whether a body of this type is read as JSON: JSON itself, no type at all, and
+// what curl -d says when it is not told otherwise.
+func acceptsJSON(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	t, _, err := mime.ParseMediaType(contentType)
+	return err == nil && (isJSON(t) || t == "application/x-www-form-urlencoded")
+}
+
+// isJSON reports whether a media type, without parameters, is JSON.
+func isJSON(t string) bool { return t == "application/json" || strings.HasSuffix(t, "+json") }
+
+var (
+	errJSONDepth     = errors.New("it nests too deep")
+	errJSONDuplicate = errors.New("a member stands twice")
+	errJSONTrailing  = errors.New("something follows the value")
+)
+
+// checkJSON checks that data is one JSON value, nests at most jsonDepthMax deep and names no member
+// twice: of two, each reader would take another.
+func checkJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var stack []jsonLevel
+	for {
+		token, err := d.Token()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		if stack, err = pushToken(stack, token); err != nil {
+			return err
+		}
+		if len(stack) == 0 {
+			break
+		}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errJSONTrailing
+	}
+	return nil
+}
+
+// jsonLevel is an open array, or an open object with the names seen in it.
+type jsonLevel struct {
+	names map[string]struct{} // nil in an array
+	value bool                // a name has been read, its value comes
+}
+
+func pushToken(stack []jsonLevel, token json.Token) ([]jsonLevel, error) {
+	delimiter, isDelimiter := token.(json.Delim)
+	if isDelimiter && (delimiter == '}' || delimiter == ']') {
+		return stack[:len(stack)-1], nil
+	}
+	if n := len(stack); n > 0 && stack[n-1].names != nil {
+		top := &stack[n-1]
+		if !top.value {
+			name, _ := token.(string)
+			if _, twice := top.names[name]; twice {
+				return stack, errJSONDuplicate
+			}
+			top.names[name] = struct{}{}
+			top.value = true
+			return stack, nil
+		}
+		top.value = false
+	}
+	if !isDelimiter {
+		return stack, nil
+	}
+	if len(stack) == jsonDepthMax {
+		return stack, errJSONDepth
+	}
+	level := jsonLevel{}
+	if delimiter == '{' {
+		level.names = map[string]struct{}{}
+	}
+	return append(stack, level), nil
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"math"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// headerStatus is the header in which a service's answer says its HTTP status (rest.md §5.2).
+const headerStatus = "http-status"
+
+// deadlineFormat is how parley-deadline is written: RFC 3339 with milliseconds.
+const deadlineFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// service is ANY /services/{svc}/{path…}: a call whose answer is this request's answer, or, with
+// Prefer: respond-async, a request whose answer is fetched later.
+func (d *Door) service(v *visit) error {
+	prefer := parsePrefer(v.r.Header)
+	timeout, given, err := timeoutOf(v.r, prefer)
+	if err != nil {
+		return err
+	}
+	if prefer.async {
+		return d.respondAsync(v, prefer, timeout)
+	}
+	if !given {
+		timeout = d.options.CallTimeout
+	}
+	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
+	m, err := d.callMessage(v, timeout)
+	if err != nil {
+		return err
+	}
+	got, err := d.call(v, m, timeout)
+	if err != nil {
+		return err
+	}
+	if prefer.hasWait {
+		v.w.Header().Set("Preference-Applied", "wait="+
+			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
+	}
+	return v.answer(got)
+}
+
+// call sends a message to a service and waits for the answer.
+func (d *Door) call(v *visit, m *broker.Message, timeout time.Duration) (*answer, error) {
+	type result struct {
+		answer *answer
+		err    *broker.Error
+	}
+	done := make(chan result, 1)
+	var p broker.CallParams
+	p.Service, p.Message, p.Timeout = v.path("svc"), m, timeout
+	p.Done = func(m *broker.Message, err *broker.Error) {
+		if err != nil {
+			done <- result{answer: nil, err: err}
+			return
+		}
+		done <- result{answer: newAnswer(m), err: nil}
+	}
+	var out result
+	err := v.work(func(w *worker) error {
+		c, err := w.Call(p)
+		if err != nil {
+			return err
+		}
+		w.Flush()
+		select {
+		case out = <-done:
+			return nil
+		case <-v.r.Context().Done():
+			c.Cancel()
+			return problemf("canceled", "the caller went away")
+		case <-v.client.gone:
+			c.Cancel()
+			return problemf(wordDraining, "the hub ended the connection")
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case out.err != nil:
+		return nil, out.err
+	}
+	return out.answer, nil
+}
+
+// callMessage makes the message of a call out of the request: its body as it is, the operation as
+// type, and what HTTP knows more as headers (rest.md §5.2). A timeout of 0 is none.
+func (d *Door) callMessage(v *visit, timeout time.Duration) (*broker.Message, error) {
+	p, err := propertiesIn(v.r.Header)
+	if err != nil {
+		return nil, err
+	}
+	p.ReplyTo, p.Set = "", p.Set&^broker.HasReplyTo // the heart's own takes its place
+	operation := v.path("path")
+	if p.Set&broker.HasType == 0 && operation != "" && !strings.Contains(operation, "/") {
+		if len(operation) > nameBytesMax {
+			return nil, badRequest("the method's name is longer than %d bytes", nameBytesMax)
+		}
+		p.Type, p.Set = operation, p.Set|broker.HasType
+	}
+	set := func(name, value string) {
+		if _, ok := p.Headers.Get(name); !ok && value != "" {
+			p.Headers = append(p.Headers, broker.Field{Name: name, Value: value})
+			p.Set |= broker.HasHeaders
+		}
+	}
+	set("http-method", v.r.Method)
+	set("http-path", v.servicePath())
+	set("http-query", v.r.URL.RawQuery)
+	for name, value := range endToEnd(v.r.Header) {
+		set(name, value)
+	}
+	if timeout > 0 {
+		p.Headers = p.Headers.Without("parley-deadline")
+		set("parley-deadline", time.Now().Add(timeout).UTC().Format(deadlineFormat))
+		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
+		p.Set |= broker.HasExpiration
+	}
+	body, err := v.body()
+	if err != nil {
+		return nil, err
+	}
+	return newMessage(&p, body)
+}
+
+// servicePath returns the path behind the service's name, escaped as it came: a service may tell %2F
+// from a slash.
+func (v *visit) servicePath() string {
+	segments := 3 // "", v1, services
+	if v.r.PathValue("v") != "" {
+		segments += 2
+	}
+	rest := v.target()
+	for range segments + 1 { // and the service
+		i := strings.IndexByte(rest, '/')
+		if i < 0 {
+			return "/"
+		}
+		rest = rest[i+1:]
+	}
+	return "/" + rest
+}
+
+// endToEnd returns the headers of a request that go on to the service: not those of this hop (RFC
+// 9110 §7.6.1), not the ones that are properties, and not what lets the caller into the hub.
+func endToEnd(h http.Header) map[string]string {
+	hop := map[string]bool{}
+	for _, line := range h.Values("Connection") {
+		for name := range strings.SplitSeq(line, ",") {
+			hop[textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name))] = true
+		}
+	}
+	out := map[string]string{}
+	for _, name := range slices.Sorted(keysOf(h)) {
+		switch {
+		case hop[name] || ownHeader(name) || len(out) == headersMax:
+		case strings.HasPrefix(name, "Parley-"), strings.HasPrefix(name, "Proxy-"),
+			strings.HasPrefix(name, "Sec-"):
+		default:
+			if value := strings.Join(h[name], ", "); token(name) && fieldValue(value) {
+				out[strings.ToLower(name)] = strings.ToValidUTF8(value, "\uFFFD")
+			}
+		}
+	}
+	return out
+}
+
+// keysOf yields the names of headers.
+func keysOf(h http.Header) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for name := range h {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// ownHeader reports whether a header is this hop's, this door's, or a property.
+func ownHeader(name string) bool {
+	switch name {
+	case "Authorization", "Cookie", "Connection", "Content-Encoding", "Content-Length",
+		"Content-Type", "Connect-Timeout-Ms", "Expect", "Grpc-Timeout", "Host", "Keep-Alive",
+		"Origin", "Prefer", "Te", "Trailer", "Transfer-Encoding", "Traceparent", "Tracestate",
+		"Upgrade":
+		return true
+	}
+	return false
+}
+
+// answer is what a service answered, copied from the heart.
+type answer struct {
+	properties broker.Properties
+	body       []byte
+	unreadable bool
+}
+
+func newAnswer(m *broker.Message) *answer {
+	a := &answer{body: slices.Clone(m.Body)}
+	var err error
+	a.properties, err = m.Properties()
+	a.unreadable = err != nil
+	return a
+}
+
+// status returns the answer's HTTP status: its header http-status, or 200.
+func (a *answer) status() (int, error) {
+	v, ok := a.properties.Headers.Get(headerStatus)
+	if !ok {
+		return http.StatusOK, nil
+	}
+	n, isNumber := integer(v)
+	if text, isText := v.(string); isText {
+		var err error
+		n, err = strconv.ParseInt(text, 10, 16)
+		isNumber = err == nil
+	}
+	if !isNumber || n < 200 || n > 599 {
+		return 0, problemf(wordBadReply, "the service answered with an unusable http-status")
+	}
+	return int(n), nil
+}
+
+// problem returns the error that the answer is, or nil: the hub's own, or the service's exception.
+func (a *answer) problem(known catalogue) *problem {
+	if a.unreadable {
+		return problemf(wordBadReply, "the properties of the service's answer cannot be read")
+	}
+	word, ok := a.properties.Headers.Text(broker.HeaderError)
+	if !ok {
+		return nil
+	}
+	detail, _ := a.properties.Headers.Text(broker.HeaderErrorMessage)
+	if k, ok := known[word]; ok && k.status != statusCanceled {
+		return &problem{word: word, detail: detail}
+	}
+	return &problem{word: wordException, detail: detail, exception: word}
+}
+
+// answer gives the service's status, headers and body.
+func (v *visit) answer(a *answer) error {
+	if p := a.problem(v.door.problems); p != nil {
+		return p
+	}
+	status, err := a.status()
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	p := &a.properties
+	if p.Set&broker.HasContentType != 0 && fieldValue(p.ContentType) {
+		h.Set("Content-Type", p.ContentType)
+	} else if len(a.body) > 0 {
+		h.Set("Content-Type", unknownType)
+	}
+	if p.Set&broker.HasContentEncoding != 0 && fieldValue(p.ContentEncoding) {
+		h.Set("Content-Encoding", p.ContentEncoding)
+	}
+	for _, f := range p.Headers {
+		name := textproto.CanonicalMIMEHeaderKey(f.Name)
+		text, ok := scalar(f.Value)
+		if ok && token(name) && fieldValue(text) && passesBack(name) {
+			h.Set(name, text)
+		}
+	}
+	v.status = status
+	v.w.WriteHeader(status)
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		return nil
+	}
+	_, err = v.w.Write(a.body)
+	return ignoreWrite(err)
+}
+
+// passesBack reports whether a header of an answer is the service's to set. What frames the answer,
+// belongs to this hop or opens the hub's origin to others is not.
+func passesBack(name string) bool {
+	if ownHeader(name) || strings.HasPrefix(name, "Access-Control-") ||
+		strings.HasPrefix(name, "Proxy-") || strings.HasPrefix(name, "Parley-") ||
+		strings.HasPrefix(name, "X-Death") || strings.HasPrefix(name, "X-First-Death") {
+		return false
+	}
+	switch name {
+	case "Http-Status", "Set-Cookie", "Www-Authenticate", "Date", "Server", "Alt-Svc",
+		"Clear-Site-Data", "Strict-Transport-Security", "X-Content-Type-Options",
+		"Http-Method", "Http-Path", "Http-Query":
+		return false
+	}
+	return len(name) < math.MaxUint8
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Limits of the HTTP server (security.md §2-3, rest.md §5.12).
+const (
+	headerTime      = 5 * time.Second
+	headerBytes     = 64 << 10
+	idleTime        = 2 * time.Minute
+	targetBytesMax  = 8 << 10
+	h2StreamsMax    = 250
+	h2FrameBytesMax = 64 << 10
+)
+
+// Door serves HTTP. All methods are safe for concurrent use.
+type Door struct {
+	options  Options
+	mux      *http.ServeMux
+	problems catalogue
+	origins  map[string]bool
+	clients  clients
+	leases   leaseTable
+	streams  streamCount
+
+	draining  chan struct{} // closed when the door drains
+	drainOnce sync.Once
+}
+
+// New returns a door, or what is wrong with its options.
+func New(o Options) (*Door, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	d := &Door{
+		options: o.withDefaults(), problems: newCatalogue(), origins: map[string]bool{},
+		draining: make(chan struct{}),
+	}
+	for _, origin := range o.AllowedOrigins {
+		d.origins[origin] = true
+	}
+	d.clients.byKey = make(map[clientKey]*client)
+	d.leases.init(d.options.LeasesMax)
+	d.streams.byUser = make(map[string]int)
+	d.mux = d.routes()
+	return d, nil
+}
+
+// Handler returns the door as a handler, which may stand on a mux of the hub: it serves "/",
+// "/healthz", "/readyz", "/problems/" and "/v1/".
+func (d *Door) Handler() http.Handler { return http.HandlerFunc(d.serve) }
+
+// Server returns an http.Server with the limits that a door needs, for h, which is the door's own
+// Handler or a mux that holds it. It speaks HTTP/1.1 and HTTP/2, the latter also without TLS.
+func (d *Door) Server(h http.Handler) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
+		Protocols:         &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: h2StreamsMax,
+			MaxReadFrameSize:     h2FrameBytesMax,
+		},
+		ErrorLog: slog.NewLogLogger(d.options.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// Serve accepts connections until ctx ends, then drains: streams end, requests under way finish,
+// new ones are refused. It returns nil after a drain, or the listener's error.
+func (d *Door) Serve(ctx context.Context, l net.Listener) error {
+	server := d.Server(d.Handler())
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		d.Drain()
+		// The drain has its own bound: ctx is over.
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		err := server.Shutdown(late)
+		if err != nil {
+			err = server.Close()
+		}
+		stopped <- err
+	})
+	err := server.Serve(Guard(l))
+	if !stop() { // the function runs or has run
+		err = <-stopped
+	}
+	d.Close()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// drainTime bounds how long Serve waits for requests under way.
+const drainTime = 15 * time.Second
+
+// Drain makes streams and waits end and refuses new requests. It is repeatable and returns at once.
+func (d *Door) Drain() { d.drainOnce.Do(func() { close(d.draining) }) }
+
+// Close gives all leases back and ends the door's connections to the heart. It is called after the
+// http.Server has stopped, and is repeatable.
+func (d *Door) Close() {
+	d.Drain()
+	d.leases.close()
+	d.clients.closeAll()
+}
+
+// isDraining reports whether Drain was called.
+func (d *Door) isDraining() bool {
+	select {
+	case <-d.draining:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+func testContext(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}
+
+// rest.md §5.8: every consumer of a service is asked, and who is missing is named.
+func TestGatherService(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.do("POST", "/v1/services/none/ask/gather", "{}").problem(404, "no-service")
+	h.queue("svc")
+	h.do("POST", "/v1/services/svc/ask/gather", "{}").problem(503, "no-instance")
+	peers := []*peer{h.peer("one"), h.peer("two"), h.peer("silent")}
+	for _, p := range peers {
+		p.consume("svc")
+	}
+	c := h.async("POST", "/v1/services/svc/ask/gather",
+		`{"body":{"n":1},"timeout_ms":10000,"max":2,"headers":{"k":"v"}}`)
+	for i, p := range peers[:2] {
+		ask := p.next()
+		if ask.body != `{"n":1}` || ask.properties.Type != "ask" ||
+			ask.properties.ContentType != "application/json" {
+			t.Fatalf("asked %+v", ask)
+		}
+		if k, _ := ask.properties.Headers.Text("k"); k != "v" {
+			t.Fatalf("header k is %q", k)
+		}
+		p.answer(ask, []string{"1", "\xff"}[i])
+	}
+	var got gatherBody
+	h.got(c).want(200).json(&got)
+	if !got.Complete || !slices.Equal(got.Missing, []string{"silent"}) || len(got.Replies) != 2 {
+		t.Fatalf("gathered %+v", got)
+	}
+	slices.SortFunc(got.Replies, func(a, b gatherReply) int {
+		return strings.Compare(a.Instance, b.Instance)
+	})
+	if r := got.Replies[0]; r.Instance != "one" || r.Status != 200 || string(r.Body) != `"1"` {
+		t.Errorf("reply %+v", r)
+	}
+	if r := got.Replies[1]; r.BodyB64 == nil || *r.BodyB64 != "/w==" {
+		t.Errorf("reply %+v", r)
+	}
+}
+
+// rest.md §5.8: silence and the total time leave it incomplete.
+func TestGatherIncomplete(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	a, b := h.peer("a"), h.peer("b")
+	a.consume("svc")
+	b.consume("svc")
+	testCases := []struct{ name, body string }{
+		{"stall", `{"stall_ms":20,"timeout_ms":10000}`},
+		{"total", `{"timeout_ms":300}`},
+	}
+	for _, tc := range testCases {
+		c := h.async("POST", "/v1/services/svc/ask/gather", tc.body)
+		a.answer(a.next(), "x", broker.Field{Name: "parley-error", Value: "forbidden"})
+		b.next()
+		var got gatherBody
+		h.got(c).want(200).json(&got)
+		if got.Complete || !slices.Equal(got.Missing, []string{"b"}) || len(got.Replies) != 1 ||
+			got.Replies[0].Code != "forbidden" || got.Replies[0].Status != 403 {
+			t.Errorf("%s: gathered %+v", tc.name, got)
+		}
+	}
+}
+
+// rest.md §5.8: a copy of a topic gather goes to each bound queue; workers answer from leases.
+func TestGatherTopicQuorum(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.do("POST", "/v1/topics/price/gather", `{"quorum":true}`).problem(503, "no-instance")
+	for _, q := range []string{"x", "y", "z"} {
+		h.queue(q)
+		h.do("POST", "/v1/bindings",
+			`{"source":"amq.topic","destination_queue":"`+q+`","binding_key":"price"}`).want(204)
+	}
+	c := h.async("POST", "/v1/topics/price/gather", `{"quorum":true,"body":"tea"}`)
+	for _, q := range []string{"x", "z"} {
+		m := h.one(q)
+		if m.text() != "tea" {
+			t.Fatalf("asked %q", m.text())
+		}
+		h.do("POST", "/v1/leases/"+m.Lease+"/reply", `{"price":3}`,
+			"Content-Type: application/json").want(201)
+	}
+	var got gatherBody
+	h.got(c).want(200).json(&got)
+	if !got.Complete || !slices.Equal(got.Missing, []string{"y"}) || len(got.Replies) != 2 ||
+		string(got.Replies[0].Body) != `{"price":3}` {
+		t.Fatalf("gathered %+v", got)
+	}
+}
+
+// rest.md §5.8: replies are sent as they come when the client asks for a stream.
+func TestGatherStreams(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	p := h.peer("a")
+	p.consume("svc")
+	c := h.async("POST", "/v1/services/svc/ask/gather", "{}", "Accept: application/x-ndjson")
+	p.answer(p.next(), "x")
+	lines := bytes.Split(bytes.TrimSpace(h.got(c).want(200).body), []byte("\n"))
+	var reply gatherReply
+	var end gatherSummary
+	if len(lines) != 2 || json.Unmarshal(lines[0], &reply) != nil ||
+		json.Unmarshal(lines[1], &end) != nil || reply.Instance != "a" || !end.Complete ||
+		end.Missing == nil {
+		t.Fatalf("lines %q", lines)
+	}
+	c = h.async("POST", "/v1/services/svc/ask/gather", "{}", "Accept: text/event-stream")
+	p.answer(p.next(), "x")
+	r := h.got(c).want(200)
+	contains(t, r.body, "event: reply\ndata: {\"instance\":\"a\"")
+	contains(t, r.body, "event: end\ndata: {\"complete\":true")
+}
+
+func TestGatherRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	for _, body := range []string{
+		`{"timeout_ms":-1}`, `{"quorum":0}`, `{"quorum":"half"}`, `{"max":-1}`, `{"unknown":1}`,
+		`{"body_b64":"*"}`, `{"body":1,"body_b64":"AA=="}`, `{"stall_ms":99999999999}`, `[]`, `{`,
+	} {
+		h.do("POST", "/v1/services/svc/ask/gather", body).problem(http.StatusBadRequest, "bad-request")
+	}
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"sync"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// settledMax bounds how many settled leases are remembered, so that repeating an acknowledgement
+// is no error.
+const settledMax = 16_384
+
+// holder is a session of the heart that owns deliveries for longer than one request: it lives until
+// its request or stream has ended and its last lease is settled.
+type holder struct {
+	session *broker.Session
+	sink    *messageSink
+	ended   func() // gives back what the session stands on
+
+	mu   sync.Mutex // makes the session one goroutine's at a time
+	open bool       // the request or stream still runs
+	live int        // leases that are out
+	shut bool
+}
+
+// hold opens a session of v's client that may outlive the request.
+func (d *Door) hold(v *visit, sink *messageSink) (*holder, error) {
+	s, err := v.client.conn.OpenSession(sink)
+	if err != nil {
+		return nil, err
+	}
+	c := v.client
+	d.clients.mu.Lock()
+	c.refs++
+	d.clients.mu.Unlock()
+	return &holder{session: s, sink: sink, open: true, ended: c.release}, nil
+}
+
+// settle gives one delivery its outcome.
+func (h *holder) settle(tag uint64, o broker.Outcome) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settleLocked(tag, o)
+}
+
+func (h *holder) settleLocked(tag uint64, o broker.Outcome) {
+	if h.shut {
+		return
+	}
+	// The tag is outstanding: leases are settled once, and only here. What a deleted queue had
+	// is settled all the same.
+	_ = h.session.Settle(broker.SettleParams{
+		Tag: tag, Multiple: false, Of: nil, Outcome: o,
+	})
+	h.session.Flush()
+}
+
+// giveBack returns everything that is unsettled as if it had not been delivered.
+func (h *holder) giveBack() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shut {
+		return
+	}
+	_ = h.session.Settle(broker.SettleParams{ // nothing outstanding is no error
+		Tag: 0, Multiple: true, Of: nil, Outcome: broker.Undelivered,
+	})
+	h.session.Flush()
+}
+
+// finish says that the request or stream has ended.
+func (h *holder) finish() {
+	h.mu.Lock()
+	h.open = false
+	h.unlockAndClose()
+}
+
+// settleLease gives a lease's delivery its outcome.
+func (h *holder) settleLease(tag uint64, o broker.Outcome) {
+	h.mu.Lock()
+	h.settleLocked(tag, o)
+	h.live--
+	h.unlockAndClose()
+}
+
+// unlockAndClose closes the session when nothing needs it any more.
+func (h *holder) unlockAndClose() {
+	last := !h.open && h.live == 0 && !h.shut
+	if last {
+		h.shut = true
+		h.session.Close()
+	}
+	h.mu.Unlock()
+	if last {
+		h.ended()
+	}
+}
+
+// lease is one message in the hands of a client.
+type lease struct {
+	id            string
+	table         *leaseTable
+	holder        *holder
+	owner         clientKey
+	tag           uint64
+	replyTo       string
+	correlationID string
+	duration      time.Duration
+
+	mu      sync.Mutex // before holder.mu; held while an answer is published
+	gone    bool       // settled or expired
+	taken   time.Time
+	expires time.Time
+	after   broker.Outcome // what happens at expires: Released, or Modified after a nack with delay
+	nacked  bool
+	timer   broker.Timer // nil while its stream lives
+}
+
+// leaseTable finds leases by id. Its lock is a leaf.
+type leaseTable struct {
+	max int
+
+	mu   sync.Mutex
+	byID map[string]*lease
+	// settled remembers who settled which lease; ring has the same ids in the order of settling.
+	settled map[string]clientKey
+	ring    []string
+	at      int
+	closed  bool
+}
+
+func (t *leaseTable) init(limit int) {
+	t.max = limit
+	t.byID = make(map[string]*lease)
+	t.settled = make(map[string]clientKey)
+}
+
+// add leases out what a holder has.
+func (t *leaseTable) add(h *holder, parcels []parcel, term time.Duration) ([]*lease, error) {
+	conn := h.session.Connection()
+	now := conn.Broker().Now()
+	out := make([]*lease, len(parcels))
+	for i := range parcels {
+		m := &parcels[i].message
+		out[i] = &lease{
+			id: newID(), table: t, holder: h,
+			owner: clientKey{user: conn.User, vhost: conn.VHost}, tag: parcels[i].tag,
+			replyTo: m.properties.ReplyTo, correlationID: m.properties.CorrelationID,
+			duration: term, taken: now, after: broker.Released,
+		}
+	}
+	t.mu.Lock()
+	if t.closed || len(t.byID)+len(out) > t.max {
+		t.mu.Unlock()
+		return nil, problemf("quota", "%d leases are out already", t.max)
+	}
+	for _, l := range out {
+		t.byID[l.id] = l
+	}
+	t.mu.Unlock()
+	h.mu.Lock()
+	h.live += len(out)
+	h.mu.Unlock()
+	if term > 0 {
+		for _, l := range out {
+			l.mu.Lock()
+			l.arm(term)
+			l.mu.Unlock()
+		}
+	}
+	return out, nil
+}
+
+// arm sets the time of a lease; its lock is held.
+func (l *lease) arm(term time.Duration) {
+	b := l.holder.session.Connection().Broker()
+	l.expires = b.Now().Add(term)
+	if l.timer == nil {
+		l.timer = b.AfterFunc(term, l.expire)
+	} else {
+		l.timer.Reset(term)
+	}
+}
+
+// expire is the timer's function.
+func (l *lease) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone || l.holder.session.Connection().Broker().Now().Before(l.expires) {
+		return // settled, or extended meanwhile
+	}
+	l.end(l.after, l.nacked)
+}
+
+// end settles the lease; its lock is held and it is not gone. A lease that a client settled is
+// remembered.
+func (l *lease) end(o broker.Outcome, byClient bool) {
+	l.gone = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.table.drop(l, byClient)
+	l.holder.settleLease(l.tag, o)
+}
+
+func errLeaseGone() error {
+	return problemf(wordLeaseGone, "the lease has expired, or there was none of this id")
+}
+
+// settle ends the lease with an outcome.
+func (l *lease) settle(o broker.Outcome) error { return l.settleAs(o, nil) }
+
+// settleAfter acknowledges the lease when first has succeeded; it cannot expire meanwhile.
+func (l *lease) settleAfter(first func() error) error {
+	return l.settleAs(broker.Accepted, first)
+}
+
+func (l *lease) settleAs(o broker.Outcome, first func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone || l.nacked {
+		return errLeaseGone()
+	}
+	if first != nil {
+		if err := first(); err != nil {
+			return err
+		}
+	}
+	l.end(o, o != broker.Undelivered)
+	return nil
+}
+
+// extend makes the lease end term from now, at most leaseTotalMax after it was taken.
+func (l *lease) extend(term time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.gone || l.nacked:
+		return errLeaseGone()
+	case l.timer == nil:
+		return nil // its stream holds it without a time
+	}
+	b := l.holder.session.Connection().Broker()
+	if b.Now().Add(term).Sub(l.taken) > leaseTotalMax {
+		return badRequest("a lease lasts at most %v in total", leaseTotalMax)
+	}
+	l.duration = term
+	l.arm(term)
+	return nil
+}
+
+// delay gives the message back after a while. The lease cannot be settled any more.
+func (l *lease) delay(d time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.gone:
+		return errLeaseGone()
+	case l.nacked: // repeated
+		return nil
+	}
+	l.nacked, l.after = true, broker.Modified
+	l.arm(d)
+	return nil
+}
+
+// grace gives a lease whose stream has ended a time.
+func (l *lease) grace(term time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.gone && l.timer == nil {
+		l.duration = term
+		l.arm(term)
+	}
+}
+
+// find returns a client's lease, or that the client has settled it.
+func (t *leaseTable) find(c *client, id string) (l *lease, settled bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if owner, ok := t.settled[id]; ok && owner == c.key {
+		return nil, true, nil
+	}
+	if l = t.byID[id]; l == nil || l.owner != c.key {
+		return nil, false, errLeaseGone()
+	}
+	return l, false, nil
+}
+
+// drop takes a lease out, and remembers it when its client settled it.
+func (t *leaseTable) drop(l *lease, remember bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byID, l.id)
+	if !remember {
+		return
+	}
+	if len(t.ring) < settledMax {
+		t.ring = append(t.ring, l.id)
+	} else {
+		delete(t.settled, t.ring[t.at])
+		t.ring[t.at] = l.id
+		t.at = (t.at + 1) % settledMax
+	}
+	t.settled[l.id] = l.owner
+}
+
+// close gives all leases back.
+func (t *leaseTable) close() {
+	t.mu.Lock()
+	t.closed = true
+	all := make([]*lease, 0, len(t.byID))
+	for _, l := range t.byID {
+		all = append(all, l)
+	}
+	t.mu.Unlock()
+	for _, l := range all {
+		l.mu.Lock()
+		if !l.gone {
+			l.end(broker.Released, false)
+		}
+		l.mu.Unlock()
+	}
+}

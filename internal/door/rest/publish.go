@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// confirmTime bounds the wait for the log; a log that takes longer has failed.
+const confirmTime = 60 * time.Second
+
+// routedBody answers a publish.
+type routedBody struct {
+	Routed int `json:"routed"`
+}
+
+// target is where a publish goes.
+type target struct {
+	exchange, key string
+	mandatory     bool
+	// location is the collection that the message becomes a member of.
+	location string
+}
+
+// sendToQueue is POST /queues/{q}/messages: one message to one queue, which must exist.
+func (d *Door) sendToQueue(v *visit) error {
+	queue := v.path("q")
+	return d.publish(v, target{
+		exchange: "", key: queue, mandatory: true,
+		location: "/queues/" + url.PathEscape(queue) + "/messages/",
+	})
+}
+
+// publishToExchange is POST /exchanges/{x}/messages?key=k[&mandatory=1].
+func (d *Door) publishToExchange(v *visit) error {
+	mandatory, err := v.flag("mandatory")
+	if err != nil {
+		return err
+	}
+	name := v.path("x")
+	return d.publish(v, target{
+		exchange: exchangeName(name), key: v.r.URL.Query().Get("key"), mandatory: mandatory,
+		location: "/exchanges/" + url.PathEscape(name) + "/messages/",
+	})
+}
+
+// publishToTopic is POST /topics/{t}/messages.
+func (d *Door) publishToTopic(v *visit) error {
+	topic := v.path("t")
+	return d.publish(v, target{
+		exchange: d.options.TopicExchange, key: topic, mandatory: false,
+		location: "/topics/" + url.PathEscape(topic) + "/messages/",
+	})
+}
+
+// exchangeName undoes the name that stands for the default exchange in a path.
+func exchangeName(name string) string {
+	if name == "amq.default" {
+		return ""
+	}
+	return name
+}
+
+func (d *Door) publish(v *visit, to target) error {
+	p, err := propertiesIn(v.r.Header)
+	if err != nil {
+		return err
+	}
+	if len(to.key) > nameBytesMax {
+		return badRequest("the routing key is longer than %d bytes", nameBytesMax)
+	}
+	if p.Set&broker.HasMessageID == 0 {
+		p.MessageID, p.Set = newID(), p.Set|broker.HasMessageID
+	}
+	p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
+	body, err := v.body()
+	if err != nil {
+		return err
+	}
+	m, err := newMessage(&p, body)
+	if err != nil {
+		return err
+	}
+	m.Exchange, m.Key = []byte(to.exchange), []byte(to.key)
+	routed := 0
+	err = v.work(func(w *worker) error {
+		routed, err = w.publish(v, m, to.mandatory)
+		return err
+	})
+	if err != nil {
+		return to.explain(err)
+	}
+	v.w.Header().Set("Location", v.base()+to.location+url.PathEscape(p.MessageID))
+	return v.reply(http.StatusCreated, routedBody{Routed: routed})
+}
+
+// explain says of a queue what the heart says of the default exchange: a message for a queue that
+// does not exist reaches none.
+func (t *target) explain(err error) error {
+	p := problemOf(err)
+	if t.exchange == "" && p.word == "unroutable" {
+		return problemf(wordNotFound, "no queue '%s'", t.key)
+	}
+	return err
+}
+
+// publish publishes and waits until the message is safe.
+func (w *worker) publish(v *visit, m *broker.Message, mandatory bool) (int, error) {
+	w.sink.next()
+	var p broker.PublishParams
+	p.Mandatory = mandatory
+	routed, err := w.Publish(m, p)
+	if err != nil {
+		w.spent = true // its count of publishes is no longer the heart's
+		return 0, err
+	}
+	w.Flush()
+	late := time.NewTimer(confirmTime)
+	defer late.Stop()
+	for {
+		confirmed, refused, returned := w.sink.outcome()
+		switch {
+		case refused:
+			return 0, problemf("queue-full", "a queue is full and refuses the message")
+		case confirmed && returned != nil:
+			return 0, returned
+		case confirmed:
+			return routed, nil
+		}
+		select {
+		case <-w.sink.wake:
+		case <-late.C:
+			w.spent = true
+			return 0, problemf(wordInternal, "the log did not confirm the message in time")
+		case <-v.client.gone:
+			w.spent = true
+			return 0, problemf(wordDraining, "the hub ended the connection")
+		case <-v.r.Context().Done():
+			w.spent = true
+			return 0, problemf("canceled", "the caller went away")
+		}
+	}
+}
+
+// idBytes is the size of names that must not be guessed (128 bits).
+const idBytes = 16
+
+// newID returns 22 random characters that need no escape in a URL.
+func newID() string {
+	var raw [idBytes]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the process instead
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// retryPending is what a client is told to wait before it asks for an answer again.
+const retryPending = time.Second
+
+// respondAsync is a call with Prefer: respond-async: the answer is kept and fetched at
+// /requests/{id}. With wait=N as well it is given inline when it comes in time. Unlike a call it
+// waits when nobody is attached.
+func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration) error {
+	m, err := d.callMessage(v, timeout)
+	if err != nil {
+		return err
+	}
+	m.Persistent = true // it waits as a message that is sent
+	var p broker.RequestParams
+	p.Service, p.Message, p.Timeout = v.path("svc"), m, timeout
+	var request *broker.Request
+	err = v.work(func(w *worker) error {
+		request, err = w.Request(p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Preference-Applied", "respond-async")
+	h.Set("Location", v.requestPath(request))
+	if prefer.hasWait && v.await(request, prefer.wait) {
+		h.Set("Preference-Applied", "respond-async, wait="+
+			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
+		return v.response(request)
+	}
+	v.retryLater()
+	h.Add("Link", "<"+v.requestPath(request)+`>; rel="status"`)
+	return v.reply(http.StatusAccepted, showRequest(request))
+}
+
+func (v *visit) requestPath(r *broker.Request) string { return v.base() + "/requests/" + r.ID }
+
+func (v *visit) retryLater() {
+	v.w.Header().Set("Retry-After", strconv.Itoa(int(retryPending/time.Second)))
+}
+
+// await waits until a request has ended, at most for a time; it reports whether it has.
+func (v *visit) await(r *broker.Request, wait time.Duration) bool {
+	timer := time.NewTimer(min(wait, requestWaitMax))
+	defer timer.Stop()
+	select {
+	case <-r.Ended():
+		return true
+	default:
+	}
+	select {
+	case <-r.Ended():
+		return true
+	case <-timer.C:
+	case <-v.r.Context().Done():
+	case <-v.client.gone:
+	case <-v.door.draining:
+	}
+	return false
+}
+
+// requestBody shows a stored request.
+type requestBody struct {
+	ID      string `json:"id"`
+	Service string `json:"service"`
+	State   string `json:"state"`
+	Created string `json:"created"`
+}
+
+func showRequest(r *broker.Request) requestBody {
+	return requestBody{
+		ID: r.ID, Service: r.Service, State: string(r.State()),
+		Created: r.Created.UTC().Format(deadlineFormat),
+	}
+}
+
+// findRequest returns the request that the path names.
+func (v *visit) findRequest() (r *broker.Request, err error) {
+	err = v.work(func(w *worker) error {
+		r, err = w.FindRequest(v.path("id"))
+		return err
+	})
+	return r, err
+}
+
+// getRequest is GET /requests/{id}: the state, or a redirect to the answer. Prefer: wait=N holds it
+// until there is one.
+func (d *Door) getRequest(v *visit) error {
+	r, err := v.findRequest()
+	if err != nil {
+		return err
+	}
+	if prefer := parsePrefer(v.r.Header); prefer.hasWait {
+		v.await(r, prefer.wait)
+	}
+	h := v.w.Header()
+	switch r.State() {
+	case broker.RequestDone:
+		h.Set("Location", v.requestPath(r)+"/response")
+		return v.reply(http.StatusSeeOther, showRequest(r))
+	case broker.RequestQueued, broker.RequestRunning:
+		v.retryLater()
+	case broker.RequestCanceled, broker.RequestExpired:
+	}
+	return v.reply(http.StatusOK, showRequest(r))
+}
+
+// getResponse is GET /requests/{id}/response: the service's answer, as often as asked.
+func (d *Door) getResponse(v *visit) error {
+	r, err := v.findRequest()
+	if err != nil {
+		return err
+	}
+	if prefer := parsePrefer(v.r.Header); prefer.hasWait {
+		v.await(r, prefer.wait)
+	}
+	return v.response(r)
+}
+
+// response gives the answer of a request, or says why there is none.
+func (v *visit) response(r *broker.Request) error {
+	var a *answer
+	if r.View(func(m *broker.Message) { a = newAnswer(m) }) {
+		return v.answer(a)
+	}
+	switch r.State() {
+	case broker.RequestExpired:
+		return problemf("deadline", "no answer from '%s' before the deadline", r.Service)
+	case broker.RequestCanceled:
+		return problemf("result-gone", "the request was canceled")
+	case broker.RequestDone:
+		return problemf("result-gone", "the answer is past its retention")
+	case broker.RequestQueued, broker.RequestRunning:
+	}
+	v.retryLater()
+	return problemf(wordNotFound, "there is no answer yet")
+}
+
+// cancelRequest is DELETE /requests/{id}; it is repeatable. A late answer is dropped.
+func (d *Door) cancelRequest(v *visit) error {
+	r, err := v.findRequest()
+	if err != nil {
+		return err
+	}
+	r.Cancel()
+	return v.noContent()
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// handler answers one request; an error becomes a problem.
+type handler func(v *visit) error
+
+// route is one row of the table of routes; its pattern stands behind /v1 and behind
+// /v1/vhosts/{v}.
+type route struct {
+	methods string // separated by spaces; empty is any
+	pattern string
+	handle  handler
+}
+
+func (d *Door) table() []route {
+	return []route{
+		{"GET", "/queues", d.listQueues},
+		{"PUT", "/queues/{q}", d.putQueue},
+		{"GET", "/queues/{q}", d.getQueue},
+		{"DELETE", "/queues/{q}", d.deleteQueue},
+		{"POST", "/queues/{q}/messages", d.sendToQueue},
+		{"DELETE", "/queues/{q}/messages", d.purgeQueue},
+		{"POST", "/queues/{q}/leases", d.lease},
+		{"GET", "/queues/{q}/stream", d.streamQueue},
+
+		{"GET", "/exchanges", d.listExchanges},
+		{"PUT", "/exchanges/{x}", d.putExchange},
+		{"GET", "/exchanges/{x}", d.getExchange},
+		{"DELETE", "/exchanges/{x}", d.deleteExchange},
+		{"POST", "/exchanges/{x}/messages", d.publishToExchange},
+
+		{"GET", "/bindings", d.listBindings},
+		{"POST", "/bindings", d.bind},
+		{"DELETE", "/bindings", d.unbind},
+
+		{"POST", "/topics/{t}/messages", d.publishToTopic},
+		{"POST", "/topics/{t}/gather", d.gatherTopic},
+		{"GET", "/topics/{t}/stream", d.streamTopic},
+
+		{"POST", "/leases/batch", d.settleBatch},
+		{"DELETE", "/leases/{id}", d.acknowledge},
+		{"PATCH", "/leases/{id}", d.changeLease},
+		{"POST", "/leases/{id}/reply", d.reply},
+
+		{"", "/services/{svc}/{path...}", d.service},
+		{"POST", "/services/{svc}/{method}/gather", d.gatherService},
+
+		{"GET", "/requests/{id}", d.getRequest},
+		{"DELETE", "/requests/{id}", d.cancelRequest},
+		{"GET", "/requests/{id}/response", d.getResponse},
+	}
+}
+
+// routes builds the mux. Wildcards are whole segments, so actions are sub-resources.
+func (d *Door) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, r := range d.table() {
+		for _, prefix := range [...]string{"/v1", "/v1/vhosts/{v}"} {
+			pattern := prefix + r.pattern
+			if r.methods != "" {
+				pattern = r.methods + " " + pattern
+			}
+			mux.Handle(pattern, d.private(r.handle))
+		}
+	}
+	mux.Handle("GET /{$}", d.public(d.links))
+	mux.Handle("GET /v1/{$}", d.public(d.links))
+	mux.Handle("GET /healthz", d.public(d.healthz))
+	mux.Handle("GET /readyz", d.public(d.readyz))
+	mux.Handle("GET /problems/{code}", d.public(d.problemPage))
+	return mux
+}
+
+// serve is the door's handler: the mux, with problems where it has plain texts.
+func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	if d.cors(w, r) {
+		return
+	}
+	if len(r.RequestURI) > targetBytesMax {
+		d.newVisit(w, r).fail(problemf(wordURITooLong, "the target is longer than %d bytes",
+			targetBytesMax))
+		return
+	}
+	// The mux would redirect a path that is not clean, and loses the method's body in doing so.
+	escaped := r.URL.EscapedPath()
+	if !strings.HasPrefix(escaped, "/") || cleaned(escaped) != escaped {
+		d.newVisit(w, r).fail(problemf(wordNotFound, "there is no such route"))
+		return
+	}
+	r = markSlashes(r, escaped)
+	match, pattern := d.mux.Handler(r)
+	if pattern != "" {
+		d.mux.ServeHTTP(w, r)
+		return
+	}
+	probe := probeWriter{header: http.Header{}}
+	match.ServeHTTP(&probe, r)
+	v := d.newVisit(w, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		p := problemf(wordMethod, "this route does not take %.20q", r.Method)
+		p.allow = probe.header.Get("Allow")
+		v.fail(p)
+		return
+	}
+	v.fail(problemf(wordNotFound, "there is no such route"))
+}
+
+// slashMark stands in a path value for a segment that is a slash itself, as in /v1/vhosts/%2F/queues:
+// the mux takes such a segment for the end of the path. No name has a NUL in it.
+const slashMark = "\x00slash"
+
+// markSlashes returns a request whose segments "%2F" are marked.
+func markSlashes(r *http.Request, escaped string) *http.Request {
+	if !strings.Contains(escaped, "/%2") {
+		return r
+	}
+	segments := strings.Split(escaped, "/")
+	marked := false
+	for i, s := range segments {
+		if s == "%2F" || s == "%2f" {
+			segments[i], marked = url.PathEscape(slashMark), true
+		}
+	}
+	if !marked {
+		return r
+	}
+	at := *r.URL
+	at.RawPath = strings.Join(segments, "/")
+	decoded, err := url.PathUnescape(at.RawPath)
+	if err != nil { // it was decoded once already
+		return r
+	}
+	at.Path = decoded
+	out := r.WithContext(r.Context())
+	out.URL = &at
+	return out
+}
+
+// target returns the path as it came, escaped.
+func (v *visit) target() string {
+	return strings.ReplaceAll(v.r.URL.EscapedPath(), url.PathEscape(slashMark), "%2F")
+}
+
+// path returns a wildcard's value.
+func (v *visit) path(name string) string {
+	return strings.ReplaceAll(v.r.PathValue(name), slashMark, "/")
+}
+
+// cleaned is path.Clean that keeps a final slash.
+func cleaned(p string) string {
+	c := path.Clean(p)
+	if c != "/" && strings.HasSuffix(p, "/") {
+		c += "/"
+	}
+	return c
+}
+
+// probeWriter learns what the mux would say to a request that no pattern takes.
+type probeWriter struct {
+	header http.Header
+	status int
+}
+
+// Header implements http.ResponseWriter.
+func (p *probeWriter) Header() http.Header { return p.header }
+
+// Write implements http.ResponseWriter; the text is dropped.
+func (p *probeWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader implements http.ResponseWriter.
+func (p *probeWriter) WriteHeader(status int) { p.status = status }
