@@ -227,6 +227,9 @@ func (s *Store) SetPassword(ctx context.Context, name string, password Secret) e
 		return fmt.Errorf("set password: %w: a password has 1 to %d bytes", ErrInvalid,
 			MaxPasswordBytes)
 	}
+	if _, exists := s.User(name); !exists {
+		return fmt.Errorf("set password of %q: %w", name, ErrNoUser) // before the slow part
+	}
 	if err := s.enterSlot(ctx); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
