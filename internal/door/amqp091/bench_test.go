@@ -5,6 +5,7 @@ package amqp091
 import (
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -222,4 +223,32 @@ func BenchmarkTransient(b *testing.B) {
 			})
 		}
 	}
+}
+
+// TestIdleChannelBytes is security.md §3: an idle channel takes at most 4 KB. It runs alone, since it
+// measures the whole heap.
+func TestIdleChannelBytes(t *testing.T) { //nolint:paralleltest // measures the whole heap
+	const channels, most = 2000, 4096
+	s := step(t, newStepDoor(t))
+	before := heapBytes()
+	var input []byte
+	for id := range uint16(channels) {
+		input = (&wire.ChannelOpen{}).AppendFrame(input, id+2)
+	}
+	s.feed(input)
+	s.settle()
+	input = nil
+	per := (heapBytes() - before) / channels
+	if len(s.c.channels) != channels+1 || per > most {
+		t.Errorf("%d channels, %d octets each", len(s.c.channels), per)
+	}
+	t.Logf("%d octets a channel", per)
+}
+
+func heapBytes() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

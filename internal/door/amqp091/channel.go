@@ -210,6 +210,7 @@ func (ch *channel) clientClose(args []byte) error {
 	if err := m.Decode(args); err != nil {
 		return err
 	}
+	ch.session.Flush() // confirms that are due come before close-ok
 	ch.shut()
 	ch.forget()
 	ch.send(&wire.ChannelCloseOk{})

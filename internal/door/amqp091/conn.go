@@ -106,7 +106,7 @@ func (c *conn) serve() {
 		return
 	}
 	c.log.Info("connection opened", "user", c.user, "vhost", c.broker.VHost,
-		"client_name", c.client.name)
+		"client_name", cut(c.client.name))
 	err := c.loop()
 	if err != nil {
 		c.log.Warn("connection closed", "user", c.user, "error", err)
@@ -146,16 +146,21 @@ func (c *conn) batch() error {
 	return c.endBatch()
 }
 
+// flushTouched tells the clients what the batch brought so far, this one's confirms included.
+func (c *conn) flushTouched() {
+	for _, ch := range c.touched {
+		if ch.open {
+			ch.session.Flush()
+		}
+	}
+}
+
 // errClosed ends the loop after connection.close and close-ok were exchanged.
 var errClosed = errors.New("closed by the client")
 
 // end finishes the connection for the reason that the loop met.
 func (c *conn) end(err error) error {
-	for _, ch := range c.touched {
-		if ch.open {
-			ch.session.Flush() // what came before the end counts
-		}
-	}
+	c.flushTouched() // what came before the end counts
 	if errors.Is(err, errClosed) {
 		c.out.CloseAfterFlush(flushWait)
 		c.out.Wait()
@@ -257,7 +262,12 @@ func (c *conn) endBatch() error {
 	if err := c.block.wait(); err != nil {
 		return err
 	}
-	return c.out.Throttle()
+	// Held back here, the client's heartbeats are not heard; the output's own bound on a stall
+	// watches over it then.
+	c.beats.paused.Store(true)
+	err := c.out.Throttle()
+	c.beats.paused.Store(false)
+	return err
 }
 
 // send appends one method.
@@ -362,6 +372,7 @@ func (c *conn) frameZero(f wire.Frame) error {
 	}
 	switch id {
 	case wire.IDConnectionClose:
+		c.flushTouched()
 		c.closeBroker()
 		c.send(0, &wire.ConnectionCloseOk{})
 		return errClosed

@@ -112,3 +112,9 @@ func expectedOpen(method wire.MethodID) *fault {
 func unexpectedFrame(text string) *fault {
 	return &fault{code: wire.UnexpectedFrame, text: text}
 }
+
+// cut bounds what a log line shows of a client's own words; the log's handler quotes them.
+func cut(s string) string {
+	const most = 64 // octets
+	return s[:min(len(s), most)]
+}

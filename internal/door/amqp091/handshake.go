@@ -45,7 +45,7 @@ func (c *conn) handshake() bool {
 		}
 		return true
 	}
-	c.log.Warn("handshake failed", "user", c.user, "error", err)
+	c.log.Warn("handshake failed", "user", cut(c.user), "error", err)
 	if f := asFault(err); f != nil {
 		c.sayClose(f, discardTime)
 	}
@@ -191,7 +191,7 @@ func (c *conn) login(m *wire.ConnectionStartOk) error {
 	if err == nil {
 		return nil
 	}
-	c.log.Warn("login refused", "user", user, "mechanism", m.Mechanism, "error", err)
+	c.log.Warn("login refused", "user", cut(user), "mechanism", m.Mechanism, "error", err)
 	if !c.client.failureClose {
 		return errSilent
 	}

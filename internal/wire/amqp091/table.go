@@ -263,7 +263,14 @@ func (t RawTable) Decode() (Table, error) {
 
 // decode recurses at most MaxTableDepth deep: the table was checked.
 func (t RawTable) decode() Table {
-	var out Table
+	if len(t) == 0 {
+		return nil
+	}
+	n := 0
+	for it := t.Fields(); it.Next(); n++ {
+	}
+	// Counted first: growing would take twice the room, which counts before login.
+	out := make(Table, 0, n)
 	c := cursor{p: t}
 	for len(c.p) > 0 {
 		name := c.shortString()
@@ -276,7 +283,10 @@ func (t RawTable) decode() Table {
 func nested(kind byte, value []byte) any {
 	switch kind {
 	case 'A':
-		out := Array{}
+		n := 0
+		for it := ArrayElements(value); it.Next(); n++ {
+		}
+		out := make(Array, 0, n)
 		c := cursor{p: value}
 		for len(c.p) > 0 {
 			out = append(out, nested(c.value()))
