@@ -237,7 +237,6 @@ func TestIdleChannelBytes(t *testing.T) { //nolint:paralleltest // measures the 
 	}
 	s.feed(input)
 	s.settle()
-	input = nil
 	per := (heapBytes() - before) / channels
 	if len(s.c.channels) != channels+1 || per > most {
 		t.Errorf("%d channels, %d octets each", len(s.c.channels), per)
