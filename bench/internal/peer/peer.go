@@ -32,7 +32,7 @@ const (
 )
 
 const (
-	startTimeout  = 60 * time.Second // from the start of a process until it serves
+	startTimeout  = 90 * time.Second // from the start of a process until it serves
 	stopTimeout   = 10 * time.Second // from SIGTERM to SIGKILL
 	orphanTimeout = time.Second      // from the end of a process to that of what it leaves behind
 	pollInterval  = 25 * time.Millisecond
