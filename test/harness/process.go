@@ -20,7 +20,7 @@ const (
 	// stopWait is how long a process may take to end after SIGTERM.
 	stopWait = 15 * time.Second
 	// maxLogBytes bounds the output kept of one process.
-	maxLogBytes = 256 << 10
+	maxLogBytes = 16 << 10
 )
 
 // A Process is a child that ends with its test.

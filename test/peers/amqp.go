@@ -223,7 +223,10 @@ func (p *amqpPeer) consume(ctx context.Context, ch *amqp.Channel, queue string, 
 			if !r.Silent && d.ReplyTo != "" {
 				m := amqp.Publishing{CorrelationId: d.CorrelationId, Body: []byte(r.Body)}
 				if r.Error != "" {
-					m.Headers = amqp.Table{"parley-error": r.Error, "http-status": int32(ErrorStatus)}
+					m.Headers = amqp.Table{
+						"parley-error": r.Error, "parley-error-message": r.Body,
+						"http-status": int32(ErrorStatus),
+					}
 				}
 				_ = ch.PublishWithContext(ctx, "", d.ReplyTo, false, false, m)
 			}

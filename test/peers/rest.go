@@ -286,6 +286,7 @@ func (p *restPeer) settle(ctx context.Context, m *leased, r Reply) error {
 	headers := map[string]string{"Content-Type": "text/plain"}
 	if r.Error != "" {
 		headers["Parley-Header-Parley-Error"] = r.Error
+		headers["Parley-Header-Parley-Error-Message"] = r.Body
 		headers["Parley-Header-Http-Status"] = strconv.Itoa(ErrorStatus)
 	}
 	_, err := p.do(ctx, exchange{

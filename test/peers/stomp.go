@@ -190,8 +190,8 @@ func (p *stompPeer) serve(
 			if to := m.Header.Get("reply-to"); !r.Silent && to != "" {
 				headers := []string{"correlation-id", m.Header.Get("correlation-id")}
 				if r.Error != "" {
-					headers = append(headers,
-						"parley-error", r.Error, "http-status", strconv.Itoa(ErrorStatus))
+					headers = append(headers, "parley-error", r.Error,
+						"parley-error-message", r.Body, "http-status", strconv.Itoa(ErrorStatus))
 				}
 				_ = p.conn.Send(to, "text/plain", []byte(r.Body), options(headers...)...)
 			}
