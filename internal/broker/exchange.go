@@ -74,14 +74,14 @@ func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
 	const op = "declare exchange"
 	v := s.vh
 	p.Name = strings.NewReplacer("\r", "", "\n", "").Replace(p.Name)
+	if p.Name == "" {
+		return false, defaultExchangeRefused(op)
+	}
 	if p.Passive {
 		if _, ok := v.Exchange(p.Name); !ok {
 			return false, v.noExchange(op, p.Name)
 		}
 		return false, s.allowAny(op, "exchange", p.Name)
-	}
-	if p.Name == "" {
-		return false, defaultExchangeRefused(op)
 	}
 	if err := s.conn.allow(auth.Configure, op, "exchange", p.Name); err != nil {
 		return false, err

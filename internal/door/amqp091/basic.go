@@ -35,7 +35,7 @@ func (ch *channel) consume(args []byte) error {
 		return err
 	}
 	arguments := tableIn(m.Arguments)
-	priority, err := consumerPriority(arguments)
+	priority, err := ch.consumerPriority(queue, arguments)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (ch *channel) consume(args []byte) error {
 }
 
 // consumerPriority reads x-priority: any integer.
-func consumerPriority(arguments broker.Table) (int32, error) {
+func (ch *channel) consumerPriority(queue string, arguments broker.Table) (int32, error) {
 	value, ok := arguments.Get("x-priority")
 	if !ok {
 		return 0, nil
@@ -64,7 +64,8 @@ func consumerPriority(arguments broker.Table) (int32, error) {
 	n, ok := arguments.Integer("x-priority")
 	if !ok {
 		return 0, faultf(wire.PreconditionFailed, wire.IDBasicConsume,
-			"invalid arg 'x-priority': expected integer, got %s", kindName(valueKind(value)))
+			"invalid arg 'x-priority' for queue '%s' in vhost '%s': \"expected integer, got %s\"",
+			queue, ch.c.broker.VHost, kindName(valueKind(value)))
 	}
 	return int32(min(max(n, math.MinInt32), math.MaxInt32)), nil
 }

@@ -33,6 +33,10 @@ func TestExceptions(t *testing.T) {
 			"operation not permitted on the default exchange",
 		},
 		{
+			"§3 passive default exchange", nil, &wire.ExchangeDeclare{Passive: true},
+			wire.AccessRefused, "operation not permitted on the default exchange",
+		},
+		{
 			"§3 delete default exchange", nil, &wire.ExchangeDelete{}, wire.AccessRefused,
 			"operation not permitted on the default exchange",
 		},
@@ -130,6 +134,14 @@ func TestExceptions(t *testing.T) {
 		{
 			"§5 consume", nil, &wire.BasicConsume{Queue: "q"}, wire.NotFound,
 			"no queue 'q' in vhost '/'",
+		},
+		{
+			"§5 priority", []wire.Method{&wire.QueueDeclare{Queue: "q"}},
+			&wire.BasicConsume{Queue: "q", Arguments: wire.Table{
+				{Name: "x-priority", Value: "high"},
+			}},
+			wire.PreconditionFailed, "invalid arg 'x-priority' for queue 'q' in vhost '/':" +
+				` "expected integer, got longstr"`,
 		},
 		{
 			"§5 exclusive consumer",

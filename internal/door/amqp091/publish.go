@@ -149,21 +149,26 @@ func badPublish(format string, args ...any) error {
 
 // parseExpiration takes decimal milliseconds, with the texts of RabbitMQ.
 func parseExpiration(text []byte) (int64, error) {
+	unsigned := bytes.TrimPrefix(text, []byte("-"))
 	digits := 0
-	for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {
+	for digits < len(unsigned) && unsigned[digits] >= '0' && unsigned[digits] <= '9' {
 		digits++
 	}
 	switch {
 	case digits == 0:
 		return 0, badPublish("invalid expiration '%s': no_integer", text)
-	case digits < len(text):
-		return 0, badPublish("invalid expiration '%s': {leftover_string,%q}", text, text[digits:])
+	case digits < len(unsigned):
+		return 0, badPublish("invalid expiration '%s': {leftover_string,%q}", text,
+			unsigned[digits:])
 	}
 	var n int64
-	for _, d := range text {
+	for _, d := range unsigned {
 		if n = n*10 + int64(d-'0'); n > maxWaitMS {
 			return 0, badPublish("invalid expiration '%s': {value_too_large,%s}", text, text)
 		}
+	}
+	if len(unsigned) < len(text) && n > 0 {
+		return 0, badPublish("invalid expiration '%s': {value_negative,-%d}", text, n)
 	}
 	return n, nil
 }
