@@ -136,7 +136,8 @@ func TestExceptions(t *testing.T) {
 			"no queue 'q' in vhost '/'",
 		},
 		{
-			"§5 priority", []wire.Method{&wire.QueueDeclare{Queue: "q"}},
+			"§5 priority",
+			[]wire.Method{&wire.QueueDeclare{Queue: "q"}},
 			&wire.BasicConsume{Queue: "q", Arguments: wire.Table{
 				{Name: "x-priority", Value: "high"},
 			}},

@@ -13,8 +13,10 @@ import (
 func conversation() [][]byte {
 	properties := wire.Properties{
 		ReplyTo: broker.DirectReplyTo, Expiration: "10", Headers: wire.Table{
-			{Name: "CC", Value: wire.Array{"q"}}, {Name: "BCC", Value: wire.Array{"q"}},
-			{Name: "parley-timeout", Value: int32(1000)}, {Name: "parley-gather", Value: "all"},
+			{Name: "CC", Value: wire.Array{"q"}},
+			{Name: "BCC", Value: wire.Array{"q"}},
+			{Name: "parley-timeout", Value: int32(1000)},
+			{Name: "parley-gather", Value: "all"},
 		},
 	}
 	var all [][]byte
