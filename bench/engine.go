@@ -128,7 +128,7 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	broker, err := p.Start(ctx, dir)
+	broker, err := e.start(ctx, p, dir)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -155,6 +155,31 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 	return errors.Join(err, peakErr, prof.end())
 }
 
+// startAttempts is how often a broker is started: the ports that were found free may be taken by
+// another process before the broker listens on them.
+const startAttempts = 2
+
+// start runs a peer below dir.
+func (e *engine) start(ctx context.Context, p peer.Peer, dir string) (*peer.Running, error) {
+	var failed error
+	for range startAttempts {
+		place, err := os.MkdirTemp(dir, "start-")
+		if err != nil {
+			return nil, err
+		}
+		broker, err := p.Start(ctx, place)
+		if err == nil {
+			return broker, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		e.say("%s does not start: %v", p.Name(), err)
+		failed = err
+	}
+	return nil, failed
+}
+
 func (e *engine) say(format string, args ...any) {
 	fmt.Fprintf(e.progress, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
 }
@@ -162,7 +187,7 @@ func (e *engine) say(format string, args ...any) {
 func progressLine(r Run) string {
 	line := fmt.Sprintf("%-13s %-8s #%d", r.Work, r.Peer, r.Round+1)
 	if r.Error != "" {
-		return line + " FAILED: " + r.Error
+		return line + " FAILED: " + oneLine(r.Error)
 	}
 	return line + fmt.Sprintf(" %11s/s  broker %7.2f us (%4.0f%%)  load %6.2f us  peak %4d MiB"+
 		"  p50 %v p99 %v", thousands(r.Rate()), r.BrokerMicros(),

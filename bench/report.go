@@ -193,10 +193,22 @@ func (r *report) warnings(w work, names []string) []string {
 	for _, run := range r.Runs {
 		if run.Work == w.name && run.Error != "" {
 			lines = append(lines, fmt.Sprintf("Failed: %s, round %d: %s", run.Peer, run.Round+1,
-				run.Error))
+				oneLine(run.Error)))
 		}
 	}
 	return lines
+}
+
+// maxErrorBytes is how much of an error the document shows; the results file has all of it.
+const maxErrorBytes = 300
+
+// oneLine makes an error fit into a line.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxErrorBytes {
+		text = text[:maxErrorBytes] + "…"
+	}
+	return text
 }
 
 func spread(s stat.Summary, format func(float64) string) string {

@@ -94,12 +94,12 @@ func TestGate(t *testing.T) {
 func TestARunThatFailedFailsTheCall(t *testing.T) {
 	t.Parallel()
 	bad := ran(request1, peer.NATS, 0, 1)
-	bad.Error = "3 were lost"
+	bad.Error = "3 were\n lost" + strings.Repeat(" and more", maxErrorBytes)
 	r := reportOf(bad)
 	if err := r.failure(); err == nil || !strings.Contains(err.Error(), "3 were lost") {
 		t.Errorf("failure() = %v", err)
 	}
-	if text := r.markdown(); !strings.Contains(text, "Failed: nats, round 1: 3 were lost") {
+	if text := r.markdown(); !strings.Contains(text, "Failed: nats, round 1: 3 were lost and more") {
 		t.Errorf("not in the document:\n%s", text)
 	}
 }

@@ -80,7 +80,7 @@ func (r *report) failure() error {
 	for _, run := range r.Runs {
 		if run.Error != "" {
 			errs = append(errs, fmt.Errorf("%s %s round %d: %s",
-				run.Work, run.Peer, run.Round+1, run.Error))
+				run.Work, run.Peer, run.Round+1, oneLine(run.Error)))
 		}
 	}
 	for _, v := range r.judge() {
