@@ -88,7 +88,7 @@ func (a *alarm) close() {
 	}
 }
 
-// tell passes the state of the alarm to every session.
+// tell passes the state of the alarm to every session; the alarm's lock is held.
 func (b *Broker) tell(reason string) {
 	for _, c := range b.connections.all() {
 		c.mu.Lock()
@@ -99,6 +99,16 @@ func (b *Broker) tell(reason string) {
 		c.mu.Unlock()
 		for _, s := range sessions {
 			s.sink.Block(reason)
+			s.sink.Flush()
 		}
+	}
+}
+
+// inform tells a new session of an alarm that stands.
+func (a *alarm) inform(s *Session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if reason := a.reason.Load(); reason != nil {
+		s.sink.Block(*reason)
 	}
 }

@@ -98,6 +98,19 @@ func (r *argumentReader) text(name string) (string, bool) {
 	return s, isText
 }
 
+// exchange reads the name of an exchange; of another type it has a text of its own.
+func (r *argumentReader) exchange(name string) (string, bool) {
+	v, ok := r.args.Get(name)
+	if !ok {
+		return "", false
+	}
+	s, isText := v.(string)
+	if !isText {
+		r.fail2(fmt.Sprintf("invalid type '%s' for arg '%s' in %s", fieldType(v), name, r.entity))
+	}
+	return s, isText
+}
+
 func parseQueueArguments(op string, p QueueParams, entity string) (queueArguments, error) {
 	const unbounded = 1<<63 - 1
 	r := argumentReader{args: p.Arguments, op: op, entity: entity}
@@ -109,7 +122,7 @@ func parseQueueArguments(op string, p QueueParams, entity string) (queueArgument
 	}
 	a.maxPriority = int(max(0, r.number("x-max-priority", 0, 255)))
 	a.deliveryLimit = int(r.number("x-delivery-limit", 0, 1<<31))
-	a.dlx, a.deadLetter = r.text("x-dead-letter-exchange")
+	a.dlx, a.deadLetter = r.exchange("x-dead-letter-exchange")
 	a.dlk, a.hasDLK = r.text("x-dead-letter-routing-key")
 	if a.hasDLK && !a.deadLetter {
 		r.fail("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
@@ -146,7 +159,7 @@ func (r *argumentReader) queueType(p QueueParams, a *queueArguments) {
 			a.deliveryLimit = quorumDeliveryLimit
 		}
 	default:
-		r.fail2(fmt.Sprintf("invalid arg 'x-queue-type' for %s: unsupported queue type '%s'",
+		r.fail2(fmt.Sprintf("invalid arg 'x-queue-type' for %s: \"unsupported queue type '%s'\"",
 			r.entity, kind))
 	}
 }

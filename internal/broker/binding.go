@@ -137,6 +137,10 @@ func (s *Session) allowBind(op string, p *BindingParams) error {
 func (s *Session) findBinding(op string, p BindingParams) (*binding, error) {
 	v := s.vh
 	b := &binding{BindingParams: p}
+	// The source is looked up first: its name is in the error when both are missing.
+	if b.source = v.exchanges[p.Source]; b.source == nil {
+		return nil, v.noExchange(op, p.Source)
+	}
 	if p.ToExchange {
 		if b.target = v.exchanges[p.Destination]; b.target == nil {
 			return nil, v.noExchange(op, p.Destination)
@@ -148,9 +152,6 @@ func (s *Session) findBinding(op string, p BindingParams) (*binding, error) {
 		if err := b.queue.checkOwner(op, s.conn); err != nil {
 			return nil, err
 		}
-	}
-	if b.source = v.exchanges[p.Source]; b.source == nil {
-		return nil, v.noExchange(op, p.Source)
 	}
 	return b, nil
 }

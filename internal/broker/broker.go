@@ -111,6 +111,7 @@ type Broker struct {
 	queueID     atomic.Uint32
 	consumerID  atomic.Uint64
 	alarm       alarm
+	rest        housekeeping
 	metrics     Metrics
 }
 
@@ -132,6 +133,7 @@ func New(o Options) *Broker {
 		b.formats[f.ID()] = f
 	}
 	b.alarm.b, b.alarm.limit = b, int64(o.Limits.MemoryBytes)
+	b.rest.b = b
 	b.connections.init()
 	b.replies.init(b)
 	b.AddVirtualHost("/")
@@ -196,6 +198,7 @@ func (b *Broker) Close() {
 	for _, v := range b.VirtualHosts() {
 		v.close()
 	}
+	b.rest.ended.Wait()
 }
 
 // tokenBytes is the size of names that must not be guessed (128 bits).

@@ -2,10 +2,17 @@
 
 package broker
 
-import "time"
+import (
+	"time"
+
+	"github.com/parley-ipc/parley/internal/auth"
+)
 
 // DefaultTimeout is how long a call or gather may take when nobody says otherwise.
 const DefaultTimeout = 15 * time.Second
+
+// maxReplyHops bounds a chain of calls whose reply addresses are other calls.
+const maxReplyHops = 8
 
 // The headers with which the hub answers for a service, through every door.
 const (
@@ -118,8 +125,8 @@ func (s *Session) sendCall(m *Message, row *replyRow) error {
 			err = errorf(CodeQueueFull, "call", string(m.Key), "queue '%s' is full", m.Key)
 		}
 	}
-	if err != nil {
-		s.b.replies.remove(row)
+	if err != nil && !s.b.replies.remove(row) {
+		return nil // somebody was faster: the row is answered
 	}
 	return err
 }
@@ -129,6 +136,12 @@ func (s *Session) sendCall(m *Message, row *replyRow) error {
 func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64) (int, error) {
 	to, correlation := string(m.ReplyTo), string(m.CorrelationID)
 	service := string(m.Key)
+	if err := s.mayBeAnswered("call", to); err != nil {
+		return 0, err
+	}
+	defer func(e Envelope, edited bool) { // the row's address is in it
+		m.Envelope, m.Edited = e, edited
+	}(m.Envelope, m.Edited)
 	deadline := s.deadline(*terms)
 	fail := func(e *Error) (int, error) {
 		s.answerError(to, correlation, e, &s.turn)
@@ -172,6 +185,14 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 	return len(r.queues), nil
 }
 
+// mayBeAnswered asks whether the user may write to a reply address, since the hub does it for him.
+func (s *Session) mayBeAnswered(op, to string) error {
+	if to == "" {
+		return nil
+	}
+	return s.conn.allow(auth.Write, op, "exchange", "")
+}
+
 // forward sends an answer on to the asker's own reply address.
 func (v *VirtualHost) forward(to string, answer *Message, from string, t *turn) {
 	if to == "" {
@@ -191,7 +212,13 @@ func (v *VirtualHost) forward(to string, answer *Message, from string, t *turn) 
 // sendReply publishes to a reply address or to a queue of the asker.
 func (v *VirtualHost) sendReply(m *Message, t *turn) {
 	if isReplyKey(m.Key) {
+		if t.hops == maxReplyHops {
+			v.b.metrics.CallsLate.Add(1)
+			return
+		}
+		t.hops++
 		v.b.replies.answer(m, t)
+		t.hops--
 		return
 	}
 	if x, ok := v.Exchange(""); ok {

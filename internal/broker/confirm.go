@@ -29,13 +29,15 @@ func (c *confirms) begin() uint64 {
 	return seq
 }
 
-// complete marks one number and returns up to which all are done, and whether that grew.
-func (c *confirms) complete(seq uint64) (upTo uint64, grew bool) {
+// complete marks one number and tells the sink up to which all are done, if that grew. It tells
+// under its lock, so that the numbers grow.
+func (c *confirms) complete(seq uint64, sink Sink) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if seq == c.upTo+1 && len(c.done) == 0 {
 		c.upTo = seq
-		return seq, true
+		sink.Confirm(seq)
+		return
 	}
 	i := int(seq - c.upTo - 1)
 	for len(c.done) <= i {
@@ -46,33 +48,26 @@ func (c *confirms) complete(seq uint64) (upTo uint64, grew bool) {
 	for n < len(c.done) && c.done[n] {
 		n++
 	}
-	if n == 0 {
-		return c.upTo, false
+	if n > 0 {
+		c.upTo += uint64(n)
+		c.done = c.done[:copy(c.done, c.done[n:])]
+		sink.Confirm(c.upTo)
 	}
-	c.upTo += uint64(n)
-	c.done = c.done[:copy(c.done, c.done[n:])]
-	return c.upTo, true
 }
 
 // confirm tells the sink that a publish is safe, and all before it that waited for it.
 func (s *Session) confirm(seq uint64) {
-	if seq == 0 {
-		return
-	}
-	if upTo, grew := s.confirms.complete(seq); grew {
-		s.sink.Confirm(upTo)
+	if seq != 0 {
+		s.confirms.complete(seq, s.sink)
 	}
 }
 
 // refuse tells the sink that a publish was refused.
 func (s *Session) refuse(seq uint64) {
 	s.b.metrics.Refused.Add(1)
-	if seq == 0 {
-		return
-	}
-	s.sink.Nack(seq)
-	if upTo, grew := s.confirms.complete(seq); grew && upTo > seq {
-		s.sink.Confirm(upTo)
+	if seq != 0 {
+		s.sink.Nack(seq)
+		s.confirms.complete(seq, s.sink)
 	}
 }
 

@@ -80,14 +80,13 @@ func (c *Connection) Broker() *Broker { return c.b }
 func (c *Connection) OpenSession(sink Sink) (*Session, error) {
 	s := newSession(c, sink)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed.Load() {
+		c.mu.Unlock()
 		return nil, connErrorf(CodeDraining, "open session", c.Name, "connection is closed")
 	}
 	c.sessions[s] = struct{}{}
-	if reason := c.b.Alarm(); reason != "" {
-		sink.Block(reason)
-	}
+	c.mu.Unlock()
+	c.b.alarm.inform(s)
 	return s, nil
 }
 
@@ -115,7 +114,7 @@ func (c *Connection) Close() {
 	c.mu.Unlock()
 	t := newTurn(c.b)
 	for _, q := range queues {
-		q.vh.deleteQueue(q, t)
+		q.vh.drop(q, t, nil)
 	}
 	t.finish()
 	c.b.connections.remove(c)

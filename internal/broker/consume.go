@@ -81,7 +81,21 @@ func (s *Session) countConsumers(tag string) (open int, taken bool) {
 }
 
 // StartConsume lets a prepared consumer take deliveries.
-func (s *Session) StartConsume(c *Consumer) { c.activate(&s.turn) }
+func (s *Session) StartConsume(c *Consumer) {
+	if q := c.queue; q != nil {
+		q.lock()
+		c.started = true
+		q.unlock()
+		c.activate(&s.turn)
+	}
+}
+
+// mayOweMore reports whether the session may have one more unsettled delivery from Get.
+func (s *Session) mayOweMore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unsettled.len() < s.b.limits.UnsettledPerSession
+}
 
 // Cancel closes a consumer; an unknown tag is no error. Nothing is delivered to it any more when
 // Cancel returns; what is unsettled stays with the session.
@@ -148,6 +162,10 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	q.lock()
 	defer q.unlock()
 	q.used()
+	if !autoAck && !s.mayOweMore() {
+		return false, connErrorf(CodeLimit, op, queueEntity(s.vh.name, queue),
+			"reached maximum (%d) of unsettled deliveries", s.b.limits.UnsettledPerSession)
+	}
 	e, ok := q.take(&s.turn)
 	if !ok {
 		return false, nil
@@ -163,7 +181,9 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 		Tag: s.nextTag, Message: e.msg, Queue: q.Name, Redelivered: e.redelivered,
 		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready,
 	}
-	s.stalled = s.sink.Deliver(&s.delivery) <= 0
+	if s.sink.Deliver(&s.delivery) <= 0 {
+		s.stalled = true // only Resume takes it back
+	}
 	s.delivery.Message = nil
 	s.mu.Unlock()
 	if autoAck {

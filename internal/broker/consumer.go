@@ -34,8 +34,10 @@ type Consumer struct {
 
 	// Guarded by the queue's lock.
 	active bool // in its group's ring
-	listed bool // in the queue's set
-	gone   bool // was listed once
+	// started: nothing is delivered before the client knows that it has the consumer.
+	started bool
+	listed  bool // in the queue's set
+	gone    bool // was listed once
 }
 
 // Session returns the session that the consumer belongs to.
@@ -110,7 +112,7 @@ func (s *consumerSet) group(priority int32) *consumerGroup {
 
 // activate puts a consumer of the set at the end of its group's ring and reports whether it did.
 func (s *consumerSet) activate(c *Consumer) bool {
-	if c.active || !c.listed {
+	if c.active || !c.listed || !c.started {
 		return false
 	}
 	c.active = true

@@ -35,15 +35,29 @@ func (q *Queue) deadLetter(e entry, why deadReason, t *turn) {
 func (l *deadLetter) publish(t *turn) {
 	q, m := l.queue, l.entry.msg
 	q.vh.b.metrics.DeadLetter.Add(1)
-	defer m.release()
-	defer func() {
+	if err := l.send(t); err != nil {
+		q.vh.b.logger.Error("dead letter not logged", "vhost", q.vh.name, "queue", q.Name,
+			"error", err)
+		q.lock()
+		defer q.unlock()
+		if !q.deleted {
+			q.requeue(l.entry)
+			return
+		}
+	} else {
 		q.lock()
 		q.settled(&l.entry)
 		q.unlock()
-	}()
+	}
+	m.release()
+}
+
+// send publishes it on the dead-letter exchange, if there is one.
+func (l *deadLetter) send(t *turn) error {
+	q, m := l.queue, l.entry.msg
 	x, ok := q.vh.Exchange(q.args.dlx)
 	if !ok {
-		return
+		return nil
 	}
 	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body}
 	out.Edited = true
@@ -54,6 +68,10 @@ func (l *deadLetter) publish(t *turn) {
 	headers := m.headers()
 	deaths := l.record(headers, m)
 	out.Overlay = l.overlay(m.Overlay, headers, deaths)
+	if _, ok := headers.Get("CC"); ok && q.args.hasDLK {
+		// The queue's own key replaces all keys, those in the header too.
+		out.Overlay = out.Overlay.With("CC", Removed{})
+	}
 	out.Expires = false
 	var r *route
 	if len(out.CC) > 0 {
@@ -68,8 +86,9 @@ func (l *deadLetter) publish(t *turn) {
 	// The turn's kept copy belongs to the message that is being published around this one.
 	stored := t.stored
 	t.stored = nil
-	q.vh.put(out, r, t, owed{})
+	result := q.vh.put(out, r, t, owed{})
 	t.stored = stored
+	return result.err
 }
 
 // record returns the x-death array with this death in front, one entry per queue and reason.

@@ -3,6 +3,8 @@
 package broker
 
 import (
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/parley-ipc/parley/internal/auth"
@@ -146,37 +148,62 @@ func (s *Session) DeleteQueue(p DeleteParams) (int, error) {
 	if err := q.checkOwner(op, s.conn); err != nil {
 		return 0, err
 	}
-	st := q.Stats()
-	entity := queueEntity(s.vh.name, p.Name)
-	switch {
-	case p.IfUnused && st.Consumers > 0:
-		return 0, errorf(CodeInUse, op, entity, "%s in use", entity)
-	case p.IfEmpty && st.Ready > 0:
-		return 0, errorf(CodeInUse, op, entity, "%s not empty", entity)
-	}
-	n := s.vh.deleteQueue(q, &s.turn)
+	n, err := s.vh.deleteQueue(q, &s.turn, func() error { return q.mayDelete(op, p) })
 	s.turn.settle()
-	return n, nil
+	return n, err
 }
+
+// mayDelete checks the conditions of a deletion; the queue's lock is held.
+func (q *Queue) mayDelete(op string, p DeleteParams) error {
+	entity := queueEntity(q.vh.name, q.Name)
+	switch {
+	case p.IfUnused && q.consumers.len() > 0:
+		return errorf(CodeInUse, op, entity, "%s in use", entity)
+	case p.IfEmpty && q.ready > 0:
+		return errorf(CodeInUse, op, entity, "%s not empty", entity)
+	}
+	return nil
+}
+
+// errKept says that a queue is in use again and stays.
+var errKept = errors.New("queue is in use")
 
 // deleteIdle deletes an auto-delete queue unless somebody consumes from it again.
 func (v *VirtualHost) deleteIdle(q *Queue, t *turn) {
-	if q.Stats().Consumers == 0 {
-		v.deleteQueue(q, t)
-	}
+	v.drop(q, t, func() error {
+		if q.consumers.len() > 0 {
+			return errKept
+		}
+		return nil
+	})
 }
 
-// deleteQueue takes a queue out of the structure, then empties it. It returns the number of ready
-// messages that went with it.
-func (v *VirtualHost) deleteQueue(q *Queue, t *turn) int {
+// drop is deleteQueue for callers to whom it does not matter whether the queue went.
+func (v *VirtualHost) drop(q *Queue, t *turn, condition func() error) {
+	_, _ = v.deleteQueue(q, t, condition) // the error is the condition's
+}
+
+// deleteQueue takes a queue out of the structure, then empties it. The condition is asked with both
+// locks held, so that nothing comes between it and the deletion. It returns the number of ready
+// messages that went with the queue.
+func (v *VirtualHost) deleteQueue(q *Queue, t *turn, condition func() error) (int, error) {
 	v.mu.Lock()
 	if v.queues[q.Name] != q {
 		v.mu.Unlock()
-		return 0
+		return 0, nil
 	}
+	q.lock()
+	if condition != nil {
+		if err := condition(); err != nil {
+			q.unlock()
+			v.mu.Unlock()
+			return 0, err
+		}
+	}
+	q.deleted = true
+	q.unlock()
 	delete(v.queues, q.Name)
-	for len(q.inbound) > 0 {
-		b := q.inbound[0]
+	for _, b := range slices.Clone(q.inbound) {
 		if v.dropBinding(b) {
 			if err := v.removeExchange(b.source); err != nil {
 				v.b.logger.Error("exchange removal not logged", "exchange", b.source.Name,
@@ -186,8 +213,7 @@ func (v *VirtualHost) deleteQueue(q *Queue, t *turn) int {
 	}
 	v.changed()
 	if err := v.logMeta(q.Durable, Meta{
-		Kind: MetaQueueDelete, Queue: q.QueueParams,
-		QueueID: q.id,
+		Kind: MetaQueueDelete, Queue: q.QueueParams, QueueID: q.id,
 	}); err != nil {
 		v.b.logger.Error("queue removal not logged", "queue", q.Name, "error", err)
 	}
@@ -195,7 +221,7 @@ func (v *VirtualHost) deleteQueue(q *Queue, t *turn) int {
 	if q.owner != nil {
 		q.owner.disown(q)
 	}
-	return q.shut(t)
+	return q.shut(t), nil
 }
 
 // shut ends the queue's consumers and lets go of its messages.
@@ -203,7 +229,6 @@ func (q *Queue) shut(t *turn) int {
 	q.stopTimers()
 	q.lock()
 	defer q.unlock()
-	q.deleted = true
 	for _, c := range q.consumers.all {
 		s := c.session
 		s.mu.Lock()

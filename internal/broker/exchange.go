@@ -60,8 +60,8 @@ func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
 		name, isText := ae.(string)
 		if !isText {
 			return nil, errorf(CodeBadRequest, "declare exchange", exchangeEntity(v.name, p.Name),
-				"invalid arg 'alternate-exchange' for %s: \"expected a string\"",
-				exchangeEntity(v.name, p.Name))
+				"invalid type '%s' for arg 'alternate-exchange' in %s",
+				fieldType(ae), exchangeEntity(v.name, p.Name))
 		}
 		x.alternate = name
 	}

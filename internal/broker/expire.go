@@ -28,7 +28,7 @@ func (q *Queue) expiryOf(m *Message) int64 {
 func (q *Queue) expireHead(l *readyList, t *turn) {
 	e := l.pop()
 	q.ready--
-	q.bytes -= e.msg.Size()
+	q.bytes -= len(e.msg.Body)
 	q.vh.b.metrics.Expired.Add(1)
 	q.deadLetter(e, reasonExpired, t)
 }
@@ -88,17 +88,29 @@ func (q *Queue) idleCheck() {
 		q.unlock()
 		return
 	}
+	left := q.idleLeft()
+	if left > 0 {
+		q.idle.Reset(millis(left))
+	}
+	q.unlock()
+	if left > 0 {
+		return
+	}
+	t := newTurn(q.vh.b)
+	q.vh.drop(q, t, func() error {
+		if left := q.idleLeft(); left > 0 {
+			q.idle.Reset(millis(left))
+			return errKept
+		}
+		return nil
+	})
+	t.finish()
+}
+
+// idleLeft returns how many milliseconds of x-expires are left; the queue's lock is held.
+func (q *Queue) idleLeft() int64 {
 	if q.consumers.len() > 0 {
 		q.lastUseMS = q.nowMS()
 	}
-	left := q.lastUseMS + q.args.expiresMS - q.nowMS()
-	if left > 0 {
-		q.idle.Reset(millis(left))
-		q.unlock()
-		return
-	}
-	q.unlock()
-	t := newTurn(q.vh.b)
-	q.vh.deleteQueue(q, t)
-	t.finish()
+	return q.lastUseMS + q.args.expiresMS - q.nowMS()
 }

@@ -88,6 +88,9 @@ func (s *Session) publishGather(m *Message, r *route, terms *GatherTerms, seq ui
 	if to == "" {
 		return 0, errorf(CodeBadRequest, "gather", string(m.Key), "a gather needs reply-to")
 	}
+	if err := s.mayBeAnswered("gather", to); err != nil {
+		return 0, err
+	}
 	if m.Expires && (terms.Total == 0 || millis(m.ExpirationMS) < terms.Total) {
 		terms.Total = millis(m.ExpirationMS)
 	}
@@ -153,6 +156,9 @@ func (s *Session) ask(g *gather, m *Message, r *route) error {
 // askConsumers gives one copy to each consumer of a service; the queue's lock is held.
 func (q *Queue) askConsumers(g *gather, m *Message, t *turn) {
 	for _, c := range q.consumers.all {
+		if !c.started {
+			continue
+		}
 		e := entry{msg: t.keep(m), copyN: g.add(c.name())}
 		e.expiresMS = m.DeadlineMS
 		q.giveCopy(c, e, t)
@@ -170,6 +176,7 @@ func (q *Queue) giveCopy(c *Consumer, e entry, t *turn) {
 		}
 		t.touch(c.session)
 	case len(q.copies) < gatherCopies:
+		q.consumers.deactivate(c) // so that it is dispatched again when it has credit
 		q.copies = append(q.copies, waitingCopy{consumer: c, entry: e})
 	default:
 		e.msg.release()

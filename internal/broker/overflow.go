@@ -9,7 +9,7 @@ func (q *Queue) refuses(m *Message, t *turn) bool {
 		return false
 	}
 	full := q.args.maxLength >= 0 && int64(q.ready) >= q.args.maxLength ||
-		q.args.maxBytes >= 0 && int64(q.bytes+m.Size()) > q.args.maxBytes
+		q.args.maxBytes >= 0 && int64(q.bytes+len(m.Body)) > q.args.maxBytes
 	if full && q.args.overflow == rejectPublishDLX {
 		q.deadLetter(entry{msg: t.keep(m)}, reasonMaxLength, t)
 	}
@@ -22,7 +22,7 @@ func (q *Queue) dropOverflow(t *turn) {
 		q.args.maxBytes >= 0 && int64(q.bytes) > q.args.maxBytes) {
 		e := q.first().pop()
 		q.ready--
-		q.bytes -= e.msg.Size()
+		q.bytes -= len(e.msg.Body)
 		q.deadLetter(e, reasonMaxLength, t)
 	}
 }

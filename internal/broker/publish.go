@@ -139,9 +139,23 @@ func (s *Session) mayPublish(m *Message) (*Exchange, error) {
 		return nil, errorf(CodeForbidden, op, exchangeEntity(s.vh.name, name),
 			"cannot publish to internal %s", exchangeEntity(s.vh.name, name))
 	case x.Type == "topic":
-		return x, s.conn.allowTopic(auth.WriteTopic, op, name, string(m.Key))
+		return x, s.mayWriteTopics(op, m)
 	}
 	return x, nil
+}
+
+// mayWriteTopics asks for every key that the message goes out with.
+func (s *Session) mayWriteTopics(op string, m *Message) error {
+	exchange := string(m.Exchange)
+	if err := s.conn.allowTopic(auth.WriteTopic, op, exchange, string(m.Key)); err != nil {
+		return err
+	}
+	for _, key := range m.CC {
+		if err := s.conn.allowTopic(auth.WriteTopic, op, exchange, string(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // headers returns the message's headers for routing; a message whose properties cannot be decoded

@@ -99,7 +99,7 @@ func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	e.msg = t.keep(m)
 	q.level(m.Priority).push(e)
 	q.ready++
-	q.bytes += m.Size()
+	q.bytes += len(m.Body)
 	if q.args.limited() {
 		q.dropOverflow(t)
 	}
@@ -173,7 +173,7 @@ func (q *Queue) dispatch(t *turn) {
 		}
 		taken := l.pop()
 		q.ready--
-		q.bytes -= taken.msg.Size()
+		q.bytes -= len(taken.msg.Body)
 		q.delivered(c, &taken, t)
 		if c.autoAck {
 			taken.msg.release()
@@ -191,7 +191,7 @@ func (q *Queue) requeue(e entry) {
 func (q *Queue) restore(e entry) {
 	q.level(e.msg.Priority).putBack(e)
 	q.ready++
-	q.bytes += e.msg.Size()
+	q.bytes += len(e.msg.Body)
 	if e.expiresMS != 0 {
 		q.armExpiry()
 	}
@@ -206,7 +206,7 @@ func (q *Queue) take(t *turn) (entry, bool) {
 		}
 		e := l.pop()
 		q.ready--
-		q.bytes -= e.msg.Size()
+		q.bytes -= len(e.msg.Body)
 		return e, true
 	}
 	return entry{}, false

@@ -19,8 +19,12 @@ const (
 	RequestExpired  RequestState = "expired"
 )
 
-// requestRetention is how long an answer is kept after it came.
-const requestRetention = time.Hour
+const (
+	// requestRetention is how long an answer is kept after it came.
+	requestRetention = time.Hour
+	// requestWait is how long a request waits for its answer when nobody says otherwise.
+	requestWait = 24 * time.Hour
+)
 
 // Request is a call whose answer is kept until somebody fetches it. Its methods are safe for
 // concurrent use.
@@ -52,7 +56,7 @@ type RequestParams struct {
 	Service string
 	// Message is borrowed; its exchange, key and reply address are set here.
 	Message *Message
-	// Timeout bounds the wait for the answer; 0 is no bound but the retention.
+	// Timeout bounds the wait for the answer; 0 is a day.
 	Timeout time.Duration
 }
 
@@ -75,10 +79,10 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 		ID: newToken(), Service: p.Service, VHost: s.vh.name, User: s.conn.User,
 		Created: s.b.clock.Now(), b: s.b, state: RequestQueued, ended: make(chan struct{}),
 	}
-	row := &replyRow{}
-	if p.Timeout > 0 {
-		row.deadline = s.b.clock.Now().Add(p.Timeout)
+	if p.Timeout <= 0 {
+		p.Timeout = requestWait
 	}
+	row := &replyRow{deadline: s.b.clock.Now().Add(p.Timeout)}
 	row.answer = func(_ uint32, answer *Message, _ *turn) {
 		if s.b.replies.remove(row) {
 			q.end(RequestDone, answer)

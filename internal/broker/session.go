@@ -91,7 +91,9 @@ func (s *Session) send(c *Consumer, e *entry, queue string) {
 	if e.copyN != 0 {
 		d.ReplyTo = e.msg.gather.copyAddress(e.copyN)
 	}
-	s.stalled = s.sink.Deliver(d) <= 0
+	if s.sink.Deliver(d) <= 0 {
+		s.stalled = true // only Resume takes it back
+	}
 	d.Message, d.ReplyTo = nil, nil
 }
 

@@ -5,8 +5,9 @@ package broker
 // Sink is the client's side of a session, implemented by the door. Every method appends to the
 // connection's output buffer and returns; none blocks and none calls the heart.
 //
-// Deliver and Cancel are called under a queue's lock, the others under none. Calls for one session
-// may come from different goroutines at the same time, so the implementation locks its buffer.
+// Deliver and Cancel are called under a queue's lock, Confirm and Block under leaf locks of the heart,
+// the others under none. Calls for one session may come from different goroutines at the same time,
+// so the implementation locks its buffer.
 type Sink interface {
 	// Deliver appends one delivery. d and everything in it is borrowed until Deliver returns. It
 	// returns the bytes of room left in the output buffer; at 0 or less the session gets nothing
@@ -15,7 +16,7 @@ type Sink interface {
 	// Cancel tells the client that a consumer is gone because its queue is.
 	Cancel(c *Consumer)
 	// Confirm tells that all publishes up to the sequence number (from 1, in the order of
-	// Publish on this session) are safe, except those already nacked.
+	// Publish on this session) are safe, except those already nacked. The numbers grow.
 	Confirm(upTo uint64)
 	// Nack tells that one publish was refused.
 	Nack(seq uint64)

@@ -2,6 +2,8 @@
 
 package broker
 
+import "sync"
+
 // turnSteps bounds the dead letters and queue deletions that a caller does itself after
 // unlocking; the rest goes to a goroutine of its own.
 const turnSteps = 1_000
@@ -15,6 +17,8 @@ type turn struct {
 	idle    []*Queue // auto-delete queues without consumers
 	// stored is the kept copy of the message being published, made when the first queue needs it.
 	stored *Message
+	// hops counts how deep replies to replies are.
+	hops int
 }
 
 func newTurn(b *Broker) *turn { return &turn{b: b} }
@@ -50,10 +54,7 @@ func (t *turn) dropStored() {
 func (t *turn) settle() {
 	for step := 0; len(t.letters) > 0 || len(t.idle) > 0; step++ {
 		if step == turnSteps {
-			rest := &turn{b: t.b, letters: t.letters, idle: t.idle}
-			t.letters, t.idle = nil, nil
-			// The goroutine ends when the list is empty; cycles end by the rule of x-death.
-			go rest.finish()
+			t.b.rest.take(t)
 			return
 		}
 		if n := len(t.idle); n > 0 {
@@ -79,6 +80,46 @@ func (t *turn) flush() {
 		t.touched[i] = nil
 	}
 	t.touched = t.touched[:0]
+}
+
+// housekeeping does what long turns left, in order, in one goroutine that ends when nothing is left.
+type housekeeping struct {
+	b *Broker
+
+	mu      sync.Mutex
+	letters []deadLetter
+	idle    []*Queue
+	running bool
+	ended   sync.WaitGroup
+}
+
+// take moves the rest of a turn here.
+func (h *housekeeping) take(t *turn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.letters, h.idle = append(h.letters, t.letters...), append(h.idle, t.idle...)
+	t.letters, t.idle = nil, nil
+	if !h.running {
+		h.running = true
+		h.ended.Go(h.run)
+	}
+}
+
+func (h *housekeeping) run() {
+	for {
+		h.mu.Lock()
+		n, m := min(len(h.letters), turnSteps/2), min(len(h.idle), turnSteps/2)
+		if n+m == 0 {
+			h.running = false
+			h.letters, h.idle = nil, nil
+			h.mu.Unlock()
+			return
+		}
+		t := &turn{b: h.b, letters: h.letters[:n:n], idle: h.idle[:m:m]}
+		h.letters, h.idle = h.letters[n:], h.idle[m:]
+		h.mu.Unlock()
+		t.finish() // what it finds beyond its steps comes back through take
+	}
 }
 
 // finish is settle and flush, for callers without a batch of their own.

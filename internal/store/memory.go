@@ -3,6 +3,7 @@
 package store
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -69,7 +70,7 @@ func (m *Memory) Shard(uint32) broker.Log { return m }
 // Read implements broker.Log.
 func (m *Memory) Read(from broker.LSN, fn func(broker.LSN, *broker.Record) bool) error {
 	m.mu.Lock()
-	first, records, closed := m.first, m.records, m.closed
+	first, records, closed := m.first, slices.Clone(m.records), m.closed
 	m.mu.Unlock()
 	if closed {
 		return ErrClosed
