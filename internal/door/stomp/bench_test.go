@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,11 @@ func (f *feed) Read(p []byte) (int, error) {
 type path struct {
 	tb       testing.TB
 	pub, sub *conn
+	byHand   bool // nobody serves sub
 }
+
+// warmSteps is how many messages go by until buffers and pools have their size.
+const warmSteps = 20_000
 
 // newPath subscribes with a head and publishes a text.
 func newPath(tb testing.TB, subscribe, text string) *path {
@@ -65,7 +70,12 @@ func newPath(tb testing.TB, subscribe, text string) *path {
 	for p.pub.session == nil {
 		p.step()
 	}
-	for range 20_000 { // until buffers and pools have their size
+	return p
+}
+
+// warm lets some messages go by.
+func (p *path) warm() *path {
+	for range warmSteps {
 		p.step()
 	}
 	return p
@@ -75,6 +85,9 @@ func newPath(tb testing.TB, subscribe, text string) *path {
 func (p *path) step() {
 	for !p.pub.reader.Next() {
 		p.pub.flush()
+		if p.byHand {
+			p.sub.flush()
+		}
 		for p.sub.out.Buffered() > 1<<20 { // no backlog: it would be kept, which costs
 			runtime.Gosched()
 		}
@@ -84,6 +97,66 @@ func (p *path) step() {
 	}
 	if err := p.pub.handle(p.pub.reader.Frame()); err != nil {
 		p.tb.Fatal(err)
+	}
+}
+
+// ackPath is a path whose consumer acknowledges: it is driven by hand, so that its ACK follows each
+// MESSAGE.
+type ackPath struct {
+	*path
+
+	tag   uint64
+	frame wire.Frame
+	id    []byte
+	begin int // length of the part of id that stays
+}
+
+func newAckPath(tb testing.TB, text string) *ackPath {
+	tb.Helper()
+	p := newPath(tb, "SUBSCRIBE\nid:0\ndestination:/queue/unused", text)
+	h := &hub{door: p.pub.door}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	h.addr = listener.Addr().String()
+	c := h.dial(tb)
+	served, err := listener.Accept()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_ = listener.Close()
+	p.sub = newConn(h.door, served, func() {})
+	p.sub.startBeat()
+	tb.Cleanup(p.sub.end)
+	tb.Cleanup(func() { _ = c.net.Close() })
+	c.send("CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\n\n\x00" +
+		"SUBSCRIBE\nid:0\nack:client-individual\ndestination:/queue/acked\n\n\x00")
+	go func() { _, _ = io.Copy(io.Discard, c.net) }()
+	for len(p.sub.subscriptions) == 0 {
+		if _, err := p.sub.reader.Fill(); err != nil {
+			tb.Fatal(err)
+		}
+		p.sub.batch()
+		p.sub.flush()
+	}
+	p.byHand = true
+	a := &ackPath{path: p, id: []byte("T_0@@" + p.sub.name + "@@")}
+	a.begin = len(a.id)
+	a.frame = wire.Frame{Command: wire.Ack, Headers: []wire.Header{{Name: []byte("id")}}}
+	for range warmSteps {
+		a.step()
+	}
+	return a
+}
+
+// step handles one SEND and the ACK of its MESSAGE.
+func (a *ackPath) step() {
+	a.path.step()
+	a.tag++
+	a.frame.Headers[0].Value = strconv.AppendUint(a.id[:a.begin], a.tag, 10)
+	if err := a.sub.handle(&a.frame); err != nil {
+		a.tb.Fatal(err)
 	}
 }
 
@@ -108,7 +181,7 @@ func benchCases() map[string][2]string {
 func BenchmarkSendToMessage(b *testing.B) {
 	for name, tc := range benchCases() {
 		b.Run(name, func(b *testing.B) {
-			p := newPath(b, tc[0], tc[1])
+			p := newPath(b, tc[0], tc[1]).warm()
 			b.SetBytes(int64(len(tc[1])))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -124,10 +197,32 @@ func TestAllocationsSendToMessage(t *testing.T) { //nolint:paralleltest // count
 		t.Skip("sync.Pool drops items under the race detector")
 	}
 	for name, tc := range benchCases() {
-		p := newPath(t, tc[0], tc[1])
+		p := newPath(t, tc[0], tc[1]).warm()
 		if n := testing.AllocsPerRun(2_000, p.step); n > 0 {
 			t.Errorf("%s: %v allocations a message", name, n)
 		}
+	}
+}
+
+// ackText is a SEND to the queue of ackPath.
+const ackText = "SEND\ndestination:/queue/acked\ncontent-type:text/plain\n\n0123456789abcdef\x00\n"
+
+// BenchmarkSendToMessageAck is BenchmarkSendToMessage with an ACK for each message.
+func BenchmarkSendToMessageAck(b *testing.B) {
+	a := newAckPath(b, ackText)
+	b.ReportAllocs()
+	for b.Loop() {
+		a.step()
+	}
+}
+
+// TestAllocationsAck: with an ACK for each message at most one allocation.
+func TestAllocationsAck(t *testing.T) { //nolint:paralleltest // counts the whole process
+	if raceEnabled {
+		t.Skip("sync.Pool drops items under the race detector")
+	}
+	if n := testing.AllocsPerRun(2_000, newAckPath(t, ackText).step); n > 1 {
+		t.Errorf("%v allocations a message", n)
 	}
 }
 

@@ -78,8 +78,8 @@ func wireFault(err error) *fault {
 	return newFault(e.Message(), "%s\n", e.Detail())
 }
 
-// brokerFault translates what the heart says: its code becomes the header message, its text the
-// body.
+// brokerFault translates what the heart says: its code becomes the header message, and the body is
+// the text of an AMQP exception, which begins with the code's name and has no line end.
 func brokerFault(err error) *fault {
 	var e *broker.Error
 	if !errors.As(err, &e) {
@@ -88,7 +88,8 @@ func brokerFault(err error) *fault {
 	if e.Code == broker.CodeUnknownTag {
 		return newFault("Message not found", "%s\n", e.Text)
 	}
-	return newFault(codeWord(e.Code), "%s\n", e.Text)
+	word := codeWord(e.Code)
+	return newFault(word, "%s - %s", strings.ToUpper(word), e.Text)
 }
 
 // codeWord returns the header message for a code of the heart: the names of AMQP's reply codes,

@@ -112,8 +112,8 @@ func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
 			}
 		case "expiration":
 			if m.ExpirationMS, m.Expires = number(h.Value, expirationMaxMS); !m.Expires {
-				return in, newFault("precondition_failed", "invalid expiration '%s': no_integer\n",
-					shown(h.Value))
+				return in, newFault("precondition_failed",
+					"PRECONDITION_FAILED - invalid expiration '%s': no_integer", shown(h.Value))
 			}
 		case "subscription", "ack", "redelivered":
 			in.own = true

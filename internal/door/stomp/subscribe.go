@@ -101,6 +101,8 @@ func (c *conn) readSubscribe(f *wire.Frame) (*subscription, destination, *fault)
 	}
 	id, hasID := f.Get("id")
 	switch {
+	case !hasID && durable(f) && (d.kind == kindTopic || d.kind == kindExchange):
+		return nil, d, durableNeedsID()
 	case !hasID && c.version >= wire.V11:
 		return nil, d, missingHeader(wire.Subscribe, "id")
 	case bytes.HasPrefix(id, []byte(prefixTemp)):
@@ -328,7 +330,7 @@ func (c *conn) unsubscribe(f *wire.Frame) *fault {
 		tag, what = "Q_"+string(text), "destination='"+shown(text)+"'"
 	default:
 		return newFault("Missing destination or id",
-			"UNSUBSCRIBE must include a 'destination' or 'id' header\n")
+			"UNSUBSCRIBE must include a 'destination' or 'id' header")
 	}
 	if durable(f) && !hasID {
 		return durableNeedsID()
