@@ -66,7 +66,7 @@ func (h *Hub) Start(ctx context.Context) error {
 		h.doors = append(h.doors, o)
 	}
 	for _, o := range h.doors {
-		o.start()
+		o.start() //nolint:contextcheck // ctx bounds the start, not the serving
 		h.options.Logger.Info("door open", "door", o.name, "address", o.listener.Addr().String())
 	}
 	h.ready.Store(true)

@@ -133,7 +133,7 @@ func (l *loader) validate(o *hub.Options) {
 		return
 	}
 	list := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // its own list
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		list = joined.Unwrap()
 	}
 	for _, e := range list {

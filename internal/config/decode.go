@@ -25,8 +25,7 @@ type decoder struct {
 func (d *decoder) document(data []byte, root reflect.Value) {
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		var at yaml.Error
-		if errors.As(err, &at) {
+		if at, ok := errors.AsType[yaml.Error](err); ok {
 			d.fault(d.place(at.GetToken()), "%s", at.GetMessage())
 		} else {
 			d.fault(d.file, "%v", err)

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -24,8 +25,9 @@ func EnvName(path string) string {
 // environment sets what PARLEY_ variables say, in the order of their names.
 func (l *loader) environment(environ []string, root reflect.Value) {
 	known := make(map[string]string)
-	var variables []string
-	for _, path := range Keys() {
+	keys := Keys()
+	variables := make([]string, 0, len(keys))
+	for _, path := range keys {
 		known[EnvName(path)] = path
 		variables = append(variables, EnvName(path))
 	}
@@ -36,7 +38,7 @@ func (l *loader) environment(environ []string, root reflect.Value) {
 		}
 		path, ok := known[name]
 		if !ok {
-			l.fault(name, "unknown variable%s", suggest(name, variables))
+			l.fault(name, "unknown variable%s", suggest(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		l.set(root, Setting{Path: path, Value: value, Origin: name})
