@@ -82,6 +82,12 @@ func login(_ context.Context, c auth.Credentials) (auth.User, error) {
 	return auth.User{Name: c.Name}, nil
 }
 
+// with returns the hub for a subtest.
+func (h *hub) with(tb testing.TB) *hub {
+	tb.Helper()
+	return &hub{tb: tb, broker: h.broker, door: h.door, server: h.server}
+}
+
 // request is one request of a test.
 type request struct {
 	method, path, body string
