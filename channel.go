@@ -4,7 +4,6 @@ package parley
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 
@@ -132,6 +131,15 @@ func (ch *channel) close() {
 
 // end lets all who wait on the channel go, once.
 func (ch *channel) end(err error) {
+	ch.endWith(err, func(int) error {
+		return &Error{
+			Code: CodeBadReply, Message: "lost after it was sent: " + err.Error(), cause: err,
+		}
+	})
+}
+
+// endWith is end; lost says what those hear whose messages are on their way.
+func (ch *channel) endWith(err error, lost func(n int) error) {
 	ch.mu.Lock()
 	if ch.err != nil {
 		ch.mu.Unlock()
@@ -143,24 +151,12 @@ func (ch *channel) end(err error) {
 	clear(ch.consumers)
 	close(ch.done)
 	ch.mu.Unlock()
-	lost := lostError(err, len(confirms)+len(waiting))
+	fate := lost(len(confirms) + len(waiting))
 	for _, c := range confirms {
-		c.done <- lost
+		c.done <- fate
 	}
 	for _, a := range waiting {
-		a.ended(lost)
-	}
-}
-
-// lostError tells each of n whose message is on its way that its channel ended. A hub that closed
-// the channel over one message had no other to close it over.
-func lostError(err error, n int) error {
-	var e *Error
-	if n == 1 && errors.As(err, &e) && e.Code != CodeUnreachable && e.Code != CodeDraining {
-		return err
-	}
-	return &Error{
-		Code: CodeBadReply, Message: "lost after it was sent: " + err.Error(), cause: err,
+		a.ended(fate)
 	}
 }
 
@@ -205,7 +201,7 @@ func (ch *channel) isClosing() bool {
 
 // asynchronous handles what the hub may say at any time.
 func (ch *channel) asynchronous(id wire.MethodID, args []byte) (handled bool, err error) {
-	switch id { //nolint:exhaustive // the rest are answers
+	switch id { // the rest are answers
 	case wire.IDBasicDeliver:
 		return true, ch.openDelivery(args)
 	case wire.IDBasicReturn:
@@ -233,7 +229,7 @@ func (ch *channel) asynchronous(id wire.MethodID, args []byte) (handled bool, er
 		if err := m.Decode(args); err != nil {
 			return true, err
 		}
-		ok := wire.ChannelFlowOk{Active: m.Active}
+		ok := wire.ChannelFlowOk(m)
 		ch.conn.writer.force(func(dst []byte) []byte { return ok.AppendFrame(dst, ch.id) })
 	case wire.IDChannelClose:
 		return true, ch.closedByHub(args)
@@ -255,7 +251,15 @@ func (ch *channel) closedByHub(args []byte) error {
 	ch.mu.Lock()
 	ch.closing = true // there is nothing left to close
 	ch.mu.Unlock()
-	ch.end(replyError(m.ReplyCode, m.ReplyText))
+	e := replyError(m.ReplyCode, m.ReplyText)
+	ch.endWith(e, func(n int) error {
+		if n == 1 {
+			return e // there is no other message that the hub can have meant
+		}
+		return &Error{
+			Code: CodeBadReply, Message: "lost with another message: " + e.Error(), cause: e,
+		}
+	})
 	return nil
 }
 

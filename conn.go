@@ -79,10 +79,10 @@ func (c *Conn) Err() error {
 
 // Close ends the connection. What is outstanding fails with CodeUnreachable or CodeBadReply;
 // deliveries that handlers still hold go back to their queues. It is safe to call twice.
-func (c *Conn) Close() error {
+func (c *Conn) Close() {
 	select {
 	case <-c.done:
-		return nil
+		return
 	default:
 	}
 	bye := wire.ConnectionClose{ReplyCode: uint16(wire.ReplySuccess), ReplyText: "bye"}
@@ -93,7 +93,6 @@ func (c *Conn) Close() error {
 		c.fail(errClosed())
 	}
 	c.running.Wait()
-	return nil
 }
 
 func errClosed() *Error { return errorf(CodeUnreachable, "connection closed") }

@@ -81,8 +81,7 @@ func parseTarget(raw string) (target, error) {
 
 // urlFault is the error without the URL, which may hold a password.
 func urlFault(err error) string {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err.Error()
 	}
 	return err.Error()

@@ -99,13 +99,13 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Is makes errors.Is work with a Code, and with the errors of package context.
 func (e *Error) Is(target error) bool {
-	switch target { //nolint:errorlint // errors.Is unwraps for us
+	switch target { // errors.Is unwraps for us
 	case context.DeadlineExceeded:
 		return e.Code == CodeDeadline
 	case context.Canceled:
 		return e.Code == CodeCanceled
 	}
-	code, ok := target.(Code) //nolint:errorlint // as above
+	code, ok := target.(Code)
 	return ok && code == e.Code
 }
 
@@ -164,7 +164,7 @@ func contextError(ctx context.Context, doing string) error {
 // connection, or returns a message.
 func replyError(code uint16, text string) *Error {
 	e := &Error{Message: text}
-	switch wire.ReplyCode(code) { //nolint:exhaustive // the rest is one group
+	switch wire.ReplyCode(code) {
 	case wire.ContentTooLarge:
 		e.Code = CodeTooLarge
 	case wire.NoRoute:

@@ -95,6 +95,7 @@ func (c *Conn) gather(
 	if until.Gap > 0 {
 		m.setHeader(headerGatherStall, milliseconds(until.Gap))
 	}
+	m.setHeader(headerTimeout, milliseconds(until.Total)) // for those who are asked
 	m.props.Expiration = strconv.FormatInt(milliseconds(until.Total), 10)
 	// The hub ends a gather; this clock only outlasts it.
 	ctx, cancel := context.WithTimeout(ctx, until.Total+gatherGrace)

@@ -47,7 +47,7 @@ func (op Op[Req, Res]) Start(
 		return nil, err
 	}
 	if err := c.deliver(ctx, m); err != nil {
-		c.dropAnswer(p.queue())
+		c.dropAnswer(ctx, p.queue())
 		return nil, err
 	}
 	return p, nil
@@ -95,9 +95,9 @@ func (c *Conn) declareAnswer(ctx context.Context, queue string) error {
 }
 
 // dropAnswer deletes the queue of a request that was never sent. It is the caller's last act, so
-// its own context may be over.
-func (c *Conn) dropAnswer(queue string) {
-	ctx, cancel := context.WithTimeout(context.Background(), DefaultTimeout)
+// ctx may be over.
+func (c *Conn) dropAnswer(ctx context.Context, queue string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), DefaultTimeout)
 	defer cancel()
 	// A queue that stays expires by itself.
 	_ = c.withChannel(ctx, func(ch *channel) error {

@@ -37,7 +37,7 @@ type app struct {
 
 // run carries out a command line and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
+	root := a.root() //nolint:contextcheck // every verb takes the context of its command
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -65,8 +65,7 @@ func (a *app) report(err error, code int) {
 		fmt.Fprintf(a.notes, "        %s\n", hint)
 	}
 	if a.verbose {
-		var e *parley.Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*parley.Error](err); ok {
 			fmt.Fprintf(a.notes, "        code %s, exit %d\n", e.Code, code)
 		}
 	}
@@ -144,10 +143,10 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// argsBetween takes at least low and at most high arguments.
-func argsBetween(low, high int) cobra.PositionalArgs {
+// argsUpTo takes one argument, and at most high.
+func argsUpTo(high int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < low || len(args) > high {
+		if len(args) < 1 || len(args) > high {
 			return usagef("usage: %s", cmd.UseLine())
 		}
 		return nil

@@ -38,7 +38,7 @@ func (a *app) body(arg string) ([]byte, error) {
 		if err != nil {
 			return nil, usageError{err}
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		from = f
 	default:
 		return []byte(arg), nil

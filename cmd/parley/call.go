@@ -36,7 +36,7 @@ func (a *app) callCommand() *cobra.Command {
 		Long: "Ask a service and print its answer. With --async, print an ID instead, with which\n" +
 			"`parley result` fetches the answer later.\n" + opHelp + bodyHelp + "\n" + exitHelp,
 		Example: `  parley call greeter.SayHello '{"name":"Ada"}'`,
-		Args:    argsBetween(1, 2),
+		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
@@ -85,7 +85,7 @@ func (a *app) resultCommand() *cobra.Command {
 		Short: "Fetch the answer to a request that was started with call --async",
 		Long: "Fetch the answer to a request, once, from any machine. Nothing is lost when it is not\n" +
 			"there within --wait: ask again.\n\n" + exitHelp,
-		Args: argsBetween(1, 1),
+		Args: argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conn, err := a.dial(cmd.Context())
 			if err != nil {

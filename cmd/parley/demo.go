@@ -19,6 +19,9 @@ import (
 // demoRetry is the pause before a demo worker that lost its connection comes back.
 const demoRetry = time.Second
 
+// demoQuotes is how many instances of quote there are.
+const demoQuotes = 3
+
 // demo is a handful of services in this process that reach the hub as others do, through its doors:
 // greeter and quote speak AMQP through the SDK, eta speaks STOMP, fare works over REST. What they
 // answer depends on nothing but the question.
@@ -91,10 +94,8 @@ type (
 	greeting struct {
 		Text string `json:"text"`
 	}
-	article struct {
-		SKU int `json:"sku"`
-	}
-	price struct {
+	article struct{ SKU int }
+	price   struct {
 		Cents int `json:"cents"`
 	}
 )
@@ -103,52 +104,50 @@ type (
 func (d *demo) startSDK(ctx context.Context, addr string) error {
 	sayHello := parley.NewOp[nameArg, greeting]("greeter.SayHello")
 	askPrice := parley.NewOp[article, price]("quote.Price")
-	services := []struct {
-		name, instance string
-		register       func(*parley.Service)
-	}{{"greeter", "1", func(s *parley.Service) {
+	err := d.serve(ctx, addr, "greeter-1", func(s *parley.Service) {
 		sayHello.Handle(s, func(_ context.Context, n nameArg) (greeting, error) {
 			if n.Name == "" {
 				return greeting{}, &parley.Error{Code: parley.CodeException, Message: "name is empty"}
 			}
 			return greeting{Text: "Hello, " + n.Name + "!"}, nil
 		})
-	}}}
-	for i := range 3 {
-		services = append(services, struct {
-			name, instance string
-			register       func(*parley.Service)
-		}{"quote", fmt.Sprint(i + 1), func(s *parley.Service) {
+	})
+	for i := 0; i < demoQuotes && err == nil; i++ {
+		err = d.serve(ctx, addr, fmt.Sprintf("quote-%d", i+1), func(s *parley.Service) {
 			askPrice.Handle(s, func(_ context.Context, a article) (price, error) {
 				return price{Cents: 100*a.SKU + 10*i}, nil
 			})
-		}})
-	}
-	for _, svc := range services {
-		name := svc.name + "-" + svc.instance
-		conn, err := parley.Dial(ctx, "parley://"+addr, parley.WithName(name),
-			parley.WithLogger(d.logger))
-		if err != nil {
-			return err
-		}
-		s := parley.NewService(conn, parley.ServiceConfig{Name: svc.name, Instance: svc.instance})
-		svc.register(s)
-		ended := make(chan error, 1)
-		d.ended.Go(func() {
-			defer conn.Close()
-			err := s.Run(ctx)
-			if err != nil && ctx.Err() == nil {
-				d.logger.Error("demo service ended", "service", name, "error", err)
-			}
-			ended <- err
 		})
-		select {
-		case <-s.Ready():
-		case err := <-ended:
-			return fmt.Errorf("%s: %w", name, err)
-		}
 	}
-	return nil
+	return err
+}
+
+// serve runs one service on a connection of its own, and returns when it is attached.
+func (d *demo) serve(
+	ctx context.Context, addr, name string, register func(*parley.Service),
+) error {
+	conn, err := parley.Dial(ctx, "parley://"+addr, parley.WithName(name),
+		parley.WithLogger(d.logger))
+	if err != nil {
+		return err
+	}
+	s := parley.NewService(conn, parley.ServiceConfig{Name: name})
+	register(s)
+	ended := make(chan error, 1)
+	d.ended.Go(func() {
+		defer conn.Close()
+		err := s.Run(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.logger.Error("demo service ended", "service", name, "error", err)
+		}
+		ended <- err
+	})
+	select {
+	case <-s.Ready():
+		return nil
+	case err := <-ended:
+		return fmt.Errorf("%s: %w", name, err)
+	}
 }
 
 // introduce prints lines to copy.

@@ -21,7 +21,7 @@ func (a *app) gatherCommand() *cobra.Command {
 			"answered, or at the timeout. One line for each answer; who is missing is named on\n" +
 			"standard error, and the exit code is 3 then.\n" + opHelp + bodyHelp + "\n" + exitHelp,
 		Example: `  parley gather quote.Price '{"sku":7}' --timeout 1s`,
-		Args:    argsBetween(1, 2),
+		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			op, err := newOperation(args[0])
 			if err != nil {
@@ -46,7 +46,7 @@ func (a *app) gatherCommand() *cobra.Command {
 				if reply.From == "" && err != nil {
 					return err
 				}
-				if err := p.print(gatherRow(reply, err), reply.Value); err != nil {
+				if err := p.put(gatherRow(reply, err), reply.Value); err != nil {
 					return err
 				}
 				if err != nil && failed == nil {
@@ -68,8 +68,7 @@ func (a *app) gatherCommand() *cobra.Command {
 // gatherRow is one answer, or the error that an instance answered.
 func gatherRow(r parley.Reply[[]byte], err error) row {
 	out := append(row{{"from", r.From}}, bodyCells(r.Value)...)
-	var e *parley.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*parley.Error](err); ok {
 		out = append(out, cell{"error", string(e.Code)}, cell{"message", e.Message})
 	}
 	return out

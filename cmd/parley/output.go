@@ -133,8 +133,8 @@ func (a *app) printer() *printer {
 	return p
 }
 
-// print writes one row; raw is what -o raw writes of it.
-func (p *printer) print(r row, raw []byte) error {
+// put writes one row; raw is what -o raw writes of it.
+func (p *printer) put(r row, raw []byte) error {
 	var err error
 	switch {
 	case p.tmpl != nil:

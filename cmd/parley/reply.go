@@ -44,7 +44,7 @@ func (a *app) replyCommand() *cobra.Command {
 			"than 0 is an error. --body is a template: {{.Body}} {{.Count}} {{.Random 1 6}} {{.UUID}}\n" +
 			"{{.Time}}.\n" + opHelp + "\n" + exitHelp,
 		Example: `  parley reply greeter.SayHello --body '{"text":"Hello!"}'`,
-		Args:    argsBetween(1, 1),
+		Args:    argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.reply(cmd.Context(), args[0], &f)
 		},
@@ -142,8 +142,7 @@ func (a *app) shell(ctx context.Context, command string, body []byte) ([]byte, e
 	var out, failed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failed
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		text := strings.TrimSpace(failed.String())
 		if runes := []rune(text); len(runes) > maxMessageRunes {
 			text = string(runes[len(runes)-maxMessageRunes:])

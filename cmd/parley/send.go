@@ -47,7 +47,7 @@ func (a *app) sendCommand() *cobra.Command {
 			"dots is that of a queue when there is one, else SERVICE.OPERATION.\n" + bodyHelp + "\n" +
 			exitHelp,
 		Example: `  parley send mail '{"to":"ada"}'`,
-		Args:    argsBetween(1, 2),
+		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			conn, err := a.dial(ctx)
@@ -102,7 +102,7 @@ func (a *app) pubCommand() *cobra.Command {
 			"disk. A name without a slash is that of an exchange when there is one, else a topic.\n" +
 			bodyHelp + "\n" + exitHelp,
 		Example: "  parley pub orders.placed '{\"id\":1}'\n  parley pub amq.topic/orders.placed hello",
-		Args:    argsBetween(1, 2),
+		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			conn, err := a.dial(ctx)
@@ -157,7 +157,8 @@ func (a *app) many(
 	for {
 		body, ok, err := next(sent + 1)
 		if err != nil || !ok {
-			return errors.Join(err, a.summary(sent, f))
+			a.summary(sent, f)
+			return err
 		}
 		opts, err := f.options(body)
 		if err != nil {
@@ -169,22 +170,23 @@ func (a *app) many(
 		if f.rate > 0 {
 			due := began.Add(time.Duration(float64(sent) / f.rate * float64(time.Second)))
 			if err := sleepUntil(ctx, due); err != nil {
-				return errors.Join(err, a.summary(sent, f))
+				a.summary(sent, f)
+				return err
 			}
 		}
 		if err := send(body, opts); err != nil {
-			return errors.Join(err, a.summary(sent, f))
+			a.summary(sent, f)
+			return err
 		}
 		sent++
 	}
 }
 
 // summary tells how many were sent, when there was more than one to send.
-func (a *app) summary(sent int, f *manyFlags) error {
+func (a *app) summary(sent int, f *manyFlags) {
 	if f.count > 1 || f.lines {
 		a.note("sent %d", sent)
 	}
-	return nil
 }
 
 // bodies returns a function that gives the body of message n, from 1, until it reports false.
@@ -206,19 +208,20 @@ func (a *app) bodies(f *manyFlags, args []string) (func(n int) ([]byte, bool, er
 	if err != nil {
 		return nil, err
 	}
-	render := func(templateData) ([]byte, error) { return body, nil }
+	var t *bodyTemplate
 	if f.template {
-		t, err := newBodyTemplate(string(body))
-		if err != nil {
+		if t, err = newBodyTemplate(string(body)); err != nil {
 			return nil, err
 		}
-		render = t.render
 	}
 	return func(n int) ([]byte, bool, error) {
-		if n > f.count {
+		switch {
+		case n > f.count:
 			return nil, false, nil
+		case t == nil:
+			return body, true, nil
 		}
-		data, err := render(templateData{Count: n})
+		data, err := t.render(templateData{Count: n})
 		return data, err == nil, err
 	}, nil
 }

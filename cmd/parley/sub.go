@@ -38,7 +38,7 @@ func (a *app) subCommand() *cobra.Command {
 			"are taken out of it, unless --peek leaves them there. Otherwise it is a topic, or a pattern\n" +
 			"with * for one word and # for any number.\n\n" + exitHelp,
 		Example: "  parley sub 'orders.#'\n  parley sub mail --count 1",
-		Args:    argsBetween(1, 1),
+		Args:    argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.asQueue && f.asTopic {
 				return usagef("--queue and --topic exclude each other")
@@ -83,7 +83,7 @@ func (a *app) sub(ctx context.Context, name string, f *subFlags) error {
 	s := parley.NewService(conn, parley.ServiceConfig{
 		Name: "parley-sub", Middleware: []parley.Middleware{silent},
 	})
-	l := &listing{print: a.printer(), limit: limit, full: stop, peek: f.peek, run: run}
+	l := &listing{rows: a.printer(), limit: limit, full: stop, peek: f.peek, run: run}
 	switch {
 	case isQueue && f.peek:
 		l.quiet = time.AfterFunc(peekQuiet, stop)
@@ -124,7 +124,7 @@ func (a *app) announce(s *parley.Service, name string, isQueue bool) {
 
 // listing prints messages until it has as many as were asked for.
 type listing struct {
-	print *printer
+	rows  *printer
 	limit int // 0: no limit
 	full  func()
 	peek  bool
@@ -164,7 +164,7 @@ func (l *listing) show(m parley.Meta, body []byte) bool {
 	if l.err != nil || (l.limit > 0 && l.count >= l.limit) {
 		return false
 	}
-	if l.err = l.print.print(envelope(m, body), body); l.err != nil {
+	if l.err = l.rows.put(envelope(m, body), body); l.err != nil {
 		l.full()
 		return false
 	}

@@ -20,8 +20,10 @@ func (a *app) versionCommand() *cobra.Command {
 			version, revision := buildVersion()
 			if asJSON {
 				a.format = "jsonl"
-				return a.printer().print(row{
-					{"version", version}, {"revision", revision}, {"go", runtime.Version()},
+				return a.printer().put(row{
+					{"version", version},
+					{"revision", revision},
+					{"go", runtime.Version()},
 					{"platform", runtime.GOOS + "/" + runtime.GOARCH},
 				}, nil)
 			}

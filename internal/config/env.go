@@ -24,12 +24,10 @@ func EnvName(path string) string {
 
 // environment sets what PARLEY_ variables say, in the order of their names.
 func (l *loader) environment(environ []string, root reflect.Value) {
-	known := make(map[string]string)
 	keys := Keys()
-	variables := make([]string, 0, len(keys))
+	known := make(map[string]string, len(keys))
 	for _, path := range keys {
 		known[EnvName(path)] = path
-		variables = append(variables, EnvName(path))
 	}
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(entry, "=")
