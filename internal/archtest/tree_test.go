@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -48,9 +49,23 @@ func (s *source) program() bool {
 	return false
 }
 
-// sources parses every .go file of the repository, nested modules included.
+// sources returns every .go file of the repository, nested modules included, parsed.
 func sources(t *testing.T) []*source {
 	t.Helper()
+	list, err := parseOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) == 0 {
+		t.Fatalf("no source file below %s", root)
+	}
+	return list
+}
+
+// parseOnce is shared by all tests, which only read what it returns.
+var parseOnce = sync.OnceValues(parseTree)
+
+func parseTree() ([]*source, error) {
 	var list []*source
 	nested := map[string]bool{}
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
@@ -62,38 +77,38 @@ func sources(t *testing.T) []*source {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if d.IsDir() {
-			if skipDir(rel, d.Name()) {
-				return filepath.SkipDir
-			}
+		switch {
+		case d.IsDir() && skipDir(rel, d.Name()):
+			return filepath.SkipDir
+		case d.IsDir():
 			_, err := os.Stat(filepath.Join(name, "go.mod"))
 			nested[rel] = rel != "." && (err == nil || nested[path.Dir(rel)])
 			return nil
-		}
-		if path.Ext(rel) != ".go" {
+		case path.Ext(rel) != ".go":
 			return nil
 		}
-		text, err := os.ReadFile(name)
+		src, err := parse(name, rel)
 		if err != nil {
 			return err
 		}
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, rel, text, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		list = append(list, &source{
-			path: rel, nested: nested[path.Dir(rel)], text: text, file: file, fset: fset,
-		})
+		src.nested = nested[src.dir()]
+		list = append(list, src)
 		return nil
 	})
+	return list, err
+}
+
+func parse(name, rel string) (*source, error) {
+	text, err := os.ReadFile(name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	if len(list) == 0 {
-		t.Fatalf("no source file below %s", root)
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, rel, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
 	}
-	return list
+	return &source{path: rel, text: text, file: file, fset: fset}, nil
 }
 
 // skipDir names the directories that the go command ignores too, and what clients install.
