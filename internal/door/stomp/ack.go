@@ -29,20 +29,25 @@ func (c *conn) settle(f *wire.Frame) *fault {
 	if !ok {
 		return missingHeader(f.Command, name)
 	}
-	token, tag, ok := c.splitID(id)
+	m, ok := splitID(id)
 	if !ok {
 		return invalidHeader(f.Command, name)
 	}
-	p := broker.SettleParams{Tag: tag, Outcome: c.outcome(f)}
-	if sub := c.subscriptions[string(token)]; sub != nil {
+	ours := string(m.session) == c.name
+	p := broker.SettleParams{Tag: m.tag, Outcome: c.outcome(f)}
+	sub := c.subscriptions[string(m.token)]
+	switch {
+	case sub == nil && (!ours || !c.session.Outstanding(m.tag)):
+		return newFault("Subscription not found", "Message with id %q has no subscription", shown(id))
+	case sub == nil: // unsubscribed; what it was sent may still be settled
+	case !ours, sub.mode == ackClient && !c.session.Outstanding(m.tag):
+		return newFault("Message not found", "unknown delivery tag %d\n", m.tag)
+	default:
 		if of, has := f.Get("subscription"); has && string(of) != sub.id {
 			return invalidHeader(f.Command, "subscription")
 		}
 		if sub.mode == ackClient {
 			p.Multiple, p.Of = true, sub.consumer
-			if !c.session.Outstanding(tag) {
-				return newFault("Message not found", "unknown delivery tag %d\n", tag)
-			}
 		}
 	}
 	if err := c.session.Settle(p); err != nil {
@@ -51,21 +56,28 @@ func (c *conn) settle(f *wire.Frame) *fault {
 	return nil
 }
 
-// splitID takes the id of a message apart: subscription's tag, this session, delivery's tag. The
-// subscription's own name may hold the separator, so it is read from the end.
-func (c *conn) splitID(id []byte) (token []byte, tag uint64, ok bool) {
-	last := bytes.LastIndex(id, []byte(idSeparator))
+// messageID is the id of a MESSAGE, taken apart.
+type messageID struct {
+	token   []byte // the subscription's tag
+	session []byte
+	tag     uint64 // the delivery's
+}
+
+// splitID takes the id of a message apart. The subscription's own name may hold the separator, so
+// it is read from the end.
+func splitID(id []byte) (m messageID, ok bool) {
+	separator := []byte(idSeparator)
+	last := bytes.LastIndex(id, separator)
 	if last < 0 {
-		return nil, 0, false
+		return m, false
 	}
-	n, ok := number(id[last+len(idSeparator):], math.MaxInt64)
-	id = id[:last]
-	at := len(id) - len(idSeparator) - len(c.name)
-	if !ok || at < 0 || string(id[at:at+len(idSeparator)]) != idSeparator ||
-		string(id[at+len(idSeparator):]) != c.name {
-		return nil, 0, false
+	n, ok := number(id[last+len(separator):], math.MaxInt64)
+	first := bytes.LastIndex(id[:last], separator)
+	if !ok || first < 0 {
+		return m, false
 	}
-	return id[:at], uint64(n), true
+	m = messageID{token: id[:first], session: id[first+len(separator) : last], tag: uint64(n)}
+	return m, true
 }
 
 // outcome returns what ACK or NACK means. NACK puts the message back unless requeue or the options

@@ -153,8 +153,11 @@ func TestAckRefused(t *testing.T) {
 		},
 		{
 			"S7: id of another session", wire.V12,
-			func(*client) string { return "ACK\nid:T_s@@session-other@@1" },
-			"Invalid header", "valid \"id\"",
+			func(c *client) string {
+				c.fill("other", "client", 1)
+				return "ACK\nid:T_s@@session-other@@1"
+			},
+			"Message not found", "unknown delivery tag 1\n",
 		},
 		{
 			"S7: number beyond", wire.V12,
@@ -163,13 +166,16 @@ func TestAckRefused(t *testing.T) {
 		},
 		{
 			"unknown number", wire.V12,
-			func(c *client) string { return "ACK\nid:T_s@@" + c.session + "@@77" },
+			func(c *client) string {
+				c.fill("unknown", "client-individual", 1)
+				return "ACK\nid:T_s@@" + c.session + "@@77"
+			},
 			"Message not found", "unknown delivery tag 77\n",
 		},
 		{
 			"no subscription", wire.V12,
-			func(c *client) string { return "ACK\nid:T_none@@" + c.session + "@@1" },
-			"Message not found", "unknown delivery tag 1\n",
+			func(*client) string { return "ACK\nid:T_1@@session@@7" },
+			"Subscription not found", "Message with id \"T_1@@session@@7\" has no subscription",
 		},
 		{
 			"mode auto", wire.V11,

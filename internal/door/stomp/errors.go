@@ -78,18 +78,22 @@ func wireFault(err error) *fault {
 	return newFault(e.Message(), "%s\n", e.Detail())
 }
 
-// brokerFault translates what the heart says: its code becomes the header message, and the body is
-// the text of an AMQP exception, which begins with the code's name and has no line end.
+// brokerFault translates what the heart says: its code becomes the header message, and its text
+// the body, behind the name of AMQP's reply code as RabbitMQ writes it.
 func brokerFault(err error) *fault {
 	var e *broker.Error
 	if !errors.As(err, &e) {
-		return newFault("internal_error", "internal error\n")
+		return newFault("internal_error", "INTERNAL_ERROR")
 	}
 	if e.Code == broker.CodeUnknownTag {
 		return newFault("Message not found", "%s\n", e.Text)
 	}
-	word := codeWord(e.Code)
-	return newFault(word, "%s - %s", strings.ToUpper(word), e.Text)
+	return amqpFault(codeWord(e.Code), "%s", e.Text)
+}
+
+// amqpFault is a fault with the name of one of AMQP's reply codes.
+func amqpFault(word, format string, args ...any) *fault {
+	return newFault(word, "%s - %s", strings.ToUpper(word), fmt.Sprintf(format, args...))
 }
 
 // codeWord returns the header message for a code of the heart: the names of AMQP's reply codes,

@@ -144,7 +144,7 @@ func TestSendRefused(t *testing.T) {
 		},
 		{
 			"no exchange", "SEND\ndestination:/exchange/does.not.exist\n", "not_found",
-			"no exchange 'does.not.exist' in vhost '/'",
+			"NOT_FOUND - no exchange 'does.not.exist' in vhost '/'",
 		},
 		{
 			"user-id of another", "SEND\ndestination:/queue/a\nuser-id:root\n", "access_refused",

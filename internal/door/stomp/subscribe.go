@@ -194,9 +194,6 @@ func (c *conn) boundQueue(f *wire.Frame, d *destination, sub *subscription) (str
 		Name: "stomp-subscription-" + newName(), Exclusive: true, AutoDelete: true,
 	}
 	if durable(f) {
-		if sub.id == "" {
-			return "", durableNeedsID()
-		}
 		text, _ := f.Get("destination")
 		p = broker.QueueParams{Name: durableName(text, sub.id), Durable: true}
 	}

@@ -71,8 +71,12 @@ func TestSubscribeRefused(t *testing.T) {
 			"SUBSCRIBE 'id' may not start with /temp-queue/\n",
 		},
 		{
+			"durable without id", "SUBSCRIBE\ndestination:/topic/a\ndurable:true", "Missing Header",
+			"Header 'id' is required for durable subscriptions",
+		},
+		{
 			"no queue", "SUBSCRIBE\nid:1\ndestination:/amq/queue/none", "not_found",
-			"no queue 'none' in vhost '/'",
+			"NOT_FOUND - no queue 'none' in vhost '/'",
 		},
 		{
 			"no exchange", "SUBSCRIBE\nid:1\ndestination:/exchange/none/k", "not_found",
@@ -95,7 +99,7 @@ func TestSubscribeRefused(t *testing.T) {
 			"UNSUBSCRIBE 'id' may not start with /temp-queue/\n",
 		},
 		{
-			"durable without id", "UNSUBSCRIBE\ndestination:/topic/x\ndurable:true", "Missing Header",
+			"unsubscribe durable without id", "UNSUBSCRIBE\ndestination:/topic/x\ndurable:true", "Missing Header",
 			"Header 'id' is required for durable subscriptions",
 		},
 	}
