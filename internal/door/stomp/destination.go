@@ -71,7 +71,7 @@ func parseDestination(text []byte) (destination, *fault) {
 		return destination{}, newFault("Invalid destination", "Destination cannot be blank")
 	}
 	d := destination{kind: kindQueue, key: text}
-	if text[0] == '/' {
+	if bytes.IndexByte(text, '/') >= 0 {
 		var rest []byte
 		d.kind, rest = splitKind(text)
 		if d.kind == 0 {

@@ -139,6 +139,10 @@ func TestSendRefused(t *testing.T) {
 				" /topic, /queue, /amq/queue, /reply-queue/.\n",
 		},
 		{
+			"slash in a bare name", "SEND\ndestination:a/b\n", "Unknown destination",
+			"'a/b' is not a valid destination.\n",
+		},
+		{
 			"message-id, before the destination", "SEND\nmessage-id:1\n", "Invalid header",
 			"'message-id' is not allowed on 'SEND'.\n",
 		},
