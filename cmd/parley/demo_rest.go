@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/parley-ipc/parley"
 )
 
 // Limits of the demo's REST worker.
@@ -26,26 +28,32 @@ type restWorker struct {
 	client *http.Client
 }
 
-// leased is what the hub hands out.
+// leased is what the hub hands out. A body that is text comes as a JSON string.
 type leased struct {
-	Messages []struct {
-		Lease  string          `json:"lease"`
-		Method string          `json:"method"`
-		Body   json.RawMessage `json:"body"`
-	} `json:"messages"`
+	Messages []leasedMessage `json:"messages"`
+}
+
+type leasedMessage struct {
+	Lease     string `json:"lease"`
+	Operation string `json:"type"`
+	Body      string `json:"body"`
 }
 
 func (w *restWorker) run(ctx context.Context) error {
-	status, _, err := w.do(ctx, http.MethodPut, "/v1/queues/fare", map[string]any{"durable": true})
-	if err != nil {
+	queue := restRequest{http.MethodPut, "/v1/queues/fare", map[string]any{"durable": true}, nil}
+	status, body, err := w.do(ctx, queue)
+	switch {
+	case err != nil:
 		return err
+	case status >= http.StatusBadRequest:
+		return fmt.Errorf("declare fare: status %d: %.200s", status, body)
 	}
-	if status != http.StatusCreated && status != http.StatusOK {
-		return fmt.Errorf("declare fare: status %d", status)
+	next := restRequest{
+		http.MethodPost, "/v1/queues/fare/leases",
+		map[string]any{"max": 10, "wait_ms": restWait.Milliseconds()}, nil,
 	}
 	for {
-		status, body, err := w.do(ctx, http.MethodPost, "/v1/queues/fare/leases",
-			map[string]any{"max": 10, "wait_ms": restWait.Milliseconds()})
+		status, body, err := w.do(ctx, next)
 		switch {
 		case err != nil:
 			return err
@@ -59,30 +67,53 @@ func (w *restWorker) run(ctx context.Context) error {
 			return err
 		}
 		for _, m := range l.Messages {
-			var trip struct{ Km int }
-			answer := any(map[string]string{"error": "the body is not {\"km\":N}"})
-			if json.Unmarshal(m.Body, &trip) == nil {
-				answer = map[string]int{"cents": 300 + 150*trip.Km}
-			}
-			// A lease that ran out is somebody else's by now.
-			if _, _, err := w.do(ctx, http.MethodPost, "/v1/leases/"+m.Lease+"/reply", answer); err != nil {
+			// A lease that has run out is somebody else's by now.
+			if _, _, err := w.do(ctx, answerFare(m)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
+// answerFare answers and settles a request in one.
+func answerFare(m leasedMessage) restRequest {
+	var trip struct{ Km int }
+	r := restRequest{method: http.MethodPost, path: "/v1/leases/" + m.Lease + "/reply"}
+	switch err := json.Unmarshal([]byte(m.Body), &trip); {
+	case m.Operation != "Price" && m.Operation != "":
+		r.failure = &parley.Error{
+			Code: parley.CodeNoMethod, Message: "fare has one operation, Price",
+		}
+	case err != nil:
+		r.failure = &parley.Error{Code: parley.CodeBadRequest, Message: `the body is not {"km":N}`}
+	default:
+		r.body = map[string]int{"cents": 300 + 150*trip.Km}
+	}
+	return r
+}
+
+// restRequest is one request of the worker.
+type restRequest struct {
+	method, path string
+	body         any
+	failure      *parley.Error // in place of an answer
+}
+
 // do sends a request with a JSON body and returns status and body of the answer.
-func (w *restWorker) do(ctx context.Context, method, path string, in any) (int, []byte, error) {
-	data, err := json.Marshal(in)
+func (w *restWorker) do(ctx context.Context, r restRequest) (int, []byte, error) {
+	data, err := json.Marshal(r.body)
 	if err != nil {
 		return 0, nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, w.base+path, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, r.method, w.base+r.path, bytes.NewReader(data))
 	if err != nil {
 		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if r.failure != nil {
+		req.Header.Set("Parley-Header-parley-error", string(r.failure.Code))
+		req.Header.Set("Parley-Header-parley-error-message", r.failure.Message)
+	}
 	res, err := w.client.Do(req)
 	if err != nil {
 		return 0, nil, err
