@@ -126,7 +126,7 @@ func (c *conn) Nack(seq uint64) {
 	c.abort(refusedFault(), id)
 }
 
-// refusedFault is a SEND that a queue refused.
+// refusedFault is a SEND that a queue refused, or that the log lost.
 func refusedFault() *fault {
-	return newFault("Message refused", "a queue is full and refuses the message\n")
+	return newFault("Message refused", "a queue is full, or the message could not be stored\n")
 }
