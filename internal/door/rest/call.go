@@ -122,7 +122,7 @@ func (d *Door) callMessage(v *visit, timeout time.Duration) (*broker.Message, er
 	}
 	if timeout > 0 {
 		p.Headers = p.Headers.Without("parley-deadline")
-		set("parley-deadline", time.Now().Add(timeout).UTC().Format(deadlineFormat))
+		set("parley-deadline", d.options.Broker.Now().Add(timeout).UTC().Format(deadlineFormat))
 		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
 		p.Set |= broker.HasExpiration
 	}
@@ -190,7 +190,8 @@ func keysOf(h http.Header) func(func(string) bool) {
 func ownHeader(name string) bool {
 	switch name {
 	case "Authorization", "Cookie", "Connection", "Content-Encoding", "Content-Length",
-		"Content-Type", "Connect-Timeout-Ms", "Expect", "Grpc-Timeout", "Host", "Keep-Alive",
+		"Content-Type", "Connect-Timeout-Ms", "Expect", "Grpc-Timeout", "Host", "Idempotency-Key",
+		"Keep-Alive",
 		"Origin", "Prefer", "Te", "Trailer", "Transfer-Encoding", "Traceparent", "Tracestate",
 		"Upgrade":
 		return true

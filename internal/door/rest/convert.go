@@ -51,6 +51,9 @@ func propertiesIn(h http.Header) (broker.Properties, error) {
 	}
 	r.own()
 	r.trace()
+	if key := h.Get("Idempotency-Key"); key != "" {
+		r.header("idempotency-key", key) // it travels on (rest.md §5.3)
+	}
 	return p, r.err
 }
 

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
+
+	"github.com/parley-ipc/parley/internal/metric"
 )
 
 // Limits of the HTTP server (security.md §2-3, rest.md §5.12).
@@ -31,6 +34,7 @@ type Door struct {
 	clients  clients
 	leases   leaseTable
 	streams  streamCount
+	answers  [6]*metric.Counter // by the first digit of the status
 
 	draining  chan struct{} // closed when the door drains
 	drainOnce sync.Once
@@ -52,7 +56,25 @@ func New(o Options) (*Door, error) {
 	d.leases.init(d.options.LeasesMax)
 	d.streams.byUser = make(map[string]int)
 	d.mux = d.routes()
+	d.count()
 	return d, nil
+}
+
+// count names the door's metrics.
+func (d *Door) count() {
+	door := metric.Label{Name: "door", Value: Name}
+	for i := 1; i < len(d.answers); i++ {
+		d.answers[i] = d.options.Metrics.Counter(metric.Desc{
+			Name: "parley_http_answers_total", Help: "Answers to HTTP requests by class of status.",
+			Labels: []metric.Label{door, {Name: "status", Value: strconv.Itoa(i) + "xx"}},
+		})
+	}
+	d.options.Metrics.GaugeFunc(metric.Desc{
+		Name: "parley_http_leases", Help: "Leases that are out.", Labels: []metric.Label{door},
+	}, d.leases.count)
+	d.options.Metrics.GaugeFunc(metric.Desc{
+		Name: "parley_http_streams", Help: "Open event streams.", Labels: []metric.Label{door},
+	}, d.streams.count)
 }
 
 // Handler returns the door as a handler, which may stand on a mux of the hub: it serves "/",
@@ -97,7 +119,10 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 		stopped <- err
 	})
 	err := server.Serve(Guard(l))
-	if !stop() { // the function runs or has run
+	if stop() { // the listener ended by itself: nobody else ends what it accepted
+		d.Drain()
+		err = errors.Join(err, server.Close())
+	} else { // the function runs or has run
 		err = <-stopped
 	}
 	d.Close()

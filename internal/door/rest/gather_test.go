@@ -137,6 +137,30 @@ func TestGatherStreams(t *testing.T) {
 	contains(t, r.body, "event: end\ndata: {\"complete\":true")
 }
 
+// rest.md §5.8: workers that poll are asked like any consumer, by the name that they give.
+func TestGatherAsksPollingWorkers(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	one := h.async("POST", "/v1/queues/svc/leases", `{"wait_ms":10000}`, "Parley-Instance: one")
+	two := h.async("POST", "/v1/queues/svc/leases", `{"wait_ms":10000}`, "Parley-Instance: two")
+	h.eventually("both poll", func() bool { return h.stats("svc").Consumers == 2 })
+	c := h.async("POST", "/v1/services/svc/ask/gather", `{"body":"?","stall_ms":100}`)
+	var leased leasesBody
+	h.got(one).want(200).json(&leased)
+	m := leased.Messages[0]
+	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "!").want(201)
+	h.got(two).want(200)
+	var got gatherBody
+	h.got(c).want(200).json(&got)
+	if got.Complete || len(got.Replies) != 1 || got.Replies[0].Instance != "one" ||
+		!slices.Equal(got.Missing, []string{"two"}) {
+		t.Fatalf("gathered %+v", got)
+	}
+	h.do("POST", "/v1/queues/svc/leases", "", "Parley-Instance: "+strings.Repeat("x", 256)).
+		problem(400, "bad-request")
+}
+
 func TestGatherRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

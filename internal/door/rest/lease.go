@@ -61,7 +61,10 @@ func (d *Door) lease(v *visit) error {
 	}
 	defer h.finish()
 	var p broker.ConsumerParams
-	p.Queue, p.Tag, p.Limited = v.path("q"), "http-"+newID(), true
+	p.Queue, p.Limited = v.path("q"), true
+	if p.Tag, err = v.instance(); err != nil {
+		return err
+	}
 	p.Linger = min(max(term, lingerMin), lingerMax)
 	c, err := h.session.Consume(p)
 	if err != nil {

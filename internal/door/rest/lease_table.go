@@ -138,6 +138,13 @@ func (t *leaseTable) init(limit int) {
 	t.settled = make(map[string]clientKey)
 }
 
+// count returns how many leases are out.
+func (t *leaseTable) count() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(len(t.byID))
+}
+
 // add leases out what a holder has.
 func (t *leaseTable) add(h *holder, parcels []parcel, term time.Duration) ([]*lease, error) {
 	conn := h.session.Connection()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/metric"
 )
 
 // Name is the door's name in the registry of connections and in logs.
@@ -40,6 +41,8 @@ type Options struct {
 	Guest string
 	// Ready says why the hub is not ready, nil when it is. Default: always ready.
 	Ready func() error
+	// Metrics names what the door counts. Default: nothing is listed.
+	Metrics *metric.Registry
 	// Logger; default: nothing is logged.
 	Logger *slog.Logger
 	// AllowedOrigins are the origins ("https://app.example") whose pages may use this door from a

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -15,47 +16,52 @@ type handler func(v *visit) error
 // route is one row of the table of routes; its pattern stands behind /v1 and behind
 // /v1/vhosts/{v}.
 type route struct {
-	methods string // separated by spaces; empty is any
+	method  string // empty is any
 	pattern string
-	handle  handler
+	// types are what the answer may be; none: there is no body, or it is not this door's own.
+	types  string
+	handle handler
 }
+
+// typeJSON is the type of this door's own answers.
+const typeJSON = "application/json"
 
 func (d *Door) table() []route {
 	return []route{
-		{"GET", "/queues", d.listQueues},
-		{"PUT", "/queues/{q}", d.putQueue},
-		{"GET", "/queues/{q}", d.getQueue},
-		{"DELETE", "/queues/{q}", d.deleteQueue},
-		{"POST", "/queues/{q}/messages", d.sendToQueue},
-		{"DELETE", "/queues/{q}/messages", d.purgeQueue},
-		{"POST", "/queues/{q}/leases", d.lease},
-		{"GET", "/queues/{q}/stream", d.streamQueue},
+		{"GET", "/queues", typeJSON, d.listQueues},
+		{"PUT", "/queues/{q}", typeJSON, d.putQueue},
+		{"GET", "/queues/{q}", typeJSON, d.getQueue},
+		{"DELETE", "/queues/{q}", "", d.deleteQueue},
+		{"POST", "/queues/{q}/messages", typeJSON, d.sendToQueue},
+		{"DELETE", "/queues/{q}/messages", typeJSON, d.purgeQueue},
+		{"POST", "/queues/{q}/leases", "", d.lease},
+		{"GET", "/queues/{q}/stream", typeEvents, d.streamQueue},
 
-		{"GET", "/exchanges", d.listExchanges},
-		{"PUT", "/exchanges/{x}", d.putExchange},
-		{"GET", "/exchanges/{x}", d.getExchange},
-		{"DELETE", "/exchanges/{x}", d.deleteExchange},
-		{"POST", "/exchanges/{x}/messages", d.publishToExchange},
+		{"GET", "/exchanges", typeJSON, d.listExchanges},
+		{"PUT", "/exchanges/{x}", "", d.putExchange},
+		{"GET", "/exchanges/{x}", typeJSON, d.getExchange},
+		{"DELETE", "/exchanges/{x}", "", d.deleteExchange},
+		{"POST", "/exchanges/{x}/messages", typeJSON, d.publishToExchange},
 
-		{"GET", "/bindings", d.listBindings},
-		{"POST", "/bindings", d.bind},
-		{"DELETE", "/bindings", d.unbind},
+		{"GET", "/bindings", typeJSON, d.listBindings},
+		{"POST", "/bindings", "", d.bind},
+		{"DELETE", "/bindings", "", d.unbind},
 
-		{"POST", "/topics/{t}/messages", d.publishToTopic},
-		{"POST", "/topics/{t}/gather", d.gatherTopic},
-		{"GET", "/topics/{t}/stream", d.streamTopic},
+		{"POST", "/topics/{t}/messages", typeJSON, d.publishToTopic},
+		{"POST", "/topics/{t}/gather", gatherTypes, d.gatherTopic},
+		{"GET", "/topics/{t}/stream", typeEvents, d.streamTopic},
 
-		{"POST", "/leases/batch", d.settleBatch},
-		{"DELETE", "/leases/{id}", d.acknowledge},
-		{"PATCH", "/leases/{id}", d.changeLease},
-		{"POST", "/leases/{id}/reply", d.reply},
+		{"POST", "/leases/batch", typeJSON, d.settleBatch},
+		{"DELETE", "/leases/{id}", "", d.acknowledge},
+		{"PATCH", "/leases/{id}", typeJSON, d.changeLease},
+		{"POST", "/leases/{id}/reply", typeJSON, d.reply},
 
-		{"", "/services/{svc}/{path...}", d.service},
-		{"POST", "/services/{svc}/{method}/gather", d.gatherService},
+		{"", "/services/{svc}/{path...}", "", d.service},
+		{"POST", "/services/{svc}/{method}/gather", gatherTypes, d.gatherService},
 
-		{"GET", "/requests/{id}", d.getRequest},
-		{"DELETE", "/requests/{id}", d.cancelRequest},
-		{"GET", "/requests/{id}/response", d.getResponse},
+		{"GET", "/requests/{id}", typeJSON, d.getRequest},
+		{"DELETE", "/requests/{id}", "", d.cancelRequest},
+		{"GET", "/requests/{id}/response", "", d.getResponse},
 	}
 }
 
@@ -65,17 +71,17 @@ func (d *Door) routes() *http.ServeMux {
 	for _, r := range d.table() {
 		for _, prefix := range [...]string{"/v1", "/v1/vhosts/{v}"} {
 			pattern := prefix + r.pattern
-			if r.methods != "" {
-				pattern = r.methods + " " + pattern
+			if r.method != "" {
+				pattern = r.method + " " + pattern
 			}
-			mux.Handle(pattern, d.private(r.handle))
+			mux.Handle(pattern, d.private(r.types, r.handle))
 		}
 	}
-	mux.Handle("GET /{$}", d.public(d.links))
-	mux.Handle("GET /v1/{$}", d.public(d.links))
-	mux.Handle("GET /healthz", d.public(d.healthz))
-	mux.Handle("GET /readyz", d.public(d.readyz))
-	mux.Handle("GET /problems/{code}", d.public(d.problemPage))
+	mux.Handle("GET /{$}", d.public(typeJSON, d.links))
+	mux.Handle("GET /v1/{$}", d.public(typeJSON, d.links))
+	mux.Handle("GET /healthz", d.public(typeJSON, d.healthz))
+	mux.Handle("GET /readyz", d.public(typeJSON, d.readyz))
+	mux.Handle("GET /problems/{code}", d.public("text/html", d.problemPage))
 	return mux
 }
 
@@ -87,14 +93,14 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if len(r.RequestURI) > targetBytesMax {
-		d.newVisit(w, r).fail(problemf(wordURITooLong, "the target is longer than %d bytes",
+		d.refuse(w, r, problemf(wordURITooLong, "the target is longer than %d bytes",
 			targetBytesMax))
 		return
 	}
 	// The mux would redirect a path that is not clean, and loses the method's body in doing so.
 	escaped := r.URL.EscapedPath()
 	if !strings.HasPrefix(escaped, "/") || cleaned(escaped) != escaped {
-		d.newVisit(w, r).fail(problemf(wordNotFound, "there is no such route"))
+		d.refuse(w, r, problemf(wordNotFound, "there is no such route"))
 		return
 	}
 	r = markSlashes(r, escaped)
@@ -105,14 +111,25 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	probe := probeWriter{header: http.Header{}}
 	match.ServeHTTP(&probe, r)
-	v := d.newVisit(w, r)
-	if probe.status == http.StatusMethodNotAllowed {
+	switch allow := probe.header.Get("Allow"); {
+	case probe.status != http.StatusMethodNotAllowed:
+		d.refuse(w, r, problemf(wordNotFound, "there is no such route"))
+	case r.Method == http.MethodOptions:
+		h.Set("Allow", allow+", OPTIONS")
+		h.Set("Parley-Max-Body-Bytes", strconv.Itoa(d.options.BodyBytes))
+		w.WriteHeader(http.StatusNoContent)
+	default:
 		p := problemf(wordMethod, "this route does not take %.20q", r.Method)
-		p.allow = probe.header.Get("Allow")
-		v.fail(p)
-		return
+		p.allow = allow
+		d.refuse(w, r, p)
 	}
-	v.fail(problemf(wordNotFound, "there is no such route"))
+}
+
+// refuse answers a request that reaches no route.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+	v := d.newVisit(w, r)
+	v.fail(p)
+	v.done()
 }
 
 // slashMark stands in a path value for a segment that is a slash itself, as in /v1/vhosts/%2F/queues:

@@ -3,17 +3,21 @@
 package rest
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/metric"
 	"github.com/parley-ipc/parley/internal/store"
 )
 
@@ -173,8 +177,7 @@ func TestCORS(t *testing.T) {
 	off := newHub(t)
 	r = off.do("OPTIONS", "/v1/queues/q", "", "Origin: https://app.example",
 		"Access-Control-Request-Method: PUT")
-	r.problem(405, wordMethod)
-	if r.header.Get("Access-Control-Allow-Origin") != "" {
+	if r.want(204).header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("headers %v", r.header)
 	}
 }
@@ -206,6 +209,13 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s %s: Allow %q, want %q", tc.method, tc.path, got, tc.allow)
 		}
 	}
+	// OPTIONS shows what a route takes.
+	r := h.do("OPTIONS", "/v1/queues/q/messages", "").want(204)
+	if r.header.Get("Allow") != "DELETE, POST, OPTIONS" ||
+		r.header.Get("Parley-Max-Body-Bytes") != "16777216" {
+		t.Errorf("OPTIONS: %v", r.header)
+	}
+	h.do("OPTIONS", "/v1/nothing", "").problem(404, "not-found")
 	// GET, HEAD and OPTIONS never change state: consuming is POST or a stream.
 	h.queue("q")
 	h.send("q", "x")
@@ -216,6 +226,33 @@ func TestRoutes(t *testing.T) {
 	}
 	if s := h.stats("q"); s.Ready != 1 || s.Unsettled != 0 {
 		t.Errorf("queue %+v", s)
+	}
+}
+
+// rest.md §2: an unacceptable Accept is 406, before anything is done.
+func TestAccept(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	testCases := []struct {
+		method, path, accept string
+		status               int
+	}{
+		{"PUT", "/v1/queues/q", "text/html", 406},
+		{"GET", "/v1/queues/q", "", 404}, // it was not declared
+		{"PUT", "/v1/queues/q", "text/html, application/*;q=0.1", 201},
+		{"PUT", "/v1/queues/q", "application/json;q=0", 406},
+		{"GET", "/v1/queues/q", "*/*", 200},
+		{"GET", "/v1/queues/q/stream", "application/json", 406},
+		{"POST", "/v1/services/q/x/gather", "text/plain", 406},
+		{"POST", "/v1/queues/q/leases", "image/png", 204},
+		{"GET", "/problems/quota", "text/html", 200},
+		{"GET", "/problems/quota", "image/png", 406},
+	}
+	for _, tc := range testCases {
+		if r := h.do(tc.method, tc.path, "", "Accept: "+tc.accept); r.status != tc.status {
+			t.Errorf("%s %s, Accept %q: status %d, want %d", tc.method, tc.path, tc.accept, r.status,
+				tc.status)
+		}
 	}
 }
 
@@ -285,6 +322,73 @@ func TestHealth(t *testing.T) {
 	if first.Links["queues"] != "/v1/queues" {
 		t.Errorf("links %v", first.Links)
 	}
+}
+
+// The door counts what it answers, and logs neither passwords nor queries nor bodies.
+func TestCountsAndLogs(t *testing.T) {
+	t.Parallel()
+	var text safeBuffer
+	registry := metric.NewRegistry()
+	h := newHub(t, func(o *Options) {
+		o.Metrics = registry
+		o.Logger = slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	h.do("PUT", "/v1/queues/q?token=s3cret-query", "", basic("ada")).want(201)
+	h.send("q", "s3cret-body")
+	h.one("q")
+	h.do("GET", "/v1/queues/none", "", "Authorization: Basic czNjcmV0OndvcmQ=").want(401)
+	h.do("GET", "/v1/queues/none", "", "Traceparent: 00-0af7651916cd43dd8448eb211c80319c-"+
+		"b7ad6b7169203331-01").want(404)
+	got := map[string]float64{}
+	for s := range registry.All() {
+		name := s.Name
+		for _, l := range s.Labels {
+			name += " " + l.Value
+		}
+		got[name] = s.Value()
+	}
+	want := map[string]float64{
+		"parley_http_answers_total rest 2xx": 3, "parley_http_answers_total rest 4xx": 2,
+		"parley_http_answers_total rest 5xx": 0, "parley_http_leases rest": 1,
+		"parley_http_streams rest": 0,
+	}
+	for name, value := range want {
+		if v, ok := got[name]; !ok || v != value {
+			t.Errorf("%s is %v, want %v", name, v, value)
+		}
+	}
+	log := text.String()
+	for _, secret := range []string{"s3cret", "czNjcmV0", "YWRhOmFkYQ"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("%s is in the log:\n%s", secret, log)
+		}
+	}
+	for _, field := range []string{
+		"door=rest", "vhost=/", "user=ada", "queue=q", "status=201", "status=404",
+		"trace_id=0af7651916cd43dd8448eb211c80319c", "peer=127.0.0.1", "login refused",
+	} {
+		if !strings.Contains(log, field) {
+			t.Errorf("%s is not in the log:\n%s", field, log)
+		}
+	}
+}
+
+// safeBuffer is a buffer for several goroutines.
+type safeBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // denyAll refuses every operation.

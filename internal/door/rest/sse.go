@@ -35,6 +35,13 @@ type streamCount struct {
 	byUser map[string]int
 }
 
+// count returns how many streams are open.
+func (s *streamCount) count() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(s.all)
+}
+
 func (d *Door) enterStream(user string) error {
 	s := &d.streams
 	s.mu.Lock()
@@ -130,7 +137,10 @@ func (d *Door) stream(v *visit, queue func(*broker.Session) (string, error)) err
 	if p.Queue, err = queue(session); err != nil {
 		return err
 	}
-	p.Tag, p.Prefetch = "http-"+newID(), prefetch
+	p.Prefetch = prefetch
+	if p.Tag, err = v.instance(); err != nil {
+		return err
+	}
 	c, err := session.PrepareConsume(p)
 	if err != nil {
 		return err

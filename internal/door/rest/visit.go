@@ -5,8 +5,11 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/trace"
@@ -36,24 +39,79 @@ func (d *Door) newVisit(w http.ResponseWriter, r *http.Request) *visit {
 func (v *visit) traceID() string { return v.trace.Trace.String() }
 
 // public serves what needs no user.
-func (d *Door) public(h handler) http.Handler {
+func (d *Door) public(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.newVisit(w, r)
+		defer v.done()
+		if err := v.checkAccept(types); err != nil {
+			v.fail(err)
+			return
+		}
 		if err := h(v); err != nil {
 			v.fail(err)
 		}
 	})
 }
 
+// done counts and logs the request: with its route, but neither its query, which may hold secrets,
+// nor anything of its body.
+func (v *visit) done() {
+	if v.status == 0 {
+		v.status = http.StatusOK
+	}
+	if class := v.status / 100; class < len(v.door.answers) {
+		v.door.answers[class].Inc()
+	}
+	log := v.door.options.Logger
+	if !log.Enabled(v.r.Context(), slog.LevelDebug) {
+		return
+	}
+	var key clientKey
+	if v.client != nil {
+		key = v.client.key
+	}
+	log.Debug("request", "door", Name, "peer", v.peer.String(), "vhost", key.vhost,
+		"user", key.user, "route", v.r.Pattern, "queue", v.path("q"), "service", v.path("svc"),
+		"operation", v.path("method"), "status", v.status, "trace_id", v.traceID())
+}
+
+// checkAccept refuses a request whose Accept takes none of a route's types, before it does anything.
+func (v *visit) checkAccept(types string) error {
+	lines := v.r.Header.Values("Accept")
+	if len(lines) == 0 || types == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		t, parameters, _ := strings.Cut(part, ";")
+		t = strings.ToLower(strings.TrimSpace(t))
+		if strings.ReplaceAll(parameters, " ", "") == "q=0" {
+			continue
+		}
+		for have := range strings.SplitSeq(types, " ") {
+			group, _, _ := strings.Cut(have, "/")
+			if t == "" || t == "*/*" || t == have || t == group+"/*" {
+				return nil
+			}
+		}
+	}
+	return problemf(wordNotAccept, "this route answers with %s",
+		strings.ReplaceAll(types, " ", ", "))
+}
+
 // private serves what needs a user: it finds out who calls, and holds the client meanwhile.
-func (d *Door) private(h handler) http.Handler {
+func (d *Door) private(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.newVisit(w, r)
+		defer v.done()
 		if err := d.admit(r.Context(), v); err != nil {
 			v.fail(err)
 			return
 		}
 		defer v.client.release()
+		if err := v.checkAccept(types); err != nil {
+			v.fail(err)
+			return
+		}
 		if err := h(v); err != nil {
 			v.fail(err)
 		}
@@ -132,4 +190,17 @@ func (v *visit) flag(name string) (bool, error) {
 	default:
 		return false, badRequest("%s must be 1 or 0", name)
 	}
+}
+
+// instance returns the name of who consumes: what the client calls itself in Parley-Instance, or
+// one of its own. A gather names its instances so.
+func (v *visit) instance() (string, error) {
+	name := v.r.Header.Get("Parley-Instance")
+	switch {
+	case name == "":
+		return "http-" + newID(), nil
+	case len(name) > nameBytesMax || !utf8.ValidString(name) || !fieldValue(name):
+		return "", badRequest("Parley-Instance must be text of up to %d bytes", nameBytesMax)
+	}
+	return name, nil
 }
