@@ -50,7 +50,8 @@ func (w *restWorker) run(ctx context.Context) error {
 	}
 	next := restRequest{
 		http.MethodPost, "/v1/queues/fare/leases",
-		map[string]any{"max": 10, "wait_ms": restWait.Milliseconds()}, nil,
+		map[string]any{"max": 10, "wait_ms": restWait.Milliseconds()},
+		nil,
 	}
 	for {
 		status, body, err := w.do(ctx, next)
