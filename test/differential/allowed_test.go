@@ -2,13 +2,177 @@
 
 package differential
 
-// A difference is one step at which parley may answer other than the oracle.
+import (
+	"regexp"
+	"strings"
+)
+
+// A difference is a way in which parley may answer other than the oracle. Steps
+// are matched by the start of "script: step". Either parley holds the whole
+// observation, or the patterns say what is taken out of each side's observation
+// before they are compared.
 type difference struct {
-	parley string // what parley's client sees
-	why    string // the reason; names the RabbitMQ version that answers so, if one does
+	steps  string
+	parley string // what parley's client sees at this step
+	// only is text that only one side has: it is removed from both.
+	only *regexp.Regexp
+	why  string
 }
 
-// allowed is the one table of differences, by "script: step".
-func allowed() map[string]difference {
-	return map[string]difference{}
+// allowed is the one table of differences.
+func allowed() []difference {
+	list := wholeSteps()
+	for _, d := range []struct{ steps, only, why string }{
+		{
+			"", ` x-last-death-(exchange|queue|reason):"[^"]*"`,
+			"RabbitMQ 3.13 and later say how a message died last",
+		},
+		{
+			"stomp errors", ` receipt-id:\S+`,
+			"STOMP 1.2, ERROR: the server should name the frame in question by its receipt",
+		},
+		{
+			"stomp transactions", ` transaction:\S+`,
+			"transaction is the sender's conversation with the hub, not part of the message",
+		},
+		{
+			"stomp queue: receipt travels", ` receipt:\S+`,
+			"receipt is the sender's conversation with the hub, not part of the message",
+		},
+		{
+			"amqp to stomp: transient", ` persistent:1`,
+			"persistent is true when the delivery mode is 2; RabbitMQ leaks the mode's number",
+		},
+		{
+			"amqp to stomp: narrow and bool", ` (bool|int8|int16|uint8):\S+`,
+			"every integer and boolean has a text; RabbitMQ drops all but two widths",
+		},
+		{
+			"amqp to stomp: STOMP's own names",
+			` (destination:/queue/|message-id:|subscription:)evil`,
+			"a message must not forge the headers by which a client acknowledges it",
+		},
+	} {
+		list = append(list, difference{steps: d.steps, only: regexp.MustCompile(d.only), why: d.why})
+	}
+	return list
+}
+
+// wholeSteps lists the steps at which the observations have little in common.
+func wholeSteps() []difference {
+	return []difference{
+		{
+			steps:  "exchange declare: unknown type",
+			parley: "channel closed: 406 PRECONDITION_FAILED - unknown exchange type 'strange'",
+			why:    "RabbitMQ 3.13: a mistake in an argument does not end the whole connection",
+		},
+		{
+			steps: "reply-to errors: bind",
+			parley: "channel closed: 403 ACCESS_REFUSED - cannot bind or unbind to a volatile " +
+				"(direct reply-to) queue",
+			why: "RabbitMQ 4.2: a reply address is a queue, and volatile ones cannot be bound",
+		},
+		{
+			steps:  "reply-to: mandatory",
+			parley: "true no return",
+			why:    "RabbitMQ 4.2: an answer to a reply address counts as routed",
+		},
+		{
+			steps:  "reply-to: asker gone",
+			parley: "true no return",
+			why:    "RabbitMQ 4.2: it counts as routed even when the asker is gone",
+		},
+		{
+			steps: "reply-to: answer 2",
+			parley: `"answer 2" from "" key "amq.rabbitmq.reply-to.TOKEN" tag 2 ` +
+				`correlation-id=2 type=t headers={k:"v"}`,
+			why: "AMQP 0-9-1 §1.8.3.13: delivery tags are unique on a channel; RabbitMQ repeats 1",
+		},
+		{
+			steps:  "reply-to: mandatory answer",
+			parley: `"mandatory" from "" key "amq.rabbitmq.reply-to.TOKEN" tag 3`,
+			why:    "as the second answer",
+		},
+		{
+			steps:  "stomp error close: after the error",
+			parley: "closed",
+			why:    "STOMP 1.2, ERROR: the server must close the connection after it",
+		},
+		{
+			steps:  "stomp error close: after no version",
+			parley: "closed",
+			why:    "STOMP 1.2, protocol negotiation: the server must close the connection",
+		},
+		{
+			steps: "stomp connect: no login",
+			parley: "ERROR content-length:36 content-type:text/plain message:Bad CONNECT " +
+				`version:1.0,1.1,1.2 body="Missing login or passcode header(s)\n"`,
+			why: "RabbitMQ logs nameless clients in as guest; parley only when it is configured to",
+		},
+		{
+			steps: "stomp queue: odd priority",
+			parley: "MESSAGE content-length:12 destination:/queue/sq.odd " +
+				`message-id:T_s1@@SESSION@@1 redelivered:false subscription:s1 body="odd priority"`,
+			why: "RabbitMQ crashes on a priority that is no number; parley ignores it",
+		},
+		{
+			steps: "stomp errors: id like a temp queue",
+			parley: "ERROR content-length:47 content-type:text/plain message:Invalid id " +
+				`version:1.0,1.1,1.2 body="SUBSCRIBE 'id' may not start with /temp-queue/\n"`,
+			why: "RabbitMQ crashes on it",
+		},
+		{
+			steps: "stomp errors: foreign user-id",
+			parley: "ERROR content-length:70 content-type:text/plain message:access_refused " +
+				`version:1.0,1.1,1.2 body="user_id property set to 'somebody' but authenticated ` +
+				`user was 'guest'\n"`,
+			why: "a refusal has one name in the STOMP door; RabbitMQ's is that of AMQP's code",
+		},
+		{
+			steps: "stomp ack: twice",
+			parley: "ERROR content-length:23 content-type:text/plain message:Message not found " +
+				`version:1.0,1.1,1.2 body="unknown delivery tag 1\n"`,
+			why: "RabbitMQ has this text too, but its channel's error comes first in 3.10",
+		},
+		{
+			steps: "stomp arguments: other durable",
+			parley: "ERROR content-length:121 content-type:text/plain message:precondition_failed " +
+				`version:1.0,1.1,1.2 body="PRECONDITION_FAILED - inequivalent arg 'durable' for ` +
+				`queue 'sar.ttl' in vhost '/': received 'false' but current is 'true'"`,
+			why: "RabbitMQ declares such a queue as exclusive and speaks of that",
+		},
+		{
+			steps:  "stomp headers: reply-to a/b",
+			parley: "MESSAGE /reply-queue/a/b",
+			why:    "RabbitMQ crashes on it; to parley it is a queue's name, which may hold slashes",
+		},
+		{
+			steps:  "amqp answers stomp: reply-to /queue/aan.prefixed",
+			parley: "true aan.prefixed",
+			why:    "an AMQP service that answers to the text /queue/N would lose the answer",
+		},
+	}
+}
+
+// judgement compares two observations by the table. It returns the entries used,
+// and whether what is left is equal.
+func judgement(key, oracle, hub string) (used []int, equal bool) {
+	for i, d := range allowed() {
+		if !strings.HasPrefix(key, d.steps) {
+			continue
+		}
+		if d.only == nil {
+			if key == d.steps {
+				// The whole observation: it must differ, and as the table says.
+				return []int{i}, hub == d.parley && hub != oracle
+			}
+			continue
+		}
+		a, b := d.only.ReplaceAllString(oracle, ""), d.only.ReplaceAllString(hub, "")
+		if (a != oracle) != (b != hub) {
+			used = append(used, i)
+			oracle, hub = a, b
+		}
+	}
+	return used, oracle == hub
 }

@@ -281,6 +281,8 @@ func scriptQueueLifetime(r *amqpRun) {
 	r.declare(c, "auto-delete still used", "ql.auto", queueSpec{autoDelete: true})
 	r.add("cancel two", "%v", ch.Cancel("two", false))
 	gone("auto-delete after the last", "ql.auto")
+	// Asking is a use too: leave it alone for a while first.
+	<-after(silence)
 	gone("expires when unused", "ql.expires")
 	// Exclusive queues are gone before close-ok is written.
 	r.add("close", "%v", c.Close())

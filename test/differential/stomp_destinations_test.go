@@ -160,7 +160,7 @@ func scriptDurable(r *stompRun) {
 func scriptUnsubscribe(r *stompRun) {
 	p := r.peer()
 	p.send("SUBSCRIBE", "", "destination", "/queue/su.q", "id", "1", "ack", "client-individual")
-	p.load("/queue/su.q", "held")
+	r.peer().load("/queue/su.q", "held")
 	f := p.next()
 	if f == nil {
 		r.add("held", "nothing")
@@ -196,7 +196,7 @@ func scriptStompHeaders(r *stompRun) {
 			r.add("reply-to "+to, "nothing")
 			continue
 		}
-		r.add("reply-to "+to, "%s", f.Header.Get("reply-to"))
+		r.add("reply-to "+to, "%s %s", f.Command, f.Header.Get("reply-to"))
 	}
 	var many []string
 	for i := range 80 {

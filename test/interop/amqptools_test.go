@@ -15,12 +15,16 @@ import (
 	"github.com/parley-ipc/parley/test/harness"
 )
 
+// toolURL is how amqp-tools take an address: with a slash at the end the vhost
+// would be the empty one.
+func toolURL(hub *harness.Hub) string { return "--url=amqp://guest:guest@" + hub.AMQP }
+
 // tool runs one of Debian's amqp-tools.
 func tool(t *testing.T, hub *harness.Hub, name string, args ...string) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandWait)
 	defer cancel()
-	args = append([]string{"--url=" + hub.AMQPURL()}, args...)
+	args = append([]string{toolURL(hub)}, args...)
 	return output(t, name, exec.CommandContext(ctx, name, args...))
 }
 
@@ -57,7 +61,7 @@ func TestAMQPTools(t *testing.T) {
 	for i := range 2 {
 		name := fmt.Sprintf("interop-amqp-tools-%d", i)
 		tool(t, hub, "amqp-declare-queue", "-q", name)
-		cmd := exec.CommandContext(t.Context(), "amqp-consume", "--url="+hub.AMQPURL(),
+		cmd := exec.CommandContext(t.Context(), "amqp-consume", toolURL(hub),
 			"-q", name, "-e", "amq.topic", "-r", "interop.tools.#", "-c", "1", "cat")
 		subscribers = append(subscribers, harness.RunLines(t, "amqp-consume", cmd))
 		mustHaveConsumer(t, hub, name)

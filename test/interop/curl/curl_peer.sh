@@ -61,7 +61,7 @@ publish() {
 
 subscribe() {
 	left=$2
-	curl --silent --no-buffer --max-time 20 -u guest:guest "$base/topics/$1/stream" | tr -d '\r' |
+	curl --silent --no-buffer --max-time 20 -u guest:guest "$base/topics/$1/stream" |
 		while IFS= read -r line; do
 			case $line in
 			retry:*) echo ready ;;
