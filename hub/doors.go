@@ -42,7 +42,7 @@ func (h *Hub) newDoor(name string) (serve, error) {
 	case "rest":
 		door, err := restdoor.New(restdoor.Options{
 			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
-			Ready: h.readiness,
+			Ready: h.readiness, Metrics: h.metrics,
 		})
 		if err != nil {
 			return nil, err

@@ -129,7 +129,7 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	v := d.newVisit(w, r)
 	v.fail(p)
-	v.done()
+	v.done(r.Context())
 }
 
 // slashMark stands in a path value for a segment that is a slash itself, as in /v1/vhosts/%2F/queues:

@@ -42,7 +42,7 @@ func (v *visit) traceID() string { return v.trace.Trace.String() }
 func (d *Door) public(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.newVisit(w, r)
-		defer v.done()
+		defer v.done(r.Context())
 		if err := v.checkAccept(types); err != nil {
 			v.fail(err)
 			return
@@ -55,7 +55,7 @@ func (d *Door) public(types string, h handler) http.Handler {
 
 // done counts and logs the request: with its route, but neither its query, which may hold secrets,
 // nor anything of its body.
-func (v *visit) done() {
+func (v *visit) done(ctx context.Context) {
 	if v.status == 0 {
 		v.status = http.StatusOK
 	}
@@ -63,14 +63,14 @@ func (v *visit) done() {
 		v.door.answers[class].Inc()
 	}
 	log := v.door.options.Logger
-	if !log.Enabled(v.r.Context(), slog.LevelDebug) {
+	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	var key clientKey
 	if v.client != nil {
 		key = v.client.key
 	}
-	log.Debug("request", "door", Name, "peer", v.peer.String(), "vhost", key.vhost,
+	log.DebugContext(ctx, "request", "door", Name, "peer", v.peer.String(), "vhost", key.vhost,
 		"user", key.user, "route", v.r.Pattern, "queue", v.path("q"), "service", v.path("svc"),
 		"operation", v.path("method"), "status", v.status, "trace_id", v.traceID())
 }
@@ -102,7 +102,7 @@ func (v *visit) checkAccept(types string) error {
 func (d *Door) private(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.newVisit(w, r)
-		defer v.done()
+		defer v.done(r.Context())
 		if err := d.admit(r.Context(), v); err != nil {
 			v.fail(err)
 			return
