@@ -101,6 +101,7 @@ func (d *Door) callMessage(v *visit, timeout time.Duration) (*broker.Message, er
 		return nil, err
 	}
 	p.ReplyTo, p.Set = "", p.Set&^broker.HasReplyTo // the heart's own takes its place
+	correlate(&p)
 	operation := v.path("path")
 	if p.Set&broker.HasType == 0 && operation != "" && !strings.Contains(operation, "/") {
 		if len(operation) > nameBytesMax {
@@ -131,6 +132,14 @@ func (d *Door) callMessage(v *visit, timeout time.Duration) (*broker.Message, er
 		return nil, err
 	}
 	return newMessage(&p, body)
+}
+
+// correlate gives a question a correlation id when the client did not: services of other doors copy
+// it into their answer without looking, as most examples for AMQP and STOMP do.
+func correlate(p *broker.Properties) {
+	if p.Set&broker.HasCorrelationID == 0 {
+		p.CorrelationID, p.Set = newID(), p.Set|broker.HasCorrelationID
+	}
 }
 
 // servicePath returns the path behind the service's name, escaped as it came: a service may tell %2F

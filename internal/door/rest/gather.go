@@ -95,6 +95,7 @@ func (g *gatherRequest) message(v *visit, operation string) (*broker.Message, er
 	for _, f := range headers {
 		p.Headers, p.Set = p.Headers.With(f.Name, f.Value), p.Set|broker.HasHeaders
 	}
+	correlate(&p)
 	return newMessage(&p, body)
 }
 
