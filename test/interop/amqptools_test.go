@@ -60,7 +60,6 @@ func TestAMQPTools(t *testing.T) {
 	var subscribers []*harness.Lines
 	for i := range 2 {
 		name := fmt.Sprintf("interop-amqp-tools-%d", i)
-		tool(t, hub, "amqp-declare-queue", "-q", name)
 		cmd := exec.CommandContext(t.Context(), "amqp-consume", toolURL(hub),
 			"-q", name, "-e", "amq.topic", "-r", "interop.tools.#", "-c", "1", "cat")
 		subscribers = append(subscribers, harness.RunLines(t, "amqp-consume", cmd))
@@ -76,7 +75,7 @@ func TestAMQPTools(t *testing.T) {
 }
 
 // mustHaveConsumer waits until amqp-consume, which prints nothing before its
-// first message, has bound its queue and consumes from it.
+// first message, has declared and bound its queue and consumes from it.
 func mustHaveConsumer(t *testing.T, hub *harness.Hub, queue string) {
 	t.Helper()
 	conn, err := amqp.Dial(hub.AMQPURL())
@@ -84,11 +83,12 @@ func mustHaveConsumer(t *testing.T, hub *harness.Hub, queue string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ch, err := conn.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
 	err = harness.Poll(commandWait, func() error {
+		ch, err := conn.Channel() // an absent queue closes it
+		if err != nil {
+			return err
+		}
+		defer ch.Close()
 		q, err := ch.QueueDeclarePassive(queue, false, false, false, false, nil)
 		if err == nil && q.Consumers == 0 {
 			err = errors.New("nobody consumes")
