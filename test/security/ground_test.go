@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package security
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+const (
+	// secret is the password that attackers use; no log may show it.
+	secret = "hunter2-never-in-a-log"
+	// maxGrowthKiB is how much an attack may leave behind in resident memory.
+	maxGrowthKiB = 64 << 10
+	// slack is how many descriptors and goroutines may differ: the canary's own come and go.
+	slack = 8
+	// latencyFloor is below what the machine's noise makes of a p99; twice the baseline counts
+	// above it.
+	latencyFloor = 500 * time.Millisecond
+	// settleWait is how long the hub may take to let go of what an attack held: the lingering
+	// close of a failed handshake takes 3 s.
+	settleWait = 15 * time.Second
+	// attackWait bounds one exchange with the hub.
+	attackWait = 15 * time.Second
+	maxAnswer  = 1 << 20 // bytes read of one answer
+)
+
+// ground is the hub under attack.
+type ground struct {
+	*harness.Hub
+	pprof    string
+	canary   *canary
+	baseline time.Duration
+}
+
+// attack is one row: what is sent, through which door, and what has to come back.
+type attack struct {
+	row string
+	run func(*testing.T, *ground)
+}
+
+// state is what must return after an attack.
+type state struct{ rssKiB, descriptors, goroutines int }
+
+func (g *ground) state(t *testing.T) state {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.Pid()))
+	if err != nil {
+		t.Skip("no /proc: ", err)
+	}
+	var s state
+	if _, rest, ok := strings.Cut(string(text), "VmRSS:"); ok {
+		s.rssKiB, _ = strconv.Atoi(strings.Fields(rest)[0])
+	}
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", g.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.descriptors = len(fds)
+	s.goroutines = g.goroutines(t)
+	return s
+}
+
+func (g *ground) goroutines(t *testing.T) int {
+	t.Helper()
+	res, err := http.Get("http://" + g.pprof + "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var n int
+	if _, err := fmt.Fscanf(res.Body, "goroutine profile: total %d", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// run makes one attack and holds the hub to the rules.
+func (g *ground) run(t *testing.T, a attack) {
+	t.Helper()
+	before := g.state(t)
+	g.canary.lap()
+	a.run(t, g)
+	p99 := g.canary.lap()
+	if limit := max(2*g.baseline, latencyFloor); p99 > limit {
+		t.Errorf("the canary's p99 rose to %v (limit %v)", p99, limit)
+	}
+	var after state
+	err := harness.Poll(settleWait, func() error {
+		after = g.state(t)
+		switch {
+		case after.descriptors > before.descriptors+slack:
+			return fmt.Errorf("%d descriptors, %d before", after.descriptors, before.descriptors)
+		case after.goroutines > before.goroutines+slack:
+			return fmt.Errorf("%d goroutines, %d before", after.goroutines, before.goroutines)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error("not let go: ", err)
+	}
+	if grown := after.rssKiB - before.rssKiB; grown > maxGrowthKiB {
+		t.Errorf("resident memory grew by %d KiB", grown)
+	}
+	g.canary.check(t)
+	for _, word := range []string{secret, "panic", "goroutine 1 ["} {
+		if strings.Contains(g.Output(), word) {
+			t.Errorf("the log shows %q:\n%s", word, g.Output())
+		}
+	}
+}
+
+// dial opens a connection that the attack closes.
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", addr, attackWait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(attackWait)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() }) // most are closed by then
+	return conn
+}
+
+// refused sends bytes and expects an answer that holds want, and then the end of the connection.
+func refused(t *testing.T, conn net.Conn, send []byte, want string) {
+	t.Helper()
+	answer := exchange(t, conn, send, func([]byte) bool { return false })
+	if !bytes.Contains(answer, []byte(want)) {
+		t.Errorf("answer %.300q lacks %q", answer, want)
+	}
+}
+
+// answered is refused for many attacks in a row: it leaves when it has seen the answer, since the
+// hub goes on reading for some seconds so that its last word arrives.
+func answered(t *testing.T, conn net.Conn, send []byte, want string) {
+	t.Helper()
+	seen := func(answer []byte) bool { return bytes.Contains(answer, []byte(want)) }
+	if answer := exchange(t, conn, send, seen); !seen(answer) {
+		t.Errorf("answer %.300q lacks %q", answer, want)
+	}
+}
+
+// exchange sends bytes and reads until enough, or until the hub ends the connection.
+func exchange(t *testing.T, conn net.Conn, send []byte, enough func([]byte) bool) (answer []byte) {
+	t.Helper()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = conn.Write(send) // the hub may close before it has read all
+	}()
+	defer func() {
+		_ = conn.Close()
+		<-sent
+	}()
+	buf := make([]byte, 16<<10)
+	for len(answer) < maxAnswer && !enough(answer) {
+		n, err := conn.Read(buf)
+		answer = append(answer, buf[:n]...)
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+			return answer
+		default:
+			t.Errorf("the connection did not end: %v; got %.300q", err, answer)
+			return answer
+		}
+	}
+	return answer
+}
+
+func TestUnderCanary(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: needs a hub of its own and some 60 s")
+	}
+	pprof := harness.FreeAddr(t)
+	g := &ground{pprof: pprof}
+	g.Hub = harness.Start(t, harness.Build(t), harness.Options{Args: []string{"--pprof", pprof}})
+	g.canary = startCanary(t, g.Hub)
+	const warmUp = 2 * time.Second
+	timer := time.NewTimer(warmUp)
+	defer timer.Stop()
+	<-timer.C // the baseline needs time to be one
+	g.baseline = g.canary.lap()
+	t.Logf("baseline p99 %v", g.baseline)
+	for _, rows := range [][]attack{amqpAttacks(), stompAttacks(), restAttacks()} {
+		for _, a := range rows {
+			t.Run(a.row, func(t *testing.T) { g.run(t, a) }) // one at a time: they share the canary
+		}
+	}
+	g.canary.end(t)
+}
