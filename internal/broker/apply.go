@@ -33,7 +33,7 @@ func (b *Broker) Apply(r *Record, at LSN) {
 		for _, q := range r.targets {
 			q.enqueue(r.Message, entry{lsn: at}, r.turn)
 		}
-	case RecordAck, RecordMeta, RecordTransaction:
+	case RecordAck, RecordDelivery, RecordMeta, RecordTransaction, RecordStop:
 		// Settlement and structure change memory first and are logged behind.
 	}
 }

@@ -13,10 +13,15 @@ const (
 	RecordPublish RecordType = 1
 	// RecordAck says that messages of one queue are settled.
 	RecordAck RecordType = 2
+	// RecordDelivery says how often messages of one queue were delivered that are not settled.
+	RecordDelivery RecordType = 3
 	// RecordTransaction holds other records, all or nothing.
 	RecordTransaction RecordType = 4
 	// RecordMeta is a change of exchanges, queues or bindings.
 	RecordMeta RecordType = 6
+	// RecordStop is the last record of a process that ended in order: what was delivered before is
+	// in the RecordDelivery records, and nothing else was.
+	RecordStop RecordType = 7
 )
 
 // Record is one entry of the log. Which fields count depends on its type.
@@ -26,8 +31,13 @@ type Record struct {
 	Queues []uint32
 	// Message is what a RecordPublish carries.
 	Message *Message
-	// At are the places of the messages that a RecordAck settles.
+	// At are the places of the messages that a RecordAck settles or a RecordDelivery is about.
 	At []LSN
+	// Attempts are the deliveries so far of a RecordDelivery's messages.
+	Attempts []uint32
+	// TimeMS is when the record was appended, in milliseconds since 1970. The log sets it when it
+	// reads the record back.
+	TimeMS int64
 	// Meta is what a RecordMeta carries.
 	Meta *Meta
 	// Records are the parts of a RecordTransaction.
@@ -65,6 +75,7 @@ type Meta struct {
 func (r *Record) Clone() *Record {
 	c := &Record{
 		Type: r.Type, Queues: slices.Clone(r.Queues), At: slices.Clone(r.At),
+		Attempts: slices.Clone(r.Attempts), TimeMS: r.TimeMS,
 		Records: make([]Record, len(r.Records)),
 	}
 	if r.Message != nil {
