@@ -3,6 +3,7 @@
 package broker_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -342,6 +343,65 @@ func TestGatherByHeaders(t *testing.T) {
 		missing, _ := got[2].headers.Text("parley-missing")
 		if end != "incomplete" || missing != "c" || got[2].correlation != "7" {
 			t.Errorf("end %q, missing %q, %+v", end, missing, got[2])
+		}
+	})
+}
+
+// TestRequestPastRetention: gone is told from never there, and only to who asked.
+func TestRequestPastRetention(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		asker, service := newClient(t, b, "asker"), newClient(t, b, "service")
+		service.queue("svc")
+		service.consume("svc", "t", 1)
+		q, err := asker.Request(broker.RequestParams{
+			Service: "svc", Message: &broker.Message{Body: []byte("q")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		service.reply(service.all()[0], "answer")
+		if _, err := asker.FindRequest(q.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		_, err = asker.FindRequest(q.ID)
+		if !errors.Is(err, &broker.Error{Code: broker.CodeResultGone}) {
+			t.Errorf("past its retention: %v", err)
+		}
+		_, err = asker.FindRequest("never")
+		if !errors.Is(err, &broker.Error{Code: broker.CodeNotFound}) {
+			t.Errorf("never there: %v", err)
+		}
+	})
+}
+
+// TestPollerKeepsItsQueue: an auto-delete queue outlives the pause between two polls, no more.
+func TestPollerKeepsItsQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, newBroker(t), "c")
+		if _, err := c.DeclareQueue(broker.QueueParams{Name: "q", AutoDelete: true}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, err := c.Consume(broker.ConsumerParams{Queue: "q", Tag: "poll", Linger: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Session.Cancel("poll")
+			time.Sleep(50 * time.Second)
+			synctest.Wait()
+			if len(queueNames(c)) != 1 {
+				t.Fatal("the queue went between two polls")
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if len(queueNames(c)) != 0 {
+			t.Fatal("an abandoned queue stays")
 		}
 	})
 }

@@ -71,13 +71,18 @@ func (s *Session) refuse(seq uint64) {
 	}
 }
 
+// ticket is the session as the log knows it.
+type ticket struct{ *Session }
+
 // Fire implements Ticket: the log tells that a publish is durable or failed.
-func (s *Session) Fire(seq uint64, err error) {
+func (s ticket) Fire(seq uint64, err error) {
 	if err != nil {
 		s.b.logger.Error("publish not durable", "connection", s.conn.Name, "error", err)
 		s.refuse(seq)
 	} else {
 		s.confirm(seq)
 	}
-	s.sink.Flush()
 }
+
+// Flush implements Ticket: once for all that a batch of the log has confirmed.
+func (s ticket) Flush() { s.sink.Flush() }

@@ -139,6 +139,10 @@ func (q *Queue) consumerGone(c *Consumer, t *turn) {
 	switch {
 	case q.deleted:
 	case q.AutoDelete && q.consumers.len() == 0:
+		if c.linger > 0 { // a client that polls: it may come back
+			q.vh.b.clock.AfterFunc(c.linger, q.abandoned)
+			return
+		}
 		t.idle = append(t.idle, q)
 	default:
 		q.dispatch(t) // the next single active consumer

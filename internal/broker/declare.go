@@ -171,11 +171,18 @@ var errKept = errors.New("queue is in use")
 // deleteIdle deletes an auto-delete queue unless somebody consumes from it again.
 func (v *VirtualHost) deleteIdle(q *Queue, t *turn) {
 	v.drop(q, t, func() error {
-		if q.consumers.len() > 0 {
+		if q.attached() {
 			return errKept
 		}
 		return nil
 	})
+}
+
+// abandoned deletes an auto-delete queue to which no client that polls came back.
+func (q *Queue) abandoned() {
+	t := newTurn(q.vh.b)
+	q.vh.deleteIdle(q, t)
+	t.finish()
 }
 
 // drop is deleteQueue for callers to whom it does not matter whether the queue went.

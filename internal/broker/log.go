@@ -17,6 +17,12 @@ type Log interface {
 	// the error. Tickets fire in log order. A nil ticket is never fired. The record and what it
 	// points to is borrowed until Append returns.
 	Append(r *Record, t Ticket, seq uint64) (durable bool, err error)
+	// Admit holds a publisher back, for a bounded time, while the log has more to write than it
+	// should. It is called under no lock.
+	Admit()
+	// Wait returns when everything that was appended before the call is written, or durable too,
+	// or with the error that prevents it. It is called under no lock.
+	Wait(durable bool) error
 	// Written returns up to which LSN records are written; a process that is killed keeps them.
 	Written() LSN
 	// Synced returns up to which LSN records are durable. It never goes back.
@@ -32,9 +38,12 @@ type Log interface {
 	Close() error
 }
 
-// Ticket is told when a record is durable. Fire is called without any lock of the heart.
+// Ticket is told when a record is durable. It is called without any lock of the heart.
 type Ticket interface {
+	// Fire tells of one record.
 	Fire(seq uint64, err error)
+	// Flush follows the last Fire of a batch.
+	Flush()
 }
 
 // Applier is the heart's side of a log: what Append and recovery hand each record to.

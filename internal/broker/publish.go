@@ -58,11 +58,14 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 
 // put gives a message to the queues of a route and sees to its confirm.
 func (s *Session) put(m *Message, r *route, seq uint64) (int, error) {
-	var ticket Ticket
+	var to owed
 	if seq != 0 {
-		ticket = s
+		to = owed{ticket{s}, seq}
 	}
-	out := s.vh.put(m, r, &s.turn, owed{ticket, seq})
+	if m.Persistent && r.durable > 0 {
+		s.b.log.Admit()
+	}
+	out := s.vh.put(m, r, &s.turn, to)
 	if len(s.turn.letters) > 0 || len(s.turn.idle) > 0 {
 		s.turn.settle()
 	}

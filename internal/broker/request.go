@@ -22,6 +22,8 @@ const (
 const (
 	// requestRetention is how long an answer is kept after it came.
 	requestRetention = time.Hour
+	// requestsGone bounds the ids that are remembered of requests past their retention.
+	requestsGone = 10_000
 	// requestWait is how long a request waits for its answer when nobody says otherwise.
 	requestWait = 24 * time.Hour
 )
@@ -49,7 +51,13 @@ type Request struct {
 type requestTable struct {
 	mu   sync.Mutex
 	byID map[string]*Request
+	// gone are the ids of the last requests past their retention, and whose they were; order is
+	// the order in which they went.
+	gone  map[string]requestOwner
+	order []string
 }
+
+type requestOwner struct{ vhost, user string }
 
 // RequestParams start a request whose answer is kept.
 type RequestParams struct {
@@ -127,7 +135,12 @@ func (s *Session) FindRequest(id string) (*Request, error) {
 	t := &s.b.requests
 	t.mu.Lock()
 	q := t.byID[id]
+	past, gone := t.gone[id]
 	t.mu.Unlock()
+	if gone && past == (requestOwner{s.vh.name, s.conn.User}) {
+		return nil, errorf(CodeResultGone, "find request", id,
+			"the answer of request '%s' was kept for %v and is gone", id, requestRetention)
+	}
 	if q == nil || q.VHost != s.vh.name || q.User != s.conn.User {
 		return nil, errorf(CodeNotFound, "find request", id, "no request '%s'", id)
 	}
@@ -187,8 +200,24 @@ func (q *Request) end(state RequestState, answer *Message) {
 	q.expiry = q.b.clock.AfterFunc(requestRetention, q.forget)
 }
 
+// bury removes a request and remembers that it was there.
+func (t *requestTable) bury(q *Request) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byID, q.ID)
+	if t.gone == nil {
+		t.gone = make(map[string]requestOwner)
+	}
+	if len(t.order) == requestsGone {
+		delete(t.gone, t.order[0])
+		t.order = append(t.order[:0], t.order[1:]...)
+	}
+	t.gone[q.ID] = requestOwner{q.VHost, q.User}
+	t.order = append(t.order, q.ID)
+}
+
 func (q *Request) forget() {
-	q.b.requests.remove(q)
+	q.b.requests.bury(q)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.answer != nil {
