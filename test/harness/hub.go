@@ -145,8 +145,10 @@ func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	)
 	cmd.Env = append(cmd.Env, opts.Env...)
 	h.Process = Run(tb, "parley serve", cmd)
-	client := &http.Client{Timeout: time.Second}
-	defer client.CloseIdleConnections()
+	// No spare connection: a hub that stops waits a while for one that said nothing.
+	client := &http.Client{
+		Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+	}
 	err := Poll(readyWait, func() error {
 		select {
 		case <-h.Done():
