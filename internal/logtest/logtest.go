@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func Run(t *testing.T, open Maker) {
 		{"apply", "each record is applied once, inline, with a growing LSN", testApply},
 		{"tickets", "a record that is not durable at once fires its ticket once, in order", testTickets},
 		{"watermarks", "Synced never goes back and reaches what is durable", testWatermarks},
+		{"wait", "Wait returns when what was appended is written, or durable", testWait},
 		{"read", "Read gives records back in order from an LSN on, until told to stop", testRead},
 		{"trim", "what is trimmed is not read again, the rest is", testTrim},
 		{"shard", "a queue's records lie in one log for its life", testShard},
@@ -57,6 +59,8 @@ func Run(t *testing.T, open Maker) {
 type harness struct {
 	log   broker.Log
 	fired chan uint64
+	// flushed counts the ends of batches.
+	flushed atomic.Int64
 
 	mu      sync.Mutex
 	applied []broker.LSN
@@ -79,6 +83,9 @@ func (h *harness) Fire(seq uint64, err error) {
 		h.fired <- seq
 	}
 }
+
+// Flush implements broker.Ticket.
+func (h *harness) Flush() { h.flushed.Add(1) }
 
 func record(queue uint32, body string) *broker.Record {
 	m := &broker.Message{Body: []byte(body)}
@@ -136,7 +143,6 @@ func testApply(t *testing.T, h *harness) {
 }
 
 func testTickets(t *testing.T, h *harness) {
-	defer h.close(t)
 	var owed []uint64
 	for seq := uint64(1); seq <= 100; seq++ {
 		durable, err := h.log.Append(record(1, "m"), h, seq)
@@ -156,6 +162,29 @@ func testTickets(t *testing.T, h *harness) {
 	case seq := <-h.fired:
 		t.Fatalf("ticket %d fired although nobody waits for it", seq)
 	default:
+	}
+	if err := h.log.Close(); err != nil { // the last Flush may follow the last Fire
+		t.Fatal(err)
+	}
+	if n := h.flushed.Load(); (n == 0) != (len(owed) == 0) || n > int64(len(owed)) {
+		t.Errorf("%d tickets fired, %d flushes", len(owed), n)
+	}
+}
+
+func testWait(t *testing.T, h *harness) {
+	defer h.close(t)
+	for range 20 {
+		if _, err := h.log.Append(record(1, "m"), nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		h.log.Admit()
+		at := h.applied[len(h.applied)-1]
+		if err := h.log.Wait(false); err != nil || h.log.Written() < at {
+			t.Fatalf("record %d: %v, written up to %d", at, err, h.log.Written())
+		}
+		if err := h.log.Wait(true); err != nil || h.log.Synced() < at {
+			t.Fatalf("record %d: %v, synced up to %d", at, err, h.log.Synced())
+		}
 	}
 }
 

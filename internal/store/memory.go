@@ -54,6 +54,12 @@ func (m *Memory) Append(r *broker.Record, _ broker.Ticket, _ uint64) (bool, erro
 	return true, nil
 }
 
+// Admit implements broker.Log: nothing waits to be written.
+func (m *Memory) Admit() {}
+
+// Wait implements broker.Log.
+func (m *Memory) Wait(bool) error { return nil }
+
 // Written implements broker.Log.
 func (m *Memory) Written() broker.LSN { return m.Synced() }
 

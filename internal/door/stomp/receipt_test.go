@@ -58,6 +58,7 @@ func (l *slowLog) sync(t *testing.T, n int, err error) {
 	l.mu.Unlock()
 	for _, held := range fire {
 		held.ticket.Fire(held.seq, err)
+		held.ticket.Flush()
 	}
 }
 
