@@ -48,6 +48,7 @@ type channel struct {
 	content struct {
 		open     bool
 		returned *Error // not nil: a basic.return
+		got      bool   // a basic.get-ok
 		size     uint64
 		headed   bool
 		delivery delivery
@@ -183,14 +184,26 @@ func (ch *channel) method(f wire.Frame) error {
 		ch.conn.forget(ch)
 		return nil
 	}
+	return ch.answered(m)
+}
+
+// answered hands an answer to who called.
+func (ch *channel) answered(m wire.Method) error {
 	select {
 	case ch.answers <- m:
 	default:
 		if !ch.isClosing() {
-			return errorf(CodeBadReply, "the hub said %v unasked", id)
+			return errorf(CodeBadReply, "the hub said %v unasked", m.ID())
 		}
 	}
 	return nil
+}
+
+// gotten is the answer to basic.get with its content.
+type gotten struct {
+	wire.BasicGetOk
+
+	delivery *delivery
 }
 
 func (ch *channel) isClosing() bool {
@@ -206,6 +219,8 @@ func (ch *channel) asynchronous(id wire.MethodID, args []byte) (handled bool, er
 		return true, ch.openDelivery(args)
 	case wire.IDBasicReturn:
 		return true, ch.openReturn(args)
+	case wire.IDBasicGetOk:
+		return true, ch.openGet(args)
 	case wire.IDBasicAck:
 		var m wire.BasicAck
 		if err := m.Decode(args); err != nil {
@@ -286,6 +301,19 @@ func (ch *channel) openDelivery(args []byte) error {
 	return nil
 }
 
+func (ch *channel) openGet(args []byte) error {
+	var m wire.BasicGetOk
+	if err := m.Decode(args); err != nil {
+		return err
+	}
+	ch.content.open, ch.content.got = true, true
+	ch.content.delivery = delivery{
+		tag: m.DeliveryTag, redelivered: m.Redelivered,
+		exchange: string(m.Exchange), key: string(m.RoutingKey),
+	}
+	return nil
+}
+
 func (ch *channel) openReturn(args []byte) error {
 	var m wire.BasicReturn
 	if err := m.Decode(args); err != nil {
@@ -337,12 +365,15 @@ func (ch *channel) bodyFrame(payload []byte) error {
 
 // complete hands a whole message on.
 func (ch *channel) complete() error {
-	d, returned := ch.content.delivery, ch.content.returned
+	d, returned, got := ch.content.delivery, ch.content.returned, ch.content.got
 	ch.content.open, ch.content.headed, ch.content.returned = false, false, nil
-	ch.content.delivery = delivery{}
-	if returned != nil {
+	ch.content.delivery, ch.content.got = delivery{}, false
+	switch {
+	case returned != nil:
 		ch.giveBack(&d, returned)
 		return nil
+	case got:
+		return ch.answered(&gotten{delivery: &d})
 	}
 	ch.mu.Lock()
 	c, ok := ch.consumers[d.consumer]

@@ -5,6 +5,7 @@ package parley
 import (
 	"context"
 	"errors"
+	"time"
 
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
@@ -25,6 +26,34 @@ func (c *Conn) Queue(ctx context.Context, name string) (info QueueInfo, err erro
 		return err
 	})
 	return info, err
+}
+
+// MaxPeek bounds what Peek returns.
+const MaxPeek = 1000
+
+// Peek returns the first messages of a queue, at most n and MaxPeek, and leaves them there: they
+// come back to their places when it returns, flagged as redelivered. Messages that consumers hold
+// are not among them. CodeNotFound when there is no such queue.
+func (c *Conn) Peek(ctx context.Context, queue string, n int) (list []Message, err error) {
+	ctx, cancel := withDefault(ctx, DefaultTimeout)
+	defer cancel()
+	err = c.withChannel(ctx, func(ch *channel) error {
+		for len(list) < min(n, MaxPeek) {
+			answer, err := ch.call(ctx, &wire.BasicGet{Queue: queue})
+			if err != nil {
+				return err
+			}
+			got, ok := answer.(*gotten)
+			if !ok {
+				return nil // basic.get-empty
+			}
+			meta := metaOf(got.delivery, time.Now())
+			meta.Queue = queue
+			list = append(list, Message{Body: got.delivery.body, Meta: meta})
+		}
+		return nil
+	})
+	return list, err
 }
 
 // HasExchange asks whether there is an exchange of that name.

@@ -275,3 +275,37 @@ func TestPublishToAMissingExchange(t *testing.T) {
 		t.Errorf("HasExchange(nowhere) = %v, %v", ok, err)
 	}
 }
+
+func TestPeekLeavesTheMessages(t *testing.T) {
+	t.Parallel()
+	url := startHub(t)
+	c := dial(t, url)
+	if _, err := c.Peek(within(t), "mail", 10); !errors.Is(err, parley.CodeNotFound) {
+		t.Fatalf("no such queue: %v, want %s", err, parley.CodeNotFound)
+	}
+	op := parley.NewOp[number, number]("mail")
+	if err := run(t, url, "mail", func(s *parley.Service) { // declares the queue
+		op.Handle(s, func(_ context.Context, n number) (number, error) { return n, nil })
+	})(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := op.Send(within(t), c, number{i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct{ n, want int }{{2, 2}, {10, 3}, {0, 0}, {3, 3}} {
+		list, err := c.Peek(within(t), "mail", tc.n)
+		if err != nil || len(list) != tc.want {
+			t.Fatalf("Peek(%d) = %d messages, %v", tc.n, len(list), err)
+		}
+		for i, m := range list {
+			if want := fmt.Sprintf(`{"N":%d}`, i); string(m.Body) != want || m.Meta.Queue != "mail" {
+				t.Errorf("message %d = %s in %s", i, m.Body, m.Meta.Queue)
+			}
+		}
+	}
+	if info, err := c.Queue(within(t), "mail"); err != nil || info.Messages != 3 {
+		t.Errorf("afterwards: %+v, %v", info, err)
+	}
+}

@@ -96,13 +96,14 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// fromEnv sets the flags that the command line does not, from PARLEY_CLI_ variables.
+// fromEnv sets the flags that the command line does not, from PARLEY_CLI_ variables that are not
+// empty.
 func (a *app) fromEnv(cmd *cobra.Command) error {
 	var faults []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		name := config.CLIPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := a.lookup(name)
-		if !ok || f.Changed || f.Name == "help" {
+		if !ok || value == "" || f.Changed || f.Name == "help" {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {

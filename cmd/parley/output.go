@@ -174,7 +174,7 @@ func (p *printer) answer(body []byte) error {
 	var b bytes.Buffer
 	var err error
 	if p.format == "json" {
-		err = json.Indent(&b, body, "", "  ")
+		err = json.Indent(&b, bytes.TrimSpace(body), "", "  ")
 	} else {
 		err = json.Compact(&b, body)
 	}

@@ -13,13 +13,6 @@ import (
 	"github.com/parley-ipc/parley"
 )
 
-const (
-	// maxPeek bounds the messages that sub --peek shows.
-	maxPeek = 1000
-	// peekQuiet ends sub --peek when nothing more has come for so long.
-	peekQuiet = 500 * time.Millisecond
-)
-
 type subFlags struct {
 	group   string
 	count   int
@@ -49,7 +42,7 @@ func (a *app) subCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.StringVar(&f.group, "group", "", "share the topic's messages in a durable queue of that group")
 	fl.IntVar(&f.count, "count", 0, "end after so many")
-	fl.BoolVar(&f.peek, "peek", false, "leave the messages in the queue; end when all were shown")
+	fl.BoolVar(&f.peek, "peek", false, "leave the messages in the queue, and end when all are shown")
 	fl.DurationVar(&f.timeout, "timeout", 0, "end after so long, with exit code 4 if --count is not met")
 	fl.BoolVar(&f.asQueue, "queue", false, "the name is a queue's")
 	fl.BoolVar(&f.asTopic, "topic", false, "the name is a topic's")
@@ -62,17 +55,16 @@ func (a *app) sub(ctx context.Context, name string, f *subFlags) error {
 		return err
 	}
 	defer conn.Close()
-	isQueue := f.asQueue || f.peek
+	if f.peek {
+		return a.peek(ctx, conn, name, f.count)
+	}
+	isQueue := f.asQueue
 	if !isQueue && !f.asTopic && f.group == "" {
 		_, err := conn.Queue(ctx, name)
 		if err != nil && !errors.Is(err, parley.CodeNotFound) {
 			return err
 		}
 		isQueue = err == nil
-	}
-	limit := f.count
-	if f.peek && (limit == 0 || limit > maxPeek) {
-		limit = maxPeek
 	}
 	run, stop := context.WithCancel(ctx)
 	defer stop()
@@ -83,21 +75,23 @@ func (a *app) sub(ctx context.Context, name string, f *subFlags) error {
 	s := parley.NewService(conn, parley.ServiceConfig{
 		Name: "parley-sub", Middleware: []parley.Middleware{silent},
 	})
-	l := &listing{rows: a.printer(), limit: limit, full: stop, peek: f.peek, run: run}
-	switch {
-	case isQueue && f.peek:
-		l.quiet = time.AfterFunc(peekQuiet, stop)
-		defer l.quiet.Stop()
-		parley.NewOp[[]byte, []byte](name+"/").Handle(s, l.handle,
-			parley.Existing(), parley.Concurrency(limit))
-	case isQueue:
-		parley.NewOp[[]byte, []byte](name+"/").Handle(s, l.handle,
+	l := &listing{rows: a.printer(), limit: f.count, full: stop}
+	kind := "topic"
+	if isQueue {
+		kind = "queue"
+		parley.NewOp[[]byte, []byte](name+"/").Handle(s, l.message,
 			parley.Existing(), parley.Concurrency(1))
-	default:
+	} else {
 		parley.NewTopic[[]byte](name).Subscribe(s, f.group, l.event)
 	}
-	if f.count == 0 && !f.peek {
-		go a.announce(s, name, isQueue)
+	if f.count == 0 {
+		go func() {
+			select {
+			case <-s.Ready():
+				a.note("listening to %s %s; Ctrl-C ends", kind, name)
+			case <-run.Done():
+			}
+		}()
 	}
 	if err := s.Run(run); err != nil {
 		return err
@@ -113,41 +107,40 @@ func silent(next parley.Handler) parley.Handler {
 	}
 }
 
-func (a *app) announce(s *parley.Service, name string, isQueue bool) {
-	<-s.Ready()
-	kind := "topic"
-	if isQueue {
-		kind = "queue"
+// peek prints what is in a queue and leaves it there.
+func (a *app) peek(ctx context.Context, conn *parley.Conn, queue string, count int) error {
+	if count == 0 {
+		count = parley.MaxPeek
 	}
-	a.note("listening to %s %s; Ctrl-C ends", kind, name)
+	list, err := conn.Peek(ctx, queue, count)
+	if err != nil {
+		return err
+	}
+	p := a.printer()
+	for _, m := range list {
+		if err := p.put(envelope(m.Meta, m.Body), m.Body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listing prints messages until it has as many as were asked for.
 type listing struct {
 	rows  *printer
-	limit int // 0: no limit
-	full  func()
-	peek  bool
-	quiet *time.Timer
-	run   context.Context //nolint:containedctx // a peeked message is held until the run ends
+	limit int    // 0: no limit
+	full  func() // called when there are enough
 
 	mu    sync.Mutex
 	count int
 	err   error
 }
 
-// errKept gives a message back that is not to be taken.
+// errKept gives a message back that is more than was asked for.
 var errKept = errors.New("left in the queue")
 
-func (l *listing) handle(ctx context.Context, body []byte) ([]byte, error) {
-	if !l.show(parley.MetaFrom(ctx), body) {
-		return nil, parley.Retry(errKept, 0)
-	}
-	if l.peek {
-		<-l.run.Done()
-		return nil, parley.Retry(errKept, 0)
-	}
-	return nil, nil
+func (l *listing) message(ctx context.Context, body []byte) ([]byte, error) {
+	return nil, l.event(ctx, body)
 }
 
 func (l *listing) event(ctx context.Context, body []byte) error {
@@ -168,9 +161,6 @@ func (l *listing) show(m parley.Meta, body []byte) bool {
 		l.full()
 		return false
 	}
-	if l.quiet != nil {
-		l.quiet.Reset(peekQuiet)
-	}
 	if l.count++; l.count == l.limit {
 		l.full()
 	}
@@ -186,7 +176,7 @@ func (l *listing) outcome(ctx context.Context, f *subFlags) error {
 		return l.err
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case f.count > 0 && l.count < f.count && !f.peek:
+	case f.count > 0 && l.count < f.count:
 		return &parley.Error{Code: parley.CodeDeadline, Message: "fewer messages than --count came"}
 	}
 	return nil

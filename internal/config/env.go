@@ -3,7 +3,7 @@
 package config
 
 import (
-	"maps"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,10 +35,33 @@ func (l *loader) environment(environ []string, root reflect.Value) {
 			continue
 		}
 		path, ok := known[name]
-		if !ok {
-			l.fault(name, "unknown variable%s", suggest(name, slices.Sorted(maps.Keys(known))))
-			continue
+		switch {
+		case ok:
+			l.set(root, Setting{Path: path, Value: value, Origin: name})
+		case isKey(root, name):
+			l.fault(name, "takes more than one value; it needs the file")
+		default:
+			l.fault(name, "unknown variable%s", suggestVariable(name, known))
 		}
-		l.set(root, Setting{Path: path, Value: value, Origin: name})
 	}
+}
+
+// isKey reports whether a variable names a key, if not one that a single value sets.
+func isKey(root reflect.Value, name string) bool {
+	path := strings.ToLower(strings.TrimPrefix(name, EnvPrefix))
+	_, err := find(root, strings.Split(path, levels))
+	return err == nil
+}
+
+// suggestVariable compares what comes behind the prefix, which is near to everything.
+func suggestVariable(name string, known map[string]string) string {
+	names := make([]string, 0, len(known))
+	for k := range known {
+		names = append(names, strings.TrimPrefix(k, EnvPrefix))
+	}
+	slices.Sort(names)
+	if n := nearest(strings.TrimPrefix(name, EnvPrefix), names); n != "" {
+		return fmt.Sprintf("; did you mean %q?", EnvPrefix+n)
+	}
+	return ""
 }
