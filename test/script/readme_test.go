@@ -109,9 +109,12 @@ func (s *shell) check(c Command) {
 		s.t.Logf("line %d: not run here: %s", c.Line, c.Text)
 		return
 	}
-	if _, err := exec.LookPath(word); err != nil && !strings.Contains(word, "parley") {
-		s.t.Logf("line %d: %s is not installed", c.Line, word)
-		return
+	for part := range strings.SplitSeq(c.Text, " | ") {
+		word := program.FindStringSubmatch(strings.TrimPrefix(part, "timeout 1 "))[1]
+		if _, err := exec.LookPath(word); err != nil && !strings.Contains(word, "parley") {
+			s.t.Logf("line %d: %s is not installed", c.Line, word)
+			return
+		}
 	}
 	s.run(c, shown)
 }
