@@ -22,17 +22,26 @@ const tempQueue = "/temp-queue/answers"
 type stompPeer struct {
 	waiting
 
+	hub  *harness.Hub
 	conn *stomp.Conn
 	wg   sync.WaitGroup
 }
 
 func dialSTOMP(ctx context.Context, hub *harness.Hub) (Peer, error) {
+	p, err := newSTOMP(ctx, hub)
+	if err != nil {
+		return nil, err // not p: a nil pointer would be no nil Peer
+	}
+	return p, nil
+}
+
+func newSTOMP(ctx context.Context, hub *harness.Hub) (*stompPeer, error) {
 	conn, err := stomp.DialWithContext(ctx, "tcp", hub.STOMP,
 		stomp.ConnOpt.Login("guest", "guest"), stomp.ConnOpt.Logger(quiet{}))
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	p := &stompPeer{conn: conn}
+	p := &stompPeer{hub: hub, conn: conn}
 	// With reply-to, Subscribe only tells the library where answers go: the hub
 	// subscribes when a SEND names the temporary queue first.
 	replies, err := conn.Subscribe(tempQueue, stomp.AckAuto,
@@ -110,15 +119,20 @@ func (p *stompPeer) Publish(_ context.Context, topic, body string) error {
 	return p.receipted("/topic/"+topic, body)
 }
 
-func (p *stompPeer) Ask(_ context.Context, service, body string) (string, error) {
+func (p *stompPeer) Ask(ctx context.Context, service, body string) (string, error) {
 	ticket := "/queue/" + service + ".answers"
-	// Subscribing declares the queue; unsubscribing leaves it.
-	sub, err := p.conn.Subscribe(ticket, stomp.AckClientIndividual)
+	// Subscribing declares the queue. A connection of its own does it: go-stomp's
+	// Unsubscribe may sleep through its receipt.
+	declarer, err := newSTOMP(ctx, p.hub)
 	if err != nil {
+		return "", err
+	}
+	defer declarer.Close()
+	if _, err := declarer.conn.Subscribe(ticket, stomp.AckClientIndividual); err != nil {
 		return "", fmt.Errorf("subscribe to %s: %w", ticket, err)
 	}
-	if err := sub.Unsubscribe(); err != nil {
-		return "", fmt.Errorf("unsubscribe from %s: %w", ticket, err)
+	if err := declarer.attached(); err != nil {
+		return "", err
 	}
 	return ticket, p.receipted("/queue/"+service, body, "reply-to", ticket, "correlation-id", "later")
 }
@@ -128,7 +142,6 @@ func (p *stompPeer) Collect(ctx context.Context, ticket string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("subscribe to %s: %w", ticket, err)
 	}
-	defer func() { _ = sub.Unsubscribe() }()
 	select {
 	case m := <-sub.C:
 		if m == nil || m.Err != nil {
