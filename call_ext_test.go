@@ -79,7 +79,6 @@ func TestCallFailsWithTheCodeOfWhatHappened(t *testing.T) {
 	t.Parallel()
 	url := startHub(t)
 	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
 	run(t, url, "svc", func(s *parley.Service) {
 		handle := func(name string, fn func(context.Context, string) (string, error)) {
 			parley.NewOp[string, string]("svc."+name).Handle(s, fn)
@@ -95,11 +94,8 @@ func TestCallFailsWithTheCodeOfWhatHappened(t *testing.T) {
 		handle("Panic", func(_ context.Context, in string) (string, error) {
 			return in[1000:], nil
 		})
-		handle("Slow", func(ctx context.Context, _ string) (string, error) {
-			select {
-			case <-release:
-			case <-ctx.Done():
-			}
+		handle("Slow", func(context.Context, string) (string, error) {
+			<-release
 			return "late", nil
 		})
 		handle("Dropped", func(context.Context, string) (string, error) {
@@ -108,6 +104,7 @@ func TestCallFailsWithTheCodeOfWhatHappened(t *testing.T) {
 		parley.NewOp[number, string]("svc.Number").Handle(s,
 			func(context.Context, number) (string, error) { return "", nil })
 	})
+	t.Cleanup(func() { close(release) }) // before the service stops
 	c := dial(t, url)
 	testCases := []struct {
 		name, op string

@@ -134,19 +134,17 @@ func ExampleTopic_Events() {
 	defer conn.Close()
 
 	arrived := parley.NewTopic[Person]("examples.arrived")
-	// A group keeps what is published while nobody is there; it begins with its first member.
-	early, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer cancel()
-	for _, err := range arrived.Events(early, conn, parley.From{Group: "hosts"}) {
-		if !errors.Is(err, parley.CodeDeadline) {
-			fmt.Println(err)
-		}
+	// A group keeps what is published while none of its members is there.
+	hosts := parley.From{Group: "hosts"}
+	if err := arrived.Follow(ctx, conn, hosts); err != nil {
+		fmt.Println(err)
+		return
 	}
 	if err := arrived.Publish(ctx, conn, Person{Name: "Ada"}); err != nil {
 		fmt.Println(err)
 		return
 	}
-	for event, err := range arrived.Events(ctx, conn, parley.From{Group: "hosts"}) {
+	for event, err := range arrived.Events(ctx, conn, hosts) {
 		fmt.Println(event.Value.Name, event.Meta.Key, err)
 		break
 	}

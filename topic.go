@@ -100,6 +100,20 @@ type From struct {
 	Group string
 }
 
+// Follow makes the group begin now, if it does not exist yet: what is published from here on is
+// kept until a member of the group takes it. Subscribe and Events do the same when they begin.
+func (t Topic[T]) Follow(ctx context.Context, c *Conn, group From) error {
+	if group.Group == "" {
+		return errorf(CodeBadRequest, "follow %s: no group is named", t.name)
+	}
+	ctx, cancel := withDefault(ctx, DefaultTimeout)
+	defer cancel()
+	return c.withChannel(ctx, func(ch *channel) error {
+		_, err := t.source(group.Group).declare(ctx, ch, false)
+		return err
+	})
+}
+
 // Event is one message of a topic.
 type Event[T any] struct {
 	Value T
