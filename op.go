@@ -60,7 +60,8 @@ func (op Op[Req, Res]) outgoing(req Req, opts []CallOption) (*outgoing, error) {
 // Call sends a request and waits for its answer. The deadline is that of ctx, or the operation's
 // timeout (DefaultTimeout) when ctx has none; it travels with the request. The hub answers at once
 // when it knows that nobody can: CodeNoService, CodeNoInstance, CodeOverloaded. Every failure is an
-// *[Error]; CodeBadReply and CodeDeadline mean that the request may have been carried out.
+// *[Error]; CodeBadReply and CodeDeadline mean that the request may have been carried out. Only an
+// [Idempotent] call is repeated.
 func (op Op[Req, Res]) Call(
 	ctx context.Context, c *Conn, req Req, opts ...CallOption,
 ) (res Res, err error) {
@@ -71,7 +72,7 @@ func (op Op[Req, Res]) Call(
 	m.props.DeliveryMode = wire.Transient // a call is worth nothing after a restart
 	ctx, cancel := withDefault(ctx, op.options.timeout)
 	defer cancel()
-	d, err := c.ask(ctx, m)
+	d, err := c.askAgain(ctx, m, op.options.idempotent)
 	if err != nil {
 		return res, err
 	}

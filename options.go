@@ -61,8 +61,9 @@ func WithLogger(l *slog.Logger) Option { return func(o *dialOptions) { o.logger 
 type OpOption func(*opOptions)
 
 type opOptions struct {
-	codec   Codec
-	timeout time.Duration
+	codec      Codec
+	timeout    time.Duration
+	idempotent bool
 }
 
 // WithCodec replaces JSON.

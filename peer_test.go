@@ -91,6 +91,9 @@ func (p *peer) read(want wire.Method) uint16 {
 			p.t.Errorf("frame of the client: %v", err)
 			return 0
 		}
+		if id == wire.IDConnectionClose {
+			return 0 // the client is done
+		}
 		if id != want.ID() {
 			p.t.Errorf("the client said %v, want %v", id, want.ID())
 			return 0
