@@ -98,6 +98,9 @@ func TestCallFailsWithTheCodeOfWhatHappened(t *testing.T) {
 			<-release
 			return "late", nil
 		})
+		handle("Long", func(context.Context, string) (string, error) {
+			return "", errors.New(strings.Repeat("é", 1<<20))
+		})
 		handle("Dropped", func(context.Context, string) (string, error) {
 			return "", parley.Drop(errors.New("never again"))
 		})
@@ -115,6 +118,7 @@ func TestCallFailsWithTheCodeOfWhatHappened(t *testing.T) {
 		{"plain error", "svc.Plain", patience, parley.CodeException, "out of stock"},
 		{"typed error", "svc.Typed", patience, parley.CodeConflict, "sold"},
 		{"panic", "svc.Panic", patience, parley.CodeException, "handler panicked"},
+		{"long text", "svc.Long", patience, parley.CodeException, strings.Repeat("é", 1024)},
 		{"deadline", "svc.Slow", 50 * time.Millisecond, parley.CodeDeadline, ""},
 		{"dropped", "svc.Dropped", patience, parley.CodeException, "never again"},
 		{"unreadable", "svc.Number", patience, parley.CodeBadRequest, "invalid character"},
@@ -213,5 +217,55 @@ func TestHandlerSeesWhatCameWithTheRequest(t *testing.T) {
 	}
 	if left := time.Until(receive(t, deadlines)); left <= 0 || left > time.Minute {
 		t.Errorf("the handler has %v left of a minute", left)
+	}
+}
+
+// What does not fit the wire fails alone: the connection goes on.
+func TestMessagesThatDoNotFitAreRefused(t *testing.T) {
+	t.Parallel()
+	url := startHub(t)
+	op := parley.NewOp[string, string]("svc.Op")
+	c := dial(t, url)
+	s := parley.NewService(dial(t, url), parley.ServiceConfig{
+		Name: "svc", Middleware: []parley.Middleware{
+			func(next parley.Handler) parley.Handler {
+				return func(ctx context.Context, m *parley.Message) (*parley.Message, error) {
+					answer, err := next(ctx, m)
+					answer.Meta.Headers = map[string]any{"big": make([]byte, 1<<20)}
+					return answer, err
+				}
+			},
+		},
+	})
+	op.Handle(s, func(_ context.Context, in string) (string, error) { return in, nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	receive(t, s.Ready())
+	big := strings.Repeat("h", 1<<20)
+	for _, tc := range []struct {
+		name string
+		opt  parley.CallOption
+		code parley.Code
+	}{
+		{"headers", parley.Header("big", big), parley.CodeTooLarge},
+		{"header name", parley.Header(big, 1), parley.CodeBadRequest},
+		{"content type", parley.ContentType(big), parley.CodeBadRequest},
+		{"the answer", parley.Header("small", 1), parley.CodeTooLarge},
+	} {
+		if _, err := op.Call(within(t), c, "x", tc.opt); !errors.Is(err, tc.code) {
+			t.Errorf("%s: %v, want %s", tc.name, err, tc.code)
+		}
+	}
+	for _, err := range []error{
+		op.Send(within(t), c, "x", parley.Header("big", big)), c.Err(),
+	} {
+		if err != nil && !errors.Is(err, parley.CodeTooLarge) {
+			t.Error(err)
+		}
+	}
+	cancel()
+	if err := receive(t, ended); err != nil {
+		t.Error(err)
 	}
 }

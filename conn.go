@@ -232,16 +232,24 @@ func (c *Conn) forget(ch *channel) {
 
 // lazyChannel is a channel that is opened when it is needed, and again when it has ended.
 type lazyChannel struct {
-	mu sync.Mutex
-	ch *channel
+	turn chan struct{} // a mutex that a context can end the wait for
+	ch   *channel
 }
+
+func newLazyChannel() lazyChannel { return lazyChannel{turn: make(chan struct{}, 1)} }
 
 // get returns the open channel. setup prepares a new one.
 func (l *lazyChannel) get(
 	ctx context.Context, c *Conn, setup func(context.Context, *channel) error,
 ) (*channel, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	ctx, cancel := withDefault(ctx, DefaultTimeout)
+	defer cancel()
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, contextError(ctx, "open a channel")
+	}
+	defer func() { <-l.turn }()
 	if l.ch != nil {
 		select {
 		case <-l.ch.done:
@@ -249,8 +257,6 @@ func (l *lazyChannel) get(
 			return l.ch, nil
 		}
 	}
-	ctx, cancel := withDefault(ctx, DefaultTimeout)
-	defer cancel()
 	ch, err := c.openChannel(ctx)
 	if err != nil {
 		return nil, err

@@ -113,6 +113,7 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Conn, error) {
 	source := &deadlineReader{conn: nc}
 	c := &Conn{
 		nc: nc, options: o, source: source, reader: wire.NewReader(source),
+		asks: newLazyChannel(), sends: newLazyChannel(), publicly: newLazyChannel(),
 		done: make(chan struct{}), channels: make(map[uint16]*channel),
 	}
 	c.writer.init()

@@ -163,9 +163,6 @@ func (w *waiter) ended(err error) {
 
 // open publishes a message whose answers go to a.
 func (c *Conn) open(ctx context.Context, m *outgoing, a asker) (*channel, string, error) {
-	if err := m.check(); err != nil {
-		return nil, "", err
-	}
 	ch, err := c.asks.get(ctx, c, openReplies)
 	if err != nil {
 		return nil, "", err

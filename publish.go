@@ -20,6 +20,7 @@ const directReplyTo = "amq.rabbitmq.reply-to"
 type outgoing struct {
 	exchange, key string
 	props         wire.Properties
+	encoded       []byte // props on the wire
 	body          []byte
 	mandatory     bool // an error when it reaches no queue
 	transient     bool
@@ -47,7 +48,22 @@ func (m *outgoing) apply(opts []CallOption) {
 	}
 }
 
-// check refuses what the wire would cut.
+// contentHeadBytes is what a header frame has around the properties.
+const contentHeadBytes = wire.FrameOverheadBytes + 12
+
+// prepare encodes the properties, and refuses what the wire would cut: they travel in one frame.
+func (m *outgoing) prepare(frameMax uint32) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	m.props.SetFlags()
+	m.encoded = m.props.Append(nil)
+	if n := len(m.encoded) + contentHeadBytes; uint64(n) > uint64(frameMax) {
+		return errorf(CodeTooLarge, "headers of %d bytes do not fit a frame of %d", n, frameMax)
+	}
+	return nil
+}
+
 func (m *outgoing) check() error {
 	for _, s := range []string{
 		m.exchange, m.key, m.props.Type, m.props.ReplyTo, m.props.CorrelationID,
@@ -67,19 +83,18 @@ func (m *outgoing) check() error {
 }
 
 func (m *outgoing) appendTo(dst []byte, ch *channel) []byte {
-	m.props.SetFlags()
 	method := wire.BasicPublish{
 		Exchange: []byte(m.exchange), RoutingKey: []byte(m.key), Mandatory: m.mandatory,
 	}
 	content := wire.Content{
-		Channel: ch.id, FrameMax: ch.conn.frameMax, Properties: m.props.Append(nil), Body: m.body,
+		Channel: ch.id, FrameMax: ch.conn.frameMax, Properties: m.encoded, Body: m.body,
 	}
 	return wire.AppendPublish(dst, &method, &content)
 }
 
 // publish sends a message without waiting for anything.
 func (ch *channel) publish(ctx context.Context, m *outgoing) error {
-	if err := m.check(); err != nil {
+	if err := m.prepare(ch.conn.frameMax); err != nil {
 		return err
 	}
 	return ch.conn.writer.append(ctx, func(dst []byte) []byte { return m.appendTo(dst, ch) })
@@ -87,7 +102,7 @@ func (ch *channel) publish(ctx context.Context, m *outgoing) error {
 
 // publishConfirmed sends a message and waits for its confirm.
 func (ch *channel) publishConfirmed(ctx context.Context, m *outgoing) error {
-	if err := m.check(); err != nil {
+	if err := m.prepare(ch.conn.frameMax); err != nil {
 		return err
 	}
 	c := &confirm{messageID: m.props.MessageID, done: make(chan error, 1)}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,9 @@ const (
 	firstPause = 100 * time.Millisecond
 	laterPause = time.Second
 )
+
+// maxMessageBytes bounds the text of an error answer, which travels in a header.
+const maxMessageBytes = 2048
 
 // source is a queue with the handlers of its operations.
 type source struct {
@@ -243,11 +247,24 @@ func (a *attachment) answer(d *delivery, answer *Message, failed error) {
 		}
 		m.body = e.Details
 		m.setHeader(headerError, string(e.Code))
-		m.setHeader(headerErrorMessage, e.Message)
+		m.setHeader(headerErrorMessage, cut(e.Message, maxMessageBytes))
 	}
-	if err := a.channel.publish(a.work, m); err != nil {
-		a.logger.Warn("answer not sent", "queue", a.queue, "error", err)
+	err := a.channel.publish(a.work, m)
+	if err == nil {
+		return
 	}
+	a.logger.Warn("answer not sent", "queue", a.queue, "error", err)
+	if e, ok := errors.AsType[*Error](err); ok && failed == nil && e.Code != CodeUnreachable {
+		a.answer(d, nil, e) // the asker hears at least why
+	}
+}
+
+// cut shortens a text at a whole character.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
 }
 
 // settle sends a settlement; when it cannot, the hub delivers the message again.
