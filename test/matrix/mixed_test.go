@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package matrix
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parley-ipc/parley/test/harness"
+	"github.com/parley-ipc/parley/test/peers"
+)
+
+// TestGatherFromAllProtocols asks one service of each protocol at once, from each
+// protocol: everybody answers, and nobody is missing.
+func TestGatherFromAllProtocols(t *testing.T) {
+	t.Parallel()
+	hub := harness.Start(t, harness.Build(t), harness.Options{})
+	protocols := peers.Protocols()
+	for _, client := range protocols {
+		t.Run(client.Name, func(t *testing.T) {
+			t.Parallel()
+			c := newCell(t, hub, client, client, "mixed-"+client.Name)
+			want := map[string]string{}
+			for _, service := range protocols {
+				name := c.name + "." + service.Name
+				want[name] = service.Name + " heard hello"
+				server := c.dial(service)
+				c.must("join", server.Join(c.ctx, c.name, name,
+					func(_ context.Context, r peers.Request) peers.Reply {
+						return peers.Reply{Body: service.Name + " heard " + r.Body}
+					}))
+			}
+			start := time.Now()
+			got, err := c.dial(client).Gather(c.ctx, c.name, "hello",
+				peers.Rule{All: true, Total: cellWait})
+			c.must("gather", err)
+			if took := time.Since(start); took > cellWait/2 {
+				t.Errorf("ended after %v, not when all had answered", took)
+			}
+			if !got.Complete || len(got.Missing) > 0 || len(got.Answers) != len(want) {
+				t.Errorf("complete %t, missing %q, answers %q", got.Complete, got.Missing, got.Answers)
+			}
+			for name, body := range want {
+				if got.Answers[name] != body {
+					t.Errorf("%s answered %q", name, got.Answers[name])
+				}
+			}
+		})
+	}
+}
+
+// TestPublishToAllProtocols publishes from each protocol to a subscriber of each.
+func TestPublishToAllProtocols(t *testing.T) {
+	t.Parallel()
+	hub := harness.Start(t, harness.Build(t), harness.Options{})
+	protocols := peers.Protocols()
+	for _, client := range protocols {
+		t.Run(client.Name, func(t *testing.T) {
+			t.Parallel()
+			c := newCell(t, hub, client, client, "all-"+client.Name)
+			const room = 8
+			copies := map[string]chan string{}
+			for _, p := range protocols {
+				ch := make(chan string, room)
+				copies[p.Name] = ch
+				c.must("subscribe", c.dial(p).Subscribe(c.ctx, c.name, func(s string) { ch <- s }))
+			}
+			publisher := c.dial(client)
+			// What text must survive: empty lines, unicode, a NUL byte, a colon.
+			want := []string{"plain", "two\n\nlines", "ä€😀: \\n", "a\x00b"}
+			for _, body := range want {
+				c.must("publish", publisher.Publish(c.ctx, c.name, body))
+			}
+			for name, ch := range copies {
+				var got []string
+				for range want {
+					got = append(got, receive(c, "a copy for "+name, ch))
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s got %q", name, got)
+				}
+			}
+		})
+	}
+}
+
+// TestRefusedAtOnce calls services that cannot answer: the caller is told at once,
+// in its protocol's form.
+func TestRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	hub := harness.Start(t, harness.Build(t), harness.Options{})
+	for _, client := range peers.Protocols() {
+		t.Run(client.Name, func(t *testing.T) {
+			t.Parallel()
+			c := newCell(t, hub, client, client, "refused-"+client.Name)
+			// A queue that a service left behind: it is known, nobody attends to it.
+			gone := peers.Protocols()[0]
+			server := c.dial(gone)
+			c.must("serve", server.Serve(c.ctx, c.name+"-left",
+				func(context.Context, peers.Request) peers.Reply { return peers.Reply{} }))
+			server.Close()
+			testCases := []struct {
+				service, code string
+				status        int
+			}{
+				{c.name + "-unknown", "no-service", 404},
+				{c.name + "-left", "no-instance", 503},
+			}
+			caller := c.dial(client)
+			for _, tc := range testCases {
+				var f *peers.Failure
+				err := harness.Poll(cellWait/2, func() error {
+					start := time.Now()
+					_, err := caller.Call(c.ctx, tc.service, "anybody?", cellWait)
+					if !errors.As(err, &f) {
+						return errors.New("no failure")
+					}
+					if took := time.Since(start); took > cellWait/4 {
+						t.Errorf("%s: refused after %v", tc.service, took)
+					}
+					if f.Code != tc.code {
+						return f // its consumer may not be gone yet
+					}
+					return nil
+				})
+				if err != nil {
+					t.Errorf("%s: %v, want %s", tc.service, err, tc.code)
+					continue
+				}
+				if client.Name == "REST" && f.Status != tc.status {
+					t.Errorf("%s: status %d, want %d", tc.service, f.Status, tc.status)
+				}
+				if client.Name != "REST" && f.Form != peers.FormHeader {
+					t.Errorf("%s: refused by %s", tc.service, f.Form)
+				}
+			}
+		})
+	}
+}
