@@ -9,32 +9,39 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
 
 const (
+	bodiesFactor = 16 // bodies of the largest size that may be under way at once
 	jsonDepthMax = 64 // nesting of a JSON body (security.md §3)
 	bodyTime     = 30 * time.Second
 	bodyRate     = 1 << 10 // bytes a second that a body must come with, after bodyTime
 )
 
-// slowReader gives a body bodyTime and then a deadline that moves on with the bytes that come, so
-// that a client which sends one byte a minute does not hold a connection for ever.
-type slowReader struct {
+// bodyReader reads a body under two bounds besides its size. It has a time, and then a deadline that
+// moves on with the bytes that come, so that a client which sends one byte a minute does not hold a
+// connection for ever. And all bodies under way have a budget together.
+type bodyReader struct {
+	v       *visit
 	body    io.Reader
 	control *http.ResponseController
 	start   time.Time
-	read    int64
 }
 
 // Read implements io.Reader.
-func (s *slowReader) Read(p []byte) (int, error) {
-	allowed := bodyTime + time.Duration(s.read/bodyRate)*time.Second
+func (r *bodyReader) Read(p []byte) (int, error) {
+	d := r.v.door
+	allowed := d.bodyTime + time.Duration(r.v.held/bodyRate)*time.Second
 	// Not every ResponseWriter has deadlines; those of a test do not.
-	_ = s.control.SetReadDeadline(s.start.Add(allowed))
-	n, err := s.body.Read(p)
-	s.read += int64(n)
+	_ = r.control.SetReadDeadline(r.start.Add(allowed))
+	n, err := r.body.Read(p)
+	r.v.held += int64(n)
+	if d.bodies.Add(int64(n)) > d.bodiesMax {
+		return n, problemf("overloaded", "too many large bodies are on their way")
+	}
 	return n, err
 }
 
@@ -42,14 +49,22 @@ func (s *slowReader) Read(p []byte) (int, error) {
 func (v *visit) body() ([]byte, error) {
 	control := http.NewResponseController(v.w)
 	limited := http.MaxBytesReader(v.w, v.r.Body, int64(v.door.options.BodyBytes))
-	r := &slowReader{body: limited, control: control, start: time.Now()}
-	data, err := io.ReadAll(r)
-	_ = control.SetReadDeadline(time.Time{})
+	data, err := io.ReadAll(&bodyReader{v: v, body: limited, control: control, start: time.Now()})
 	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
 		return data, nil
 	}
+	// net/http would read on to the end of the body, at the client's pace.
+	_ = control.SetReadDeadline(time.Now())
+	v.w.Header().Set("Connection", "close")
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, err
+	}
+	if p, ok := errors.AsType[*problem](err); ok {
+		return nil, p
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &problem{word: wordSlow, detail: "the body came too slowly", cause: err}
 	}
 	return nil, &problem{word: wordBadRequest, detail: "the body could not be read", cause: err}
 }

@@ -35,7 +35,7 @@ func (d *Door) service(v *visit) error {
 		timeout = d.options.CallTimeout
 	}
 	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
-	m, err := d.callMessage(v, timeout)
+	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: false})
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,15 @@ func (d *Door) call(v *visit, m *broker.Message, timeout time.Duration) (*answer
 	return out.answer, nil
 }
 
+// callTerms say how long a call may take, 0 for ever, and whether it waits as a stored message.
+type callTerms struct {
+	timeout time.Duration
+	stored  bool
+}
+
 // callMessage makes the message of a call out of the request: its body as it is, the operation as
-// type, and what HTTP knows more as headers (rest.md §5.2). A timeout of 0 is none.
-func (d *Door) callMessage(v *visit, timeout time.Duration) (*broker.Message, error) {
+// type, and what HTTP knows more as headers (rest.md §5.2).
+func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 	p, err := propertiesIn(v.r.Header)
 	if err != nil {
 		return nil, err
@@ -121,7 +127,10 @@ func (d *Door) callMessage(v *visit, timeout time.Duration) (*broker.Message, er
 	for name, value := range endToEnd(v.r.Header) {
 		set(name, value)
 	}
-	if timeout > 0 {
+	if terms.stored {
+		p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
+	}
+	if timeout := terms.timeout; timeout > 0 {
 		p.Headers = p.Headers.Without("parley-deadline")
 		set("parley-deadline", d.options.Broker.Now().Add(timeout).UTC().Format(deadlineFormat))
 		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
@@ -288,8 +297,7 @@ func (v *visit) answer(a *answer) error {
 	if status == http.StatusNoContent || status == http.StatusNotModified {
 		return nil
 	}
-	_, err = v.w.Write(a.body)
-	return ignoreWrite(err)
+	return v.write(a.body)
 }
 
 // passesBack reports whether a header of an answer is the service's to set. What frames the answer,

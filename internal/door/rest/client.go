@@ -38,8 +38,9 @@ type client struct {
 
 // clients is the table of clients. There are at most as many as users times virtual hosts.
 type clients struct {
-	mu    sync.Mutex
-	byKey map[clientKey]*client
+	mu     sync.Mutex
+	byKey  map[clientKey]*client
+	closed bool
 }
 
 // client returns the shared client of a user, held once for the caller.
@@ -47,6 +48,9 @@ func (d *Door) client(key clientKey) (*client, error) {
 	t := &d.clients
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return nil, problemf(wordDraining, "the hub stops")
+	}
 	if c := t.byKey[key]; c != nil {
 		c.refs++
 		if c.idle != nil {
@@ -124,9 +128,10 @@ func (c *client) end() {
 	}
 }
 
-// closeAll ends every client.
+// closeAll ends every client, and lets no new one in.
 func (t *clients) closeAll() {
 	t.mu.Lock()
+	t.closed = true
 	all := make([]*client, 0, len(t.byKey))
 	for _, c := range t.byKey {
 		all = append(all, c)
@@ -141,6 +146,8 @@ func (t *clients) closeAll() {
 type worker struct {
 	*broker.Session
 	sink *workSink
+	// full says that a queue refused the message of the last send.
+	full bool
 	// spent says that the session must not be used again.
 	spent bool
 }

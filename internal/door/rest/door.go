@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/metric"
@@ -21,7 +22,7 @@ const (
 	headerBytes     = 64 << 10
 	idleTime        = 2 * time.Minute
 	targetBytesMax  = 8 << 10
-	h2StreamsMax    = 250
+	h2StreamsMax    = 1_000 // long polls and calls of one client share a connection
 	h2FrameBytesMax = 64 << 10
 )
 
@@ -36,8 +37,54 @@ type Door struct {
 	streams  streamCount
 	answers  [6]*metric.Counter // by the first digit of the status
 
+	bodyTime  time.Duration // bodyTime; a test has less patience
+	bodies    atomic.Int64  // bytes of bodies that are held by requests under way
+	bodiesMax int64
+
 	draining  chan struct{} // closed when the door drains
 	drainOnce sync.Once
+	visits    visitCount
+}
+
+// visitCount counts the requests that may use the heart. An http.Server that stops does not wait
+// for all of them (HTTP/2), so the door does.
+type visitCount struct {
+	mu     sync.Mutex
+	n      int
+	closed bool
+	idle   chan struct{} // closed when the last has ended after close
+}
+
+// enter reports whether the door is still open.
+func (c *visitCount) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.n++
+	return true
+}
+
+func (c *visitCount) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 && c.closed {
+		close(c.idle)
+	}
+}
+
+// close lets nobody in any more and returns what is closed when everybody has left.
+func (c *visitCount) close() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		if c.n == 0 {
+			close(c.idle)
+		}
+	}
+	return c.idle
 }
 
 // New returns a door, or what is wrong with its options.
@@ -47,11 +94,13 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{
 		options: o.withDefaults(), problems: newCatalogue(), origins: map[string]bool{},
-		draining: make(chan struct{}),
+		draining: make(chan struct{}), bodyTime: bodyTime,
 	}
+	d.bodiesMax = bodiesFactor * int64(d.options.BodyBytes)
 	for _, origin := range o.AllowedOrigins {
 		d.origins[origin] = true
 	}
+	d.visits.idle = make(chan struct{})
 	d.clients.byKey = make(map[clientKey]*client)
 	d.leases.init(d.options.LeasesMax)
 	d.streams.byUser = make(map[string]int)
@@ -138,12 +187,14 @@ const drainTime = 15 * time.Second
 // Drain makes streams and waits end and refuses new requests. It is repeatable and returns at once.
 func (d *Door) Drain() { d.drainOnce.Do(func() { close(d.draining) }) }
 
-// Close gives all leases back and ends the door's connections to the heart. It is called after the
-// http.Server has stopped, and is repeatable.
+// Close ends what is under way, gives all leases back and ends the door's connections to the heart.
+// It is called after the http.Server has stopped, and is repeatable.
 func (d *Door) Close() {
 	d.Drain()
+	left := d.visits.close()
 	d.leases.close()
 	d.clients.closeAll()
+	<-left // all that a request waits for has ended: its client is gone, its connection closed
 }
 
 // isDraining reports whether Drain was called.

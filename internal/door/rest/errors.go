@@ -26,6 +26,7 @@ const (
 	wordMethod     = "method-not-allowed"
 	wordNotAccept  = "not-acceptable"
 	wordNotFound   = "not-found"
+	wordSlow       = "request-timeout"
 	wordTooLarge   = "too-large"
 	wordURITooLong = "uri-too-long"
 )
@@ -66,6 +67,8 @@ func kinds() []kind {
 			" header Allow."},
 		{wordNotAccept, 406, "Not acceptable", 0, "", "The answer has none of the types in the" +
 			" header Accept."},
+		{wordSlow, 408, "Request timeout", 0, "", "The body came too slowly: it has 30 s, and a" +
+			" second more for each KiB."},
 		{"conflict", 409, "Conflict", 0, "", "What is there has other properties, or is in use."},
 		{wordLeaseGone, 410, "Lease gone", 0, "", "The lease expired, and its message went back to" +
 			" the queue."},
@@ -222,13 +225,14 @@ func (v *visit) fail(err error) {
 		h.Set("WWW-Authenticate", `Basic realm="parley", charset="UTF-8"`)
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", p.allow)
-	case http.StatusRequestURITooLong, http.StatusRequestEntityTooLarge:
+	case http.StatusRequestURITooLong, http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
 		h.Set("Connection", "close")
 	}
 	if b.Code == wordDraining {
 		h.Set("Connection", "close")
 	}
 	v.status = b.Status
+	v.giveTime(0)
 	v.w.WriteHeader(b.Status)
 	_ = json.NewEncoder(v.w).Encode(b) // the client may be gone
 }

@@ -44,10 +44,20 @@ type hub struct {
 func newHub(tb testing.TB, change ...func(*Options)) *hub {
 	tb.Helper()
 	log := store.NewMemory(store.MemoryOptions{})
-	b := broker.New(broker.Options{
+	b := newBroker(log)
+	log.Bind(b)
+	return serveBroker(tb, b, change...)
+}
+
+func newBroker(log broker.Log) *broker.Broker {
+	return broker.New(broker.Options{
 		Name: "test", Clock: realClock{}, Log: log, Formats: []broker.Format{Format{}},
 	})
-	log.Bind(b)
+}
+
+// serveBroker serves a door over a broker, which it closes at the end.
+func serveBroker(tb testing.TB, b *broker.Broker, change ...func(*Options)) *hub {
+	tb.Helper()
 	o := Options{Broker: b, Authenticate: login}
 	for _, f := range change {
 		f(&o)

@@ -161,6 +161,7 @@ func (v *visit) showLeases(leases []*lease, parcels []parcel, asked int) error {
 	h := v.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
+	v.giveTime(len(data))
 	_, err = v.w.Write(append(data, '\n'))
 	return err
 }
@@ -197,6 +198,7 @@ func (v *visit) showRaw(l *lease, m *message) error {
 	h.Set("Parley-Attempt", strconv.FormatUint(uint64(m.attempt), 10))
 	propertiesOut(h, &m.properties)
 	v.linkAck(l)
+	v.giveTime(len(m.body))
 	_, err := v.w.Write(m.body)
 	return err
 }
@@ -374,8 +376,10 @@ func (d *Door) reply(v *visit) error {
 	m.Key = []byte(l.replyTo)
 	err = l.settleAfter(func() error {
 		return v.work(func(w *worker) error {
-			_, err := w.publish(v, m, false)
-			return err
+			if _, err := w.send(m, false); err != nil {
+				return err
+			}
+			return w.confirmed(v)
 		})
 	})
 	if err != nil {

@@ -88,16 +88,24 @@ func (d *Door) publish(v *visit, to target) error {
 		return err
 	}
 	m.Exchange, m.Key = []byte(to.exchange), []byte(to.key)
-	routed := 0
+	routed, status := 0, http.StatusCreated
 	err = v.work(func(w *worker) error {
-		routed, err = w.publish(v, m, to.mandatory)
+		routed, err = w.send(m, to.mandatory)
+		if err == nil && parsePrefer(v.r.Header).async {
+			status = http.StatusAccepted
+			v.w.Header().Set("Preference-Applied", "respond-async")
+			return w.refused()
+		}
+		if err == nil {
+			err = w.confirmed(v)
+		}
 		return err
 	})
 	if err != nil {
 		return to.explain(err)
 	}
 	v.w.Header().Set("Location", v.base()+to.location+url.PathEscape(p.MessageID))
-	return v.reply(http.StatusCreated, routedBody{Routed: routed})
+	return v.reply(status, routedBody{Routed: routed})
 }
 
 // explain says of a queue what the heart says of the default exchange: a message for a queue that
@@ -110,40 +118,56 @@ func (t *target) explain(err error) error {
 	return err
 }
 
-// publish publishes and waits until the message is safe.
-func (w *worker) publish(v *visit, m *broker.Message, mandatory bool) (int, error) {
+// send publishes a message; what became of it is known later.
+func (w *worker) send(m *broker.Message, mandatory bool) (int, error) {
 	w.sink.next()
 	var p broker.PublishParams
 	p.Mandatory = mandatory
 	routed, err := w.Publish(m, p)
 	if err != nil {
-		w.spent = true // its count of publishes is no longer the heart's
+		w.spent = true // its count of publishes may no longer be the heart's
 		return 0, err
 	}
+	// A full queue refuses at once; what is refused later the log could not keep.
+	_, w.full, _ = w.sink.outcome()
 	w.Flush()
+	return routed, nil
+}
+
+// refused says why the message of the last send is refused, if that is known already: what is
+// answered with 202 is not safe yet, but it is in its queues.
+func (w *worker) refused() error {
+	_, refused, returned := w.sink.outcome()
+	switch {
+	case refused && w.full:
+		return problemf("queue-full", "a queue is full and refuses the message")
+	case refused:
+		return problemf(wordInternal, "the log could not keep the message")
+	case returned != nil:
+		return returned
+	}
+	return nil
+}
+
+// confirmed waits until the message of the last send is safe.
+func (w *worker) confirmed(v *visit) error {
 	late := time.NewTimer(confirmTime)
 	defer late.Stop()
 	for {
-		confirmed, refused, returned := w.sink.outcome()
-		switch {
-		case refused:
-			return 0, problemf("queue-full", "a queue is full and refuses the message")
-		case confirmed && returned != nil:
-			return 0, returned
-		case confirmed:
-			return routed, nil
+		if confirmed, refused, _ := w.sink.outcome(); confirmed || refused {
+			return w.refused()
 		}
 		select {
 		case <-w.sink.wake:
 		case <-late.C:
 			w.spent = true
-			return 0, problemf(wordInternal, "the log did not confirm the message in time")
+			return problemf(wordInternal, "the log did not confirm the message in time")
 		case <-v.client.gone:
 			w.spent = true
-			return 0, problemf(wordDraining, "the hub ended the connection")
+			return problemf(wordDraining, "the hub ended the connection")
 		case <-v.r.Context().Done():
 			w.spent = true
-			return 0, problemf("canceled", "the caller went away")
+			return problemf("canceled", "the caller went away")
 		}
 	}
 }

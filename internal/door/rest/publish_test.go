@@ -4,12 +4,15 @@ package rest
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
 )
 
 // rest.md §5.1: properties come as headers, and consumers of other doors see them as theirs.
@@ -157,6 +160,140 @@ func TestBodyLimit(t *testing.T) {
 			}
 		}
 	}
+}
+
+// rest.md §2: with respond-async 202 comes before the log's confirm; refusals are known at once.
+func TestSendRespondAsync(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	const async = "Prefer: respond-async"
+	r := h.do("POST", "/v1/queues/q/messages", "x", async).want(202)
+	if r.header.Get("Preference-Applied") != "respond-async" || r.header.Get("Location") == "" {
+		t.Errorf("headers %v", r.header)
+	}
+	h.send("q", "y")
+	if n := len(h.lease("q", `{"max":9}`)); n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+	h.do("POST", "/v1/queues/none/messages", "x", async).problem(404, "not-found")
+	h.do("PUT", "/v1/queues/full",
+		`{"arguments":{"x-max-length":0,"x-overflow":"reject-publish"}}`).want(201)
+	h.do("POST", "/v1/queues/full/messages", "x", async).problem(429, "queue-full")
+}
+
+// lateLog is a log whose records are durable when the test says so.
+type lateLog struct {
+	*store.Memory
+	tickets chan func(error)
+}
+
+func (l *lateLog) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, error) {
+	_, err := l.Memory.Append(r, nil, 0)
+	if t != nil {
+		l.tickets <- func(err error) { t.Fire(seq, err) }
+	}
+	return false, err
+}
+
+func (l *lateLog) Shard(uint32) broker.Log { return l }
+
+// rest.md §5.1: 201 is sent only when the log has the message.
+func TestSendWaitsForLog(t *testing.T) {
+	t.Parallel()
+	log := &lateLog{
+		Memory: store.NewMemory(store.MemoryOptions{}), tickets: make(chan func(error), 9),
+	}
+	b := newBroker(log)
+	log.Bind(b)
+	h := serveBroker(t, b)
+	h.queue("q")
+	c := h.async("POST", "/v1/queues/q/messages", "x")
+	fire := <-log.tickets
+	if n := h.stats("q").Ready; n != 1 {
+		t.Errorf("%d messages ready: consumers do not wait for the disk", n)
+	}
+	select {
+	case r := <-c:
+		t.Fatalf("answered %d before the log", r.status)
+	default:
+	}
+	fire(nil)
+	h.got(c).want(201)
+	c = h.async("POST", "/v1/queues/q/messages", "y")
+	(<-log.tickets)(io.ErrUnexpectedEOF)
+	h.got(c).problem(500, "internal")
+	// A client that goes away does not spoil the session for the next.
+	ctx, cancel := testContext(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r, err := h.try(ctx, request{
+			method: "POST", path: "/v1/queues/q/messages", body: "z", header: http.Header{},
+		})
+		if err == nil {
+			_ = r.Body.Close()
+		}
+	}()
+	fire = <-log.tickets
+	cancel()
+	<-done
+	c = h.async("POST", "/v1/queues/q/messages", "z")
+	last := <-log.tickets
+	fire(nil)
+	last(nil)
+	h.got(c).want(201)
+	// Answered before the log has it, when the client wants it so.
+	h.do("POST", "/v1/queues/q/messages", "z", "Prefer: respond-async").want(202)
+	fire = <-log.tickets
+	c = h.async("POST", "/v1/queues/q/messages", "z")
+	last = <-log.tickets
+	fire(nil)
+	last(nil)
+	h.got(c).want(201)
+}
+
+// security.md §7 H4: a body that trickles in is 408 and a close; what is too large is refused before
+// it is asked for with 100.
+func TestSlowAndExpectedBodies(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.door.bodyTime = 50 * time.Millisecond
+	h.queue("q")
+	address := serveTCP(t, h)
+	const post = "POST /v1/queues/q/messages HTTP/1.1\r\nHost: localhost\r\n"
+	testCases := []struct{ name, text, want string }{
+		{"slow", post + "Content-Length: 10\r\n\r\nabc", "HTTP/1.1 408 "},
+		{"slow chunks", post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "HTTP/1.1 408 "},
+		{"expected", post + "Connection: close\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n" +
+			"abc", "HTTP/1.1 100 "},
+		{
+			"too large", post + "Expect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n",
+			"HTTP/1.1 413 ",
+		},
+		{"not let in", post + "Authorization: Basic YTpi\r\nConnection: close\r\n" +
+			"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n", "HTTP/1.1 401 "},
+	}
+	for _, tc := range testCases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := raw(t, address, tc.text); !strings.HasPrefix(got, tc.want) {
+				t.Errorf("got %q, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// All bodies under way have a budget together (security.md §1: memory stays bounded).
+func TestBodiesBudget(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	h.door.bodiesMax = 1_000
+	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 1_000)).want(201)
+	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 1_001)).problem(503, "overloaded")
+	h.eventually("all is given back", func() bool { return h.door.bodies.Load() == 0 })
+	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 999)).want(201)
 }
 
 type readCloser struct{ *bytes.Reader }

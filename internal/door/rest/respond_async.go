@@ -17,11 +17,10 @@ const retryPending = time.Second
 // /requests/{id}. With wait=N as well it is given inline when it comes in time. Unlike a call it
 // waits when nobody is attached.
 func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration) error {
-	m, err := d.callMessage(v, timeout)
+	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: true})
 	if err != nil {
 		return err
 	}
-	m.Persistent = true // it waits as a message that is sent
 	var p broker.RequestParams
 	p.Service, p.Message, p.Timeout = v.path("svc"), m, timeout
 	var request *broker.Request

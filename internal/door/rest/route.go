@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // handler answers one request; an error becomes a problem.
@@ -89,6 +90,8 @@ func (d *Door) routes() *http.ServeMux {
 func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
+	// The connection's last answer had a deadline of its own.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if d.cors(w, r) {
 		return
 	}

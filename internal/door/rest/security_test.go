@@ -405,8 +405,7 @@ func TestEveryRouteAsksForPermission(t *testing.T) {
 	log := store.NewMemory(store.MemoryOptions{})
 	b := broker.New(broker.Options{Clock: realClock{}, Log: log, Access: denyAll{}})
 	log.Bind(b)
-	h := newHub(t, func(o *Options) { o.Broker = b })
-	t.Cleanup(b.Close)
+	h := serveBroker(t, b)
 	testCases := []struct{ method, path, body string }{
 		{"PUT", "/v1/queues/q", ""},
 		{"DELETE", "/v1/queues/q", ""},

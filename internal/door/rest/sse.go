@@ -114,6 +114,11 @@ func (d *Door) stream(v *visit, queue func(*broker.Session) (string, error)) err
 	if err != nil {
 		return err
 	}
+	if v.r.Method == http.MethodHead { // it must not consume
+		s.head()
+		v.w.WriteHeader(http.StatusOK)
+		return nil
+	}
 	if err := d.enterStream(v.client.key.user); err != nil {
 		return err
 	}
@@ -179,12 +184,17 @@ func (s *stream) options() (prefetch int, err error) {
 	return prefetch, err
 }
 
-// begin sends the head of the stream.
-func (s *stream) begin() error {
+// head sets the headers of a stream.
+func (s *stream) head() {
 	h := s.v.w.Header()
 	h.Set("Content-Type", typeEvents)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
+}
+
+// begin sends the head of the stream.
+func (s *stream) begin() error {
+	s.head()
 	s.v.w.WriteHeader(http.StatusOK)
 	return s.write([]byte("retry: " + strconv.FormatInt(streamRetry.Milliseconds(), 10) + "\n\n"))
 }

@@ -106,6 +106,21 @@ func TestStreamTopic(t *testing.T) {
 	}
 }
 
+// rest.md §2: HEAD never changes state.
+func TestStreamHead(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	h.send("q", "x")
+	r := h.do("HEAD", "/v1/queues/q/stream", "").want(200)
+	if r.header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("headers %v", r.header)
+	}
+	if s := h.stats("q"); s.Ready != 1 {
+		t.Errorf("queue %+v", s)
+	}
+}
+
 func TestStreamRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) { o.StreamsPerUser = 1 })

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/parley-ipc/parley/internal/auth"
@@ -23,7 +24,8 @@ type visit struct {
 	peer   auth.Peer
 	client *client // once the caller is known
 	trace  trace.Context
-	status int // of the answer, once it is given
+	status int   // of the answer, once it is given
+	held   int64 // bytes of the body that count against the door's budget
 }
 
 func (d *Door) newVisit(w http.ResponseWriter, r *http.Request) *visit {
@@ -53,9 +55,10 @@ func (d *Door) public(types string, h handler) http.Handler {
 	})
 }
 
-// done counts and logs the request: with its route, but neither its query, which may hold secrets,
+// done gives back what the request held, and counts and logs it: with its route, but neither its query, which may hold secrets,
 // nor anything of its body.
 func (v *visit) done(ctx context.Context) {
+	v.door.bodies.Add(-v.held)
 	if v.status == 0 {
 		v.status = http.StatusOK
 	}
@@ -103,6 +106,11 @@ func (d *Door) private(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.newVisit(w, r)
 		defer v.done(r.Context())
+		if d.isDraining() || !d.visits.enter() {
+			v.fail(problemf(wordDraining, "the hub stops"))
+			return
+		}
+		defer d.visits.leave()
 		if err := d.admit(r.Context(), v); err != nil {
 			v.fail(err)
 			return
@@ -120,9 +128,6 @@ func (d *Door) private(types string, h handler) http.Handler {
 
 // admit finds out who calls and opens the client.
 func (d *Door) admit(ctx context.Context, v *visit) error {
-	if d.isDraining() {
-		return problemf(wordDraining, "the hub stops")
-	}
 	if v.r.ContentLength > int64(d.options.BodyBytes) {
 		return problemf(wordTooLarge, "the body is larger than %d bytes", d.options.BodyBytes)
 	}
@@ -169,8 +174,21 @@ func (v *visit) reply(status int, body any) error {
 	}
 	v.status = status
 	v.w.WriteHeader(status)
-	_, err = v.w.Write(append(data, '\n'))
+	return v.write(append(data, '\n'))
+}
+
+// write writes a body. A client that takes it in at less than bodyRate loses its connection.
+func (v *visit) write(data []byte) error {
+	v.giveTime(len(data))
+	_, err := v.w.Write(data)
 	return ignoreWrite(err)
+}
+
+// giveTime bounds how long the rest of the answer, so many bytes, may take.
+func (v *visit) giveTime(n int) {
+	allowed := streamWriteTime + time.Duration(n/bodyRate)*time.Second
+	// Not every ResponseWriter has deadlines; those of a test do not.
+	_ = http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(allowed))
 }
 
 // noContent answers 204.
