@@ -39,15 +39,21 @@ func (a *app) serveCommand() *cobra.Command {
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd, &f) },
 	}
+	f.addConfig(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&f.file, "config", "c", "", "configuration file (YAML)")
 	flags.BoolVar(&f.dev, "dev", false, "keep everything in memory, and start the demo services")
 	flags.BoolVar(&f.demo, "demo", false, "start demo services, each over another protocol")
 	flags.BoolVar(&f.listenAll, "listen-all", false, "listen on all addresses, not loopback only")
-	flags.StringVar(&f.data, "data", "", "data directory")
-	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: always, interval or off")
 	flags.StringVar(&f.pprof, "pprof", "", "serve profiles at http://ADDR/debug/pprof/")
 	return cmd
+}
+
+// addConfig adds the flags that are configuration, which the verb config has too.
+func (f *serveFlags) addConfig(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.file, "config", "c", "", "configuration file (YAML)")
+	flags.StringVar(&f.data, "data", "", "data directory")
+	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: always, interval or off")
 }
 
 func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) error {
@@ -89,8 +95,8 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	return h.Shutdown(context.WithoutCancel(ctx))
 }
 
-// options reads file, environment and flags.
-func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
+// sources are file, environment and flags.
+func (a *app) sources(cmd *cobra.Command, f *serveFlags) config.Sources {
 	s := config.Sources{File: f.file, Environ: a.environ()}
 	for _, flag := range []struct{ name, path, value string }{
 		{"data", "data", f.data},
@@ -103,7 +109,12 @@ func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
 			})
 		}
 	}
-	o, err := config.Load(s)
+	return s
+}
+
+// options reads the configuration.
+func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
+	o, err := config.Load(a.sources(cmd, f))
 	if err != nil {
 		return o, err
 	}

@@ -55,8 +55,40 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Value is one key with its value as text, and where that came from: a place in the file, a
+// variable, a flag, or default.
+type Value struct{ Key, Value, Origin string }
+
 // Load returns the options that the sources give, or Faults with all that is wrong with them.
 func Load(s Sources) (hub.Options, error) {
+	o, _, err := load(s)
+	return o, err
+}
+
+// Explain returns every single value that Load would give, sorted by key. Lists and maps are not
+// among them, and a secret is shown as stars.
+func Explain(s Sources) ([]Value, error) {
+	o, origin, err := load(s)
+	if err != nil {
+		return nil, err
+	}
+	keys := Keys()
+	out := make([]Value, 0, len(keys))
+	for _, key := range keys {
+		v, err := find(reflect.ValueOf(&o).Elem(), strings.Split(key, "."))
+		if err != nil {
+			return nil, err
+		}
+		from, set := origin[key]
+		if !set {
+			from = "default"
+		}
+		out = append(out, Value{Key: key, Value: format(v, key), Origin: from})
+	}
+	return out, nil
+}
+
+func load(s Sources) (hub.Options, map[string]string, error) {
 	o := hub.Defaults()
 	l := loader{origin: make(map[string]string)}
 	root := reflect.ValueOf(&o).Elem()
@@ -67,13 +99,11 @@ func Load(s Sources) (hub.Options, error) {
 	for _, f := range s.Flags {
 		l.set(root, f)
 	}
-	if len(l.faults) == 0 {
-		l.validate(&o)
-	}
+	l.validate(&o) // a value with a fault has kept its default, and has no second one
 	if len(l.faults) > 0 {
-		return hub.Options{}, l.faults
+		return hub.Options{}, nil, l.faults
 	}
-	return o, nil
+	return o, l.origin, nil
 }
 
 // loader collects values and faults.

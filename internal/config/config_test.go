@@ -168,6 +168,49 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
+func TestExplainNamesEachOrigin(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "f.yaml")
+	text := "name: north\nlimits: {message_bytes: 16777216B}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	values, err := Explain(Sources{
+		File: file, Environ: []string{"PARLEY_DRAIN=1500ms"},
+		Flags: []Setting{{Path: "sync", Value: "off", Origin: "--sync"}},
+	})
+	if err != nil || len(values) != len(Keys()) {
+		t.Fatalf("%d values of %d, %v", len(values), len(Keys()), err)
+	}
+	got := map[string]Value{}
+	for _, v := range values {
+		got[v.Key] = v
+	}
+	for _, want := range []Value{
+		{"name", "north", file + ":1:7"},
+		{"limits.message_bytes", "16MiB", file + ":2:25"},
+		{"drain", "1.5s", "PARLEY_DRAIN"},
+		{"sync", "off", "--sync"},
+		{"doors.amqp.listen", hub.Defaults().Doors.AMQP.Listen, "default"},
+	} {
+		if got[want.Key] != want {
+			t.Errorf("got %v, want %v", got[want.Key], want)
+		}
+	}
+	if _, err := Explain(Sources{Environ: []string{"PARLEY_X=1"}}); err == nil {
+		t.Error("a fault was not reported")
+	}
+}
+
+func TestSizesAreWrittenAsTheyAreRead(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int64{-1, 0, 1, 1023, 1024, 1 << 20, 3 << 29, 1 << 40, 1 << 50, 1<<40 + 1} {
+		if got, err := parseSize(formatSize(n)); err != nil || got != n {
+			t.Errorf("%d is written %s and read %d, %v", n, formatSize(n), got, err)
+		}
+	}
+}
+
 // every holds one field of each kind that options may have.
 type every struct {
 	Text       string

@@ -133,7 +133,9 @@ func setScalar(v reflect.Value, name, text string) error {
 	}
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		d, err := parseDuration(text)
-		v.SetInt(int64(d))
+		if err == nil {
+			v.SetInt(int64(d))
+		}
 		return err
 	}
 	switch v.Kind() { //nolint:exhaustive // the rest is refused
@@ -231,6 +233,25 @@ func parseSize(text string) (int64, error) {
 		return 0, errSize
 	}
 	return n * unit, nil
+}
+
+// format is the reverse of setScalar.
+func format(v reflect.Value, name string) string {
+	if strings.HasSuffix(name, "_bytes") && v.CanInt() {
+		return formatSize(v.Int())
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+func formatSize(n int64) string {
+	if n <= 0 {
+		return strconv.FormatInt(n, 10)
+	}
+	unit := 0
+	for n%1024 == 0 && unit < 4 {
+		n, unit = n/1024, unit+1
+	}
+	return strconv.FormatInt(n, 10) + [...]string{"B", "KiB", "MiB", "GiB", "TiB"}[unit]
 }
 
 // reveal reads what a secret's text points to. The secret itself is in no error.

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/parley-ipc/parley/internal/config"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check and show the configuration of a hub",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.configVerb(&cobra.Command{
+		Use:   "validate",
+		Short: "Say whether serve would take file, environment and flags",
+	}, nil), a.configVerb(&cobra.Command{
+		Use:   "print",
+		Short: "Show every value and where it comes from",
+		Long: "Show the value of every key, and where it comes from: a place in the file, a variable, a\n" +
+			"flag, or default. Lists and maps, such as users, are not shown.\n\n" + exitHelp,
+	}, func(values []config.Value) error {
+		p := a.printer()
+		for _, v := range values {
+			r := row{{"key", v.Key}, {"value", v.Value}, {"origin", v.Origin}}
+			if err := p.put(r, []byte(v.Key+": "+v.Value+"\n")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	return cmd
+}
+
+// configVerb makes cmd load the configuration as serve does, and hand it to show.
+func (a *app) configVerb(cmd *cobra.Command, show func([]config.Value) error) *cobra.Command {
+	var f serveFlags
+	f.addConfig(cmd)
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		values, err := config.Explain(a.sources(cmd, &f))
+		if err != nil || show == nil {
+			return err
+		}
+		return show(values)
+	}
+	return cmd
+}
