@@ -200,7 +200,7 @@ func (ch *channel) dispatch(id wire.MethodID, args []byte) error {
 			return err
 		}
 		// A method of the server's side, or of the connection class on a channel.
-		return hardFault(wire.CommandInvalid, id, "unexpected method "+id.String())
+		return hardFault(wire.CommandInvalid, id, "unimplemented method")
 	}
 }
 

@@ -347,7 +347,11 @@ func (c *conn) frameUnopened(f wire.Frame) error {
 	if err != nil {
 		return err
 	}
-	if id != wire.IDChannelOpen {
+	switch id {
+	case wire.IDChannelOpen:
+	case wire.IDChannelCloseOk:
+		return nil // late: both sides closed the channel at once
+	default:
 		return expectedOpen(id)
 	}
 	var m wire.ChannelOpen
@@ -386,13 +390,8 @@ func (c *conn) frameZero(f wire.Frame) error {
 		return nil
 	default:
 	}
-	if id.Class() == classConnection {
-		return faultf(wire.ChannelError, id, "unexpected method in connection state running")
-	}
 	if _, err := wire.NewMethod(id); err != nil {
 		return toFault(err, id)
 	}
-	return expectedOpen(id) // channel 0 is never open for other classes
+	return faultf(wire.ChannelError, id, "unexpected method in connection state running")
 }
-
-const classConnection = 10

@@ -80,6 +80,7 @@ func (ch *channel) header(payload []byte) error {
 	case contentBody:
 		return unexpectedFrame("expected content body, got non content body frame instead")
 	case contentNone:
+		ch.method = 0 // the exception is about no method
 		return unexpectedFrame("expected method frame, got non method frame instead")
 	}
 	var h wire.ContentHeader
@@ -112,6 +113,7 @@ func (ch *channel) bodyFrame(payload []byte) error {
 	case contentHeader:
 		return ct.unexpectedMethod()
 	case contentNone:
+		ch.method = 0 // the exception is about no method
 		return unexpectedFrame("expected method frame, got non method frame instead")
 	}
 	got := uint64(len(ct.body) + len(payload))

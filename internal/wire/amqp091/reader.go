@@ -117,10 +117,17 @@ func (r *Reader) take(n int) (Frame, error) {
 		return Frame{}, frameError(f, why)
 	}
 	switch f.Type {
-	case FrameMethod, FrameHeader, FrameBody:
+	case FrameHeader, FrameBody:
+	case FrameMethod:
+		if len(f.Payload) < methodHeadBytes {
+			return Frame{}, frameError(f, "unknown_frame")
+		}
 	case FrameHeartbeat:
-		// §4.2.7: a heartbeat belongs to channel 0 and carries nothing.
-		if f.Channel != 0 || len(f.Payload) != 0 {
+		// §4.2.7: a heartbeat carries nothing and belongs to channel 0.
+		if len(f.Payload) != 0 {
+			return Frame{}, frameError(f, "unknown_frame")
+		}
+		if f.Channel != 0 {
 			return Frame{}, NewUnexpectedFrame(f)
 		}
 	default:
