@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"runtime"
 	"slices"
@@ -24,6 +25,7 @@ type amqpRun struct {
 	t     *testing.T
 	addr  string
 	conns []*amqp.Connection
+	wires []net.Conn
 }
 
 // amqpScript is a named script.
@@ -44,6 +46,9 @@ func runAMQP(t *testing.T, s amqpScript, b *harness.Broker) []note {
 // end closes what the script opened.
 func (r *amqpRun) end() {
 	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	for _, c := range r.wires {
 		_ = c.Close()
 	}
 }

@@ -12,7 +12,7 @@ import (
 // amqpScripts is the list of scripts; a name is the prefix of all that its
 // script declares, since all scripts of a run share one broker.
 func amqpScripts() []amqpScript {
-	return []amqpScript{
+	return append(rawScripts(), []amqpScript{
 		{"queue declare", scriptQueueDeclare},
 		{"queue inequivalent", scriptQueueInequivalent},
 		{"queue arguments", scriptQueueArguments},
@@ -56,7 +56,7 @@ func amqpScripts() []amqpScript {
 		{"tx errors", scriptTxErrors},
 		{"channel", scriptChannel},
 		{"login", scriptLogin},
-	}
+	}...)
 }
 
 // queueSpec is the arguments of queue.declare.
