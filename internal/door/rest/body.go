@@ -11,12 +11,15 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
 const (
-	bodiesFactor = 16 // bodies of the largest size that may be under way at once
-	jsonDepthMax = 64 // nesting of a JSON body (security.md §3)
+	headBytes    = 64 << 10  // of a body that are read into a buffer that grows
+	blockBytes   = 256 << 10 // of a block for the rest
+	bodiesFactor = 16        // bodies of the largest size that may be under way at once
+	jsonDepthMax = 64        // nesting of a JSON body (security.md §3)
 	bodyTime     = 30 * time.Second
 	bodyRate     = 1 << 10 // bytes a second that a body must come with, after bodyTime
 )
@@ -49,7 +52,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 func (v *visit) body() ([]byte, error) {
 	control := http.NewResponseController(v.w)
 	limited := http.MaxBytesReader(v.w, v.r.Body, int64(v.door.options.BodyBytes))
-	data, err := io.ReadAll(&bodyReader{v: v, body: limited, control: control, start: time.Now()})
+	data, err := readBlocks(&bodyReader{v: v, body: limited, control: control, start: time.Now()})
 	if err == nil {
 		_ = control.SetReadDeadline(time.Time{})
 		return data, nil
@@ -67,6 +70,46 @@ func (v *visit) body() ([]byte, error) {
 		return nil, &problem{word: wordSlow, detail: "the body came too slowly", cause: err}
 	}
 	return nil, &problem{word: wordBadRequest, detail: "the body could not be read", cause: err}
+}
+
+// blockPool holds buffers of blockBytes.
+//
+//nolint:gochecknoglobals // a pool is shared by nature, and nobody sees what is in it
+var blockPool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
+
+// readBlocks reads to the end. A small body grows as it comes; what is longer is collected in pooled
+// blocks and put together once, so that large bodies, and those that turn out to be too large, leave
+// no trail of ever larger buffers behind.
+func readBlocks(r io.Reader) ([]byte, error) {
+	head, err := io.ReadAll(io.LimitReader(r, headBytes))
+	if err != nil || len(head) < headBytes {
+		return head, err
+	}
+	var blocks []*[blockBytes]byte
+	defer func() {
+		for _, b := range blocks {
+			blockPool.Put(b)
+		}
+	}()
+	total := len(head)
+	for at := blockBytes; err == nil; {
+		if at == blockBytes {
+			b, _ := blockPool.Get().(*[blockBytes]byte)
+			blocks, at = append(blocks, b), 0
+		}
+		var n int
+		n, err = r.Read(blocks[len(blocks)-1][at:])
+		at += n
+		total += n
+	}
+	if !errors.Is(err, io.EOF) { // io.ErrUnexpectedEOF is a body that was cut off
+		return nil, err
+	}
+	out := append(make([]byte, 0, total), head...)
+	for _, b := range blocks {
+		out = append(out, b[:min(blockBytes, total-len(out))]...)
+	}
+	return out, nil
 }
 
 // decode reads a JSON body into what `into` points to. An empty body leaves it as it is, when it

@@ -147,6 +147,11 @@ func (d *Door) Server(h http.Handler) *http.Server {
 			MaxConcurrentStreams: h2StreamsMax,
 			MaxReadFrameSize:     h2FrameBytesMax,
 		},
+		ConnState: func(c net.Conn, s http.ConnState) {
+			if s == http.StateActive {
+				loggedIn(c)
+			}
+		},
 		ErrorLog: slog.NewLogLogger(d.options.Logger.Handler(), slog.LevelDebug),
 	}
 }

@@ -39,6 +39,15 @@ type guardConn struct {
 	refused bool
 }
 
+// LoggedIn passes on that a request has come, to a listener that bounds the time until then.
+func (c *guardConn) LoggedIn() { loggedIn(c.Conn) }
+
+func loggedIn(c net.Conn) {
+	if l, ok := c.(interface{ LoggedIn() }); ok {
+		l.LoggedIn()
+	}
+}
+
 // poisoned ends any line and begins a header that net/http answers with 400 and a close.
 const poisoned = "\r\n\x00:\r\n\r\n"
 

@@ -4,11 +4,13 @@ package rest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -294,6 +296,34 @@ func TestBodiesBudget(t *testing.T) {
 	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 1_001)).problem(503, "overloaded")
 	h.eventually("all is given back", func() bool { return h.door.bodies.Load() == 0 })
 	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 999)).want(201)
+}
+
+// A body comes out as it went in, whatever its length is beside the sizes of the buffers; one that
+// is cut off is an error.
+func TestReadBlocks(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{
+		0, 1, headBytes - 1, headBytes, headBytes + 1, headBytes + blockBytes - 1,
+		headBytes + blockBytes, headBytes + blockBytes + 1, headBytes + 3*blockBytes + 5,
+	} {
+		data := make([]byte, n)
+		for i := range data {
+			data[i] = byte(i * 7 >> 3)
+		}
+		for name, r := range map[string]io.Reader{
+			"whole": bytes.NewReader(data), "halves": iotest.HalfReader(bytes.NewReader(data)),
+			"with its end": iotest.DataErrReader(bytes.NewReader(data)),
+		} {
+			got, err := readBlocks(r)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("%d bytes, %s: %d bytes, %v", n, name, len(got), err)
+			}
+		}
+		cut := io.MultiReader(bytes.NewReader(data), iotest.ErrReader(io.ErrUnexpectedEOF))
+		if _, err := readBlocks(cut); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes, cut off: %v", n, err)
+		}
+	}
 }
 
 type readCloser struct{ *bytes.Reader }
