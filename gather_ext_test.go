@@ -59,11 +59,11 @@ func TestGatherEndsAtItsRule(t *testing.T) {
 		missing []string // nil: complete
 	}{
 		{"enough answers", parley.Until{Replies: 2}, 2, nil},
-		{"total time", parley.Until{All: true, Total: 300 * time.Millisecond}, 2, []string{"mute"}},
-		{"silence", parley.Until{All: true, Gap: 100 * time.Millisecond}, 2, []string{"mute"}},
+		{"total time", parley.Until{All: true, Total: 1500 * time.Millisecond}, 2, []string{"mute"}},
+		{"silence", parley.Until{All: true, Gap: 700 * time.Millisecond}, 2, []string{"mute"}},
 		{
 			"all with a number",
-			parley.Until{All: true, Replies: 1, Total: 300 * time.Millisecond},
+			parley.Until{All: true, Replies: 1, Total: 1500 * time.Millisecond},
 			2,
 			[]string{"mute"},
 		},

@@ -23,6 +23,9 @@ import (
 // maxMessageRunes bounds how much of a failed command's output an answer shows.
 const maxMessageRunes = 500
 
+// replyDrain is how long an interrupted reply waits for the answers it is working on.
+const replyDrain = time.Second
+
 type replyFlags struct {
 	echo        bool
 	exec        string
@@ -82,7 +85,7 @@ func (a *app) reply(ctx context.Context, name string, f *replyFlags) error {
 	run, stop := context.WithCancel(ctx)
 	defer stop()
 	var count atomic.Int64
-	s := parley.NewService(conn, parley.ServiceConfig{Name: op.Service()})
+	s := parley.NewService(conn, parley.ServiceConfig{Name: op.Service(), Drain: replyDrain})
 	op.Handle(s, func(ctx context.Context, body []byte) ([]byte, error) {
 		n := int(count.Add(1))
 		if n == f.count {
