@@ -73,8 +73,6 @@ func (v *visit) body() ([]byte, error) {
 }
 
 // blockPool holds buffers of blockBytes.
-//
-//nolint:gochecknoglobals // a pool is shared by nature, and nobody sees what is in it
 var blockPool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
 
 // readBlocks reads to the end. A small body grows as it comes; what is longer is collected in pooled
