@@ -39,6 +39,19 @@ func ReadRecordHead(b []byte) (RecordHead, error) {
 	}, nil
 }
 
+// TransactionParts returns the records inside a transaction and where they begin in it.
+func TransactionParts(b []byte) (parts []byte, offset int, err error) {
+	h, err := ReadRecordHead(b)
+	if err != nil {
+		return nil, 0, err
+	}
+	offset = recordHeadBytes + 4*h.Queues + 8
+	if h.Type != RecordTransaction || offset > h.Bytes {
+		return nil, 0, fmt.Errorf("%w: record %d is no transaction", ErrRecordDamaged, h.At)
+	}
+	return b[offset:h.Bytes], offset, nil
+}
+
 // RecordDecoder turns bytes into records. What it returns is borrowed until the next call. It is
 // for one goroutine.
 type RecordDecoder struct {

@@ -2,7 +2,23 @@
 
 package store
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrClosed is returned by every operation on a closed log.
 var ErrClosed = errors.New("log is closed")
+
+// DamageError says that bytes which were durable are not what was written. The log does not start
+// then: nothing is skipped in silence.
+type DamageError struct {
+	File   string
+	Offset int64
+	Reason string
+}
+
+// Error implements error.
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%s is damaged at offset %d: %s", e.File, e.Offset, e.Reason)
+}

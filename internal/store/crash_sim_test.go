@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
+)
+
+// Flags of the test binary.
+var (
+	simSeeds = flag.Int("seeds", 0, "crash simulations to run; 0 is the fast tier")
+	simSeed  = flag.Uint64("seed", 0, "run this one crash simulation")
+)
+
+const (
+	// simSeedsFast and simSeedsRace are the fast tier.
+	simSeedsFast = 2_000
+	simSeedsRace = 200
+	simSteps     = 200
+	simRounds    = 3
+	simQueues    = 4
+)
+
+var errPower = errors.New("power loss")
+
+// TestRow01CrashSimulation runs random work on the log over a file system that loses power or whose
+// process ends at a drawn operation, and checks after each recovery that nothing durable is missing
+// or wrong, nothing settled is back, and that a crash in the recovery itself changes nothing.
+func TestRow01CrashSimulation(t *testing.T) {
+	t.Parallel()
+	first, n := uint64(1), *simSeeds
+	switch {
+	case *simSeed != 0:
+		first, n = *simSeed, 1
+	case n == 0 && raceEnabled:
+		n = simSeedsRace
+	case n == 0:
+		n = simSeedsFast
+	}
+	rounds := 0
+	for seed := first; seed < first+uint64(n); seed++ {
+		s := newSimulation(t, seed)
+		for range simRounds {
+			s.round()
+			rounds++
+		}
+		if t.Failed() {
+			t.Fatalf("repeat it with -run TestRow01 -seed=%d", seed)
+		}
+	}
+	t.Logf("%d seeds, %d crashes, no violation", n, rounds)
+}
+
+// simulation is one seed: the log, and what must be true of it.
+type simulation struct {
+	t    *testing.T
+	seed uint64
+	rng  *rand.Rand
+	fs   *crashFS
+	log  *store.File
+
+	next     int
+	messages map[broker.LSN]*simMessage
+	acks     []simAck
+	queues   map[string]*simQueue
+	at       broker.LSN // of the record applied last
+}
+
+type simMessage struct {
+	body      string
+	confirmed bool
+	queues    map[uint32]bool // true: settled
+}
+
+type simAck struct {
+	at      broker.LSN // of the ACK record
+	queue   uint32
+	message broker.LSN
+}
+
+// simQueue is a declared queue: where the last word on it is.
+type simQueue struct {
+	declared, deleted broker.LSN
+}
+
+func newSimulation(t *testing.T, seed uint64) *simulation {
+	t.Helper()
+	s := &simulation{
+		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), fs: newCrashFS(),
+		messages: map[broker.LSN]*simMessage{}, queues: map[string]*simQueue{},
+	}
+	s.open()
+	return s
+}
+
+func (s *simulation) options(fs *crashFS) store.FileOptions {
+	return store.FileOptions{
+		Dir: "data", FS: fs, Clock: clock{}, FirstSegmentBytes: 16 << 10,
+		LastSegmentBytes: 32 << 10, FrameBytes: 2 << 10, Life: s.rng.Uint64,
+	}
+}
+
+func (s *simulation) open() {
+	s.t.Helper()
+	l, err := store.OpenFile(s.options(s.fs))
+	if err != nil {
+		s.t.Fatalf("seed %d: recovery: %v", s.seed, err)
+	}
+	l.Bind(s)
+	s.log = l
+}
+
+// Apply implements broker.Applier.
+func (s *simulation) Apply(_ *broker.Record, at broker.LSN) { s.at = at }
+
+// Fire implements broker.Ticket; the number is the LSN.
+func (s *simulation) Fire(seq uint64, err error) {
+	if err == nil {
+		s.messages[broker.LSN(seq)].confirmed = true
+	}
+}
+
+// Flush implements broker.Ticket.
+func (s *simulation) Flush() {}
+
+// round works until the drawn operation of the file system, crashes there, and recovers.
+func (s *simulation) round() {
+	s.t.Helper()
+	crashAt := s.fs.ops + 1 + s.rng.IntN(2*simSteps)
+	s.fs.fail = func(op int, _, _ string) error {
+		if op >= crashAt {
+			return errPower
+		}
+		return nil
+	}
+	for range simSteps {
+		if err := s.act(); err != nil {
+			if !errors.Is(err, errPower) {
+				s.t.Fatalf("seed %d: %v", s.seed, err)
+			}
+			break
+		}
+	}
+	s.crash()
+}
+
+// act does one random thing.
+func (s *simulation) act() error {
+	switch n := s.rng.IntN(100); {
+	case n < 35:
+		return s.publish()
+	case n < 55:
+		return s.settle()
+	case n < 60:
+		return s.declare()
+	}
+	_, err := s.log.Step()
+	return err
+}
+
+func (s *simulation) append(r *broker.Record, confirm bool) error {
+	var t broker.Ticket
+	// The next LSN is one more than the last: only this goroutine appends.
+	seq := uint64(s.at) + 1
+	if confirm {
+		t = s
+	}
+	_, err := s.log.Append(r, t, seq)
+	if err == nil && uint64(s.at) != seq {
+		s.t.Fatalf("seed %d: LSN %d, expected %d", s.seed, s.at, seq)
+	}
+	return err
+}
+
+func (s *simulation) publish() error {
+	s.next++
+	size := s.rng.IntN(400)
+	if s.rng.IntN(50) == 0 {
+		size = s.rng.IntN(40_000) // larger than a segment, now and then
+	}
+	body := fmt.Sprintf("%d-%d-%s", s.seed, s.next, strings.Repeat("x", size))
+	m := &simMessage{body: body, queues: map[uint32]bool{}}
+	r := &broker.Record{Type: broker.RecordPublish, Message: &broker.Message{Body: []byte(body)}}
+	for q := range uint32(simQueues) {
+		if s.rng.IntN(simQueues) == 0 || (q == simQueues-1 && len(r.Queues) == 0) {
+			r.Queues = append(r.Queues, q)
+			m.queues[q] = false
+		}
+	}
+	s.messages[s.at+1] = m
+	if err := s.append(r, true); err != nil {
+		delete(s.messages, s.at+1)
+		return err
+	}
+	return nil
+}
+
+// settle acknowledges up to five messages of one queue, old ones more often, but not the first.
+func (s *simulation) settle() error {
+	queue := s.rng.Uint32N(simQueues)
+	r := &broker.Record{Type: broker.RecordAck, Queues: []uint32{queue}}
+	for _, at := range slices.Sorted(maps.Keys(s.messages)) {
+		m := s.messages[at]
+		if done, here := m.queues[queue]; here && !done && s.rng.IntN(3) != 0 && len(r.At) < 5 &&
+			at%37 != 0 {
+			r.At = append(r.At, at)
+		}
+	}
+	if len(r.At) == 0 {
+		return nil
+	}
+	if err := s.append(r, false); err != nil {
+		return err
+	}
+	for _, at := range r.At {
+		s.messages[at].queues[queue] = true
+		s.acks = append(s.acks, simAck{s.at, queue, at})
+	}
+	return nil
+}
+
+func (s *simulation) declare() error {
+	name := fmt.Sprintf("q%d", s.rng.IntN(6))
+	m := &broker.Meta{Kind: broker.MetaQueueDeclare, VHost: "/"}
+	m.Queue = broker.QueueParams{Name: name, Durable: true}
+	q := s.queues[name]
+	if q == nil {
+		q = &simQueue{}
+		s.queues[name] = q
+	}
+	remove := q.declared > q.deleted
+	if remove {
+		m.Kind = broker.MetaQueueDelete
+	}
+	if err := s.append(&broker.Record{Type: broker.RecordMeta, Meta: m}, false); err != nil {
+		return err
+	}
+	if remove {
+		q.deleted = s.at
+	} else {
+		q.declared = s.at
+	}
+	return nil
+}
+
+// crash recovers from what is left, twice: once cut short by another crash.
+func (s *simulation) crash() {
+	s.t.Helper()
+	written, synced := s.log.Written(), s.log.Synced()
+	killed := s.rng.IntN(4) == 0
+	strict := synced
+	var left *crashFS
+	if killed {
+		left, strict = s.fs.killClone(), written
+	} else {
+		left = s.fs.crashClone([]float64{0, 0.5, 1}[s.rng.IntN(3)], s.rng)
+	}
+	again := left.killClone()
+	s.fs = left
+	s.open()
+	found := s.found()
+	s.check(found, strict)
+
+	stop := 1 + s.rng.IntN(6)
+	again.fail = func(op int, _, _ string) error {
+		if op >= stop {
+			return errPower
+		}
+		return nil
+	}
+	if l, err := store.OpenFile(s.options(again)); err == nil {
+		l.Bind(s)
+	} else if !errors.Is(err, errPower) {
+		s.t.Fatalf("seed %d: second recovery: %v", s.seed, err)
+	}
+	first := s.fs
+	s.fs = again.killClone()
+	s.open()
+	if twice := s.found(); !maps.Equal(found.live, twice.live) {
+		s.t.Errorf("seed %d: a crash during recovery changed what is there", s.seed)
+	}
+	s.fs = first
+	s.open2(found)
+}
+
+// open2 goes on with the recovered log: the model forgets what the crash took.
+func (s *simulation) open2(found simFound) {
+	s.t.Helper()
+	s.fs.locked = false
+	s.open()
+	for at, m := range s.messages {
+		for q := range m.queues {
+			_, live := found.live[simPlace{at, q}]
+			m.queues[q] = !live
+		}
+		if at > found.last {
+			delete(s.messages, at)
+		}
+	}
+	s.acks = slices.DeleteFunc(s.acks, func(a simAck) bool { return a.at > found.last })
+	for name, q := range s.queues {
+		*q = simQueue{}
+		if at, ok := found.queues[name]; ok {
+			q.declared = at
+		}
+	}
+	s.at = s.log.Written()
+}
+
+type simPlace struct {
+	at    broker.LSN
+	queue uint32
+}
+
+// simFound is what a recovered log holds.
+type simFound struct {
+	live   map[simPlace]string
+	queues map[string]broker.LSN
+	last   broker.LSN
+}
+
+func (s *simulation) found() simFound {
+	s.t.Helper()
+	f := simFound{live: map[simPlace]string{}, queues: map[string]broker.LSN{}}
+	structure := broker.NewStructure()
+	var before broker.LSN
+	err := s.log.Read(0, func(at broker.LSN, r *broker.Record) bool {
+		if at <= before {
+			s.t.Errorf("seed %d: record %d follows record %d", s.seed, at, before)
+		}
+		before = at
+		switch r.Type {
+		case broker.RecordPublish:
+			for _, q := range r.Queues {
+				f.live[simPlace{at, q}] = string(r.Message.Body)
+			}
+		case broker.RecordAck:
+			for _, old := range r.At {
+				delete(f.live, simPlace{old, r.Queues[0]})
+			}
+		case broker.RecordMeta:
+			meta := *r.Meta
+			structure.Apply(&meta, at)
+		default:
+			s.t.Errorf("seed %d: record %d has type %d", s.seed, at, r.Type)
+		}
+		return true
+	})
+	if err != nil {
+		s.t.Fatalf("seed %d: read: %v", s.seed, err)
+	}
+	f.last = s.log.Written()
+	for _, m := range structure.All() {
+		f.queues[m.Queue.Name] = m.At
+	}
+	return f
+}
+
+// check is the oracle: P1 no loss, P2 no phantom, P3 no resurrection, and the same of structure.
+// What lies at or below strict is on the disk.
+func (s *simulation) check(f simFound, strict broker.LSN) {
+	s.t.Helper()
+	for at, m := range s.messages {
+		for q, done := range m.queues {
+			_, live := f.live[simPlace{at, q}]
+			if m.confirmed && !done && !live {
+				s.t.Errorf("P1, seed %d: message %d of queue %d is lost", s.seed, at, q)
+			}
+		}
+	}
+	for p, body := range f.live {
+		m := s.messages[p.at]
+		if m == nil {
+			s.t.Errorf("P2, seed %d: message %d of queue %d was never sent", s.seed, p.at, p.queue)
+			continue
+		}
+		if _, sent := m.queues[p.queue]; !sent || m.body != body {
+			s.t.Errorf("P2, seed %d: message %d of queue %d is another", s.seed, p.at, p.queue)
+		}
+	}
+	for _, a := range s.acks {
+		if _, live := f.live[simPlace{a.message, a.queue}]; live && a.at <= strict {
+			s.t.Errorf("P3, seed %d: message %d of queue %d is back after record %d", s.seed, a.message,
+				a.queue, a.at)
+		}
+	}
+	for name, q := range s.queues {
+		at, there := f.queues[name]
+		last := max(q.declared, q.deleted)
+		if last <= strict && last > 0 && there != (q.declared > q.deleted) {
+			s.t.Errorf("structure, seed %d: queue %s there %t (record %d), declared %d, deleted %d",
+				s.seed, name, there, at, q.declared, q.deleted)
+		}
+	}
+}

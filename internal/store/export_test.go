@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import "github.com/parley-ipc/parley/internal/broker"
+
+// Step does one piece of the writer's work on the caller's goroutine, for logs that were not
+// started: a simulation decides what happens when.
+func (l *File) Step() (worked bool, err error) {
+	worked, err = l.step()
+	if err != nil {
+		l.fail(err)
+	}
+	for {
+		select {
+		case b := <-l.tickets:
+			l.fire(b, make(map[broker.Ticket]struct{}))
+		default:
+			return worked, err
+		}
+	}
+}
+
+// Segments returns how many segments hold records.
+func (l *File) Segments() int { return len(l.segments) }
+
+// EndSync does what the writer does last.
+func (l *File) EndSync() error {
+	if err := l.syncCurrent(); err != nil {
+		return err
+	}
+	return l.mark()
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+const (
+	// sparesWanted are segments prepared ahead: one to go on in, and one for what must be written
+	// while the disk is full.
+	sparesWanted = 2
+	// fullRetry is how often a full disk is tried again.
+	fullRetry = 100 * time.Millisecond
+	// zeroChunkBytes is written at once when a segment is filled with zeros.
+	zeroChunkBytes = 1 << 20
+)
+
+// supply prepares segments ahead of the writer and disposes of old ones behind it: creating,
+// filling and unlinking files may take long, and nobody who publishes waits for it.
+type supply struct {
+	mu      sync.Mutex
+	changed sync.Cond
+	spares  []*segment // prepared, durable, in order
+	retired []*segment
+	number  uint64 // of the newest segment
+	size    int64  // of the next one
+	need    int64  // what the writer waits for, when that is more
+	full    bool   // the last try found no room
+	retry   bool   // it is time to try again
+	err     error
+	leaving bool // nobody waits for room any more
+	closed  bool
+	started bool
+	timer   broker.Timer
+	running sync.WaitGroup
+}
+
+func (s *supply) start(l *File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = true
+	s.running.Go(func() { s.run(l) })
+}
+
+// run is the supply's goroutine.
+func (s *supply) run(l *File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for !s.closed && (s.err != nil || !s.busy()) {
+			s.changed.Wait()
+		}
+		if s.closed {
+			return
+		}
+		s.tend(l)
+	}
+}
+
+// busy says whether there is anything to do; the lock is held.
+func (s *supply) busy() bool {
+	return len(s.retired) > 0 || (len(s.spares) < sparesWanted && (!s.full || s.retry))
+}
+
+// tend does one piece of work; the lock is held before and after, not during it.
+func (s *supply) tend(l *File) {
+	var old *segment
+	if len(s.retired) > 0 {
+		old = s.retired[0]
+		s.retired = slices.Delete(s.retired, 0, 1)
+	}
+	want := len(s.spares) < sparesWanted
+	recycled := old != nil && want && old.size == max(s.size, s.need)
+	number, size := s.number+1, max(s.size, s.need)
+	s.retry = false
+	s.mu.Unlock()
+	var made *segment
+	var err error
+	switch {
+	case recycled:
+		made, err = l.recycleSegment(old, number)
+	case old != nil:
+		err = l.dispose(old)
+	default:
+		made, err = l.makeSegment(number, size)
+	}
+	s.mu.Lock()
+	if made != nil {
+		s.spares = append(s.spares, made)
+		s.number = number
+	}
+	s.outcome(l, err)
+	s.changed.Broadcast()
+}
+
+// outcome takes note of what came of a piece of work; the lock is held.
+func (s *supply) outcome(l *File, err error) {
+	was := s.full
+	switch {
+	case err != nil && IsFull(err):
+		s.full = true
+		if s.timer == nil {
+			s.timer = l.o.Clock.AfterFunc(fullRetry, s.again)
+		} else {
+			s.timer.Reset(fullRetry)
+		}
+	case err != nil:
+		s.err = err
+		s.mu.Unlock()
+		l.fail(err)
+		s.mu.Lock()
+		return
+	case len(s.spares) >= sparesWanted:
+		s.full = false
+	default:
+		s.retry = true // a segment went: there may be room now
+	}
+	if was != s.full {
+		full := s.full
+		s.mu.Unlock()
+		if full {
+			l.o.Logger.Warn("no room for the next segment of the log", "error", err)
+		} else {
+			l.o.Logger.Info("there is room for the next segment of the log again")
+		}
+		l.o.OnFull(full)
+		s.mu.Lock()
+	}
+}
+
+// again is the retry timer's function.
+func (s *supply) again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retry = true
+	s.changed.Broadcast()
+}
+
+// next returns a segment with room for a frame of n bytes, waiting for one if it must.
+func (s *supply) next(l *File, n int64) (*segment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	need := segmentHeadBytes + n
+	if need > maxSegmentBytes {
+		return nil, fmt.Errorf("a frame of %d bytes is too large", n)
+	}
+	for {
+		for len(s.spares) > 0 && s.spares[0].size < need { // larger than any segment
+			s.retired = append(s.retired, s.spares[0])
+			s.spares = slices.Delete(s.spares, 0, 1)
+		}
+		switch {
+		case len(s.spares) > 0:
+			spare := s.spares[0]
+			s.spares = slices.Delete(s.spares, 0, 1)
+			s.need = 0
+			s.changed.Broadcast()
+			return spare, nil
+		case s.err != nil:
+			return nil, s.err
+		case s.closed, s.leaving && s.full:
+			return nil, errors.New("no room for the next segment")
+		}
+		s.need = (need + segmentHeadBytes - 1) / segmentHeadBytes * segmentHeadBytes
+		if !s.started {
+			s.tend(l)
+			if s.full {
+				return nil, errors.New("no room for the next segment")
+			}
+		} else {
+			s.changed.Broadcast()
+			s.changed.Wait()
+		}
+	}
+}
+
+// grow doubles the size of the segments to come after one of a size has been filled.
+func (s *supply) grow(filled int64, last int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if filled == s.size {
+		s.size = min(2*s.size, last)
+	}
+}
+
+// retire takes a segment that nobody needs.
+func (s *supply) retire(l *File, old *segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = append(s.retired, old)
+	s.changed.Broadcast()
+	if !s.started {
+		for len(s.retired) > 0 && s.err == nil {
+			s.tend(l)
+		}
+	}
+}
+
+// stopWaiting ends the wait for room on a full disk: the log is about to close.
+func (s *supply) stopWaiting() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaving = true
+	s.changed.Broadcast()
+}
+
+// close ends the goroutine and closes the files.
+func (s *supply) close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range slices.Concat(s.spares, s.retired) {
+		_ = g.file.Close() // nothing of it is needed
+	}
+	s.spares, s.retired = nil, nil
+}
+
+// makeSegment makes a segment of zeros under a temporary name and gives it its own when all of it
+// is durable, so that a segment with a bad head is always damage.
+func (l *File) makeSegment(number uint64, size int64) (*segment, error) {
+	fs, tmp := l.o.FS, segmentName(l.o.Dir, number)+tmpSuffix
+	f, err := fs.Create(tmp)
+	if err != nil {
+		return nil, fmt.Errorf("next segment: %w", err)
+	}
+	s := &segment{number: number, life: l.o.Life(), size: size, file: f}
+	zeros := make([]byte, min(size, zeroChunkBytes))
+	for at := int64(0); at < size && err == nil; at += int64(len(zeros)) {
+		_, err = f.WriteAt(zeros[:min(size-at, int64(len(zeros)))], at)
+	}
+	if err == nil {
+		err = l.publish(s, tmp)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("next segment: %w", err), f.Close(), fs.Remove(tmp))
+	}
+	return s, nil
+}
+
+// publish writes a segment's head and gives the file its name.
+func (l *File) publish(s *segment, tmp string) error {
+	if _, err := s.file.WriteAt(s.head(), 0); err != nil {
+		return err
+	}
+	if err := s.file.Sync(); err != nil {
+		return err
+	}
+	s.end, s.synced = segmentHeadBytes, segmentHeadBytes
+	if err := l.o.FS.Rename(tmp, segmentName(l.o.Dir, s.number)); err != nil {
+		return err
+	}
+	return l.o.FS.SyncDir(path.Join(l.o.Dir, walDir))
+}
+
+// recycleSegment makes the next segment out of an old one: its blocks are there already.
+func (l *File) recycleSegment(old *segment, number uint64) (*segment, error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	tmp := segmentName(l.o.Dir, number) + tmpSuffix
+	if err := l.o.FS.Rename(segmentName(l.o.Dir, old.number), tmp); err != nil {
+		return nil, fmt.Errorf("old segment: %w", err)
+	}
+	if err := l.o.FS.SyncDir(path.Join(l.o.Dir, walDir)); err != nil {
+		return nil, fmt.Errorf("old segment: %w", err)
+	}
+	s := &segment{number: number, life: l.o.Life(), size: old.size, file: old.file}
+	if err := l.publish(s, tmp); err != nil {
+		return nil, fmt.Errorf("next segment: %w", err)
+	}
+	return s, nil
+}
+
+// dispose removes an old segment.
+func (l *File) dispose(old *segment) error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	name := segmentName(l.o.Dir, old.number)
+	err := errors.Join(old.file.Close(), l.o.FS.Remove(name),
+		l.o.FS.SyncDir(path.Join(l.o.Dir, walDir)))
+	if err != nil {
+		return fmt.Errorf("old segment %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"fmt"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// writer is what only the writer goroutine touches, but for nowMS, which is the ring's.
+type writer struct {
+	liveness
+	current *segment
+	seq     uint64 // of the last frame
+	nowMS   int64  // the time of the records in the batch; under File.mu
+	marked  bool   // a mark stands where the next frame goes
+	stopped bool   // the writer has ended; under File.mu
+	timer   broker.Timer
+	due     bool // the interval of SyncInterval is over; under File.mu
+	roll    rolling
+}
+
+// run writes batch after batch. While one is synced the next one fills: that is all the grouping
+// there is.
+func (l *File) run() {
+	defer close(l.tickets)
+	for {
+		worked, err := l.step()
+		if err != nil {
+			l.fail(err)
+		}
+		if err != nil || (!worked && !l.await()) {
+			break
+		}
+	}
+	l.end()
+}
+
+// await waits for work; false says that the log is closed and empty, or failed.
+func (l *File) await() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.batches) == 0 && l.trim == 0 && !l.due {
+		if l.closed || l.failed != nil {
+			return false
+		}
+		l.work.Wait()
+	}
+	return l.failed == nil
+}
+
+// step does one piece of work and says whether there was any.
+func (l *File) step() (worked bool, err error) {
+	l.mu.Lock()
+	var b *batch
+	if len(l.batches) > 0 {
+		b, l.batches = l.batches[0], l.batches[1:]
+		l.waiting -= len(b.buf) - frameHeadBytes
+		if l.waiting <= l.o.RingBytes/2 {
+			l.admitAll()
+		}
+	}
+	trim, due := l.trim, l.due
+	l.trim, l.due = 0, false
+	l.mu.Unlock()
+	if due {
+		err = l.syncCurrent()
+	}
+	if b != nil && err == nil {
+		err = l.commit(b)
+	}
+	if trim > 0 && err == nil {
+		l.liveness.trim(trim)
+	}
+	rolled := false
+	if err == nil {
+		rolled, err = l.rollSome()
+	}
+	if err == nil {
+		err = l.reclaim()
+	}
+	if err == nil && b == nil && !rolled {
+		err = l.mark()
+	}
+	return b != nil || rolled, err
+}
+
+// commit writes a batch as one frame, syncs it, and passes it on to whoever waits.
+func (l *File) commit(b *batch) error {
+	err := l.write(b)
+	if err == nil && l.o.Sync == SyncAlways {
+		err = l.syncCurrent()
+	}
+	if err == nil {
+		l.promise()
+	}
+	b.err = err
+	l.tickets <- b
+	return err
+}
+
+// write appends a frame to the current segment, or to the next one when it does not fit.
+func (l *File) write(b *batch) error {
+	n := int64(len(b.buf))
+	if l.current == nil || n > l.current.room() {
+		if err := l.nextSegment(n); err != nil {
+			return err
+		}
+	}
+	s := l.current
+	last := max(l.Written(), b.last)
+	l.seq++
+	l.marked = false
+	if err := l.put(b, last); err != nil {
+		return err
+	}
+	at := place{s, s.end + frameHeadBytes}
+	s.end += n
+	if err := l.account(at, b.buf[frameHeadBytes:]); err != nil {
+		return fmt.Errorf("records of this process: %w", err)
+	}
+	l.written.Store(uint64(last))
+	return nil
+}
+
+// put writes a frame where the segment ends.
+func (l *File) put(b *batch, last broker.LSN) error {
+	s := l.current
+	h := frameHead{life: s.life, seq: l.seq, synced: s.synced, count: b.count, last: last}
+	h.put(b.buf)
+	if _, err := s.file.WriteAt(b.buf, s.end); err != nil {
+		return fmt.Errorf("write to %s: %w", segmentName(l.o.Dir, s.number), err)
+	}
+	return nil
+}
+
+// syncCurrent makes everything that is written durable: older segments are already.
+func (l *File) syncCurrent() error {
+	s := l.current
+	if s == nil || s.synced == s.end {
+		return nil
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("sync of %s: %w", segmentName(l.o.Dir, s.number), err)
+	}
+	s.synced = s.end
+	l.synced.Store(l.written.Load())
+	return nil
+}
+
+// promise tells those who wait in Wait, and sees to it that what is written gets synced.
+func (l *File) promise() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done.Broadcast()
+	if l.o.Sync != SyncInterval || l.current.synced == l.current.end || l.closed {
+		return
+	}
+	if l.timer == nil {
+		l.timer = l.o.Clock.AfterFunc(l.o.SyncInterval, l.syncDue)
+	} else {
+		l.timer.Reset(l.o.SyncInterval)
+	}
+}
+
+func (l *File) syncDue() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.due = true
+	l.work.Signal()
+}
+
+// mark writes an empty frame when nothing else is to be written. It says what was synced: without
+// it, damage to the last frame of a quiet log would look like a write that power loss cut short. The
+// next frame takes its place; it has the number of the frame before it.
+func (l *File) mark() error {
+	s := l.current
+	if s == nil || l.marked || s.synced != s.end || s.room() < frameHeadBytes ||
+		s.end == segmentHeadBytes {
+		return nil
+	}
+	l.marked = true
+	return l.put(&batch{buf: make([]byte, frameHeadBytes)}, l.Written())
+}
+
+// nextSegment goes on in a fresh segment with room for a frame of n bytes.
+func (l *File) nextSegment(n int64) error {
+	if l.current != nil {
+		if err := l.syncCurrent(); err != nil {
+			return err // frames in a segment say that all older ones are durable
+		}
+		l.supply.grow(l.current.size, l.o.LastSegmentBytes)
+	}
+	s, err := l.supply.next(l, n)
+	if err != nil {
+		return err
+	}
+	s.base = l.liveness.last + 1
+	l.current = s
+	l.segments = append(l.segments, s)
+	l.show()
+	return nil
+}
+
+// show tells Read which segments there are.
+func (l *File) show() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shown = append([]*segment(nil), l.segments...)
+}
+
+// end ends the writer: what is left is failed, or there is nothing left and all gets synced.
+func (l *File) end() {
+	err := l.failure()
+	if err == nil {
+		if err = l.syncCurrent(); err == nil {
+			err = l.mark()
+		}
+		if err != nil {
+			l.fail(err)
+		}
+	}
+	l.mu.Lock()
+	left := l.batches
+	l.batches = nil
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.mu.Unlock()
+	for _, b := range left {
+		b.err = err
+		l.tickets <- b
+	}
+	l.mu.Lock()
+	l.stopped = true
+	l.done.Broadcast()
+	l.mu.Unlock()
+}
+
+// notify fires the tickets of one batch after the other, so that the writer syncs the next one
+// meanwhile.
+func (l *File) notify() {
+	touched := make(map[broker.Ticket]struct{})
+	for b := range l.tickets {
+		l.fire(b, touched)
+	}
+}
+
+func (l *File) fire(b *batch, touched map[broker.Ticket]struct{}) {
+	var before broker.Ticket
+	for _, o := range b.owed {
+		o.ticket.Fire(o.seq, b.err)
+		if o.ticket != before {
+			touched[o.ticket] = struct{}{}
+			before = o.ticket
+		}
+	}
+	for t := range touched {
+		t.Flush()
+	}
+	clear(touched)
+	l.mu.Lock()
+	l.recycle(b)
+	l.mu.Unlock()
+}
