@@ -90,7 +90,32 @@ func (l *readyList) drained() {
 // putBack returns an entry to its place among those that came back.
 func (l *readyList) putBack(e entry) {
 	l.back = append(l.back, e)
-	for i := len(l.back) - 1; i > 0; {
+	l.siftUp(len(l.back) - 1)
+}
+
+func (l *readyList) popBack() entry {
+	e := l.back[0]
+	l.dropBack(0)
+	return e
+}
+
+// dropBack removes one entry of those that came back.
+func (l *readyList) dropBack(i int) {
+	last := len(l.back) - 1
+	l.back[i] = l.back[last]
+	l.back[last] = entry{}
+	l.back = l.back[:last]
+	switch {
+	case last == 0:
+		l.back = nil
+	case i < last:
+		l.siftDown(i)
+		l.siftUp(i)
+	}
+}
+
+func (l *readyList) siftUp(i int) {
+	for i > 0 {
 		parent := (i - 1) / 2
 		if l.back[parent].pos <= l.back[i].pos {
 			return
@@ -100,28 +125,19 @@ func (l *readyList) putBack(e entry) {
 	}
 }
 
-func (l *readyList) popBack() entry {
-	e := l.back[0]
-	last := len(l.back) - 1
-	l.back[0] = l.back[last]
-	l.back[last] = entry{}
-	l.back = l.back[:last]
-	for i := 0; ; {
+func (l *readyList) siftDown(i int) {
+	for {
 		child := 2*i + 1
-		if child >= last {
-			break
+		if child >= len(l.back) {
+			return
 		}
-		if child+1 < last && l.back[child+1].pos < l.back[child].pos {
+		if child+1 < len(l.back) && l.back[child+1].pos < l.back[child].pos {
 			child++
 		}
 		if l.back[i].pos <= l.back[child].pos {
-			break
+			return
 		}
 		l.back[i], l.back[child] = l.back[child], l.back[i]
 		i = child
 	}
-	if last == 0 {
-		l.back = nil
-	}
-	return e
 }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// Returned names a delivery whose time was over, so that who had it can still accept it while nobody
+// else has got it.
+type Returned struct {
+	queue    *Queue
+	pos      uint64
+	attempts uint32
+}
+
+// Locate returns the name of an unsettled delivery, to be used after it went back to its queue.
+func (s *Session) Locate(tag uint64) (Returned, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.owes(tag) {
+		return Returned{}, false
+	}
+	d := &s.unsettled.slots[s.unsettled.find(tag)]
+	return Returned{queue: d.queue, pos: d.entry.pos, attempts: d.entry.attempts}, true
+}
+
+// AcceptReturned accepts a message that went back to its queue after the delivery that r names, and
+// reports whether it was still there: a message that was delivered again is somebody else's.
+func (s *Session) AcceptReturned(r Returned) bool {
+	q := r.queue
+	if q == nil || q.vh != s.vh {
+		return false
+	}
+	q.lock()
+	defer q.unlock()
+	if q.deleted {
+		return false
+	}
+	for i := range q.levels {
+		e, ok := q.levels[i].takeBack(r.pos, r.attempts)
+		if !ok {
+			continue
+		}
+		q.ready--
+		q.bytes -= len(e.msg.Body)
+		q.settled(&e)
+		e.msg.release()
+		return true
+	}
+	return false
+}
+
+// returnedScan bounds the search for a place among the entries that came back; beyond it the message
+// stays and is delivered again.
+const returnedScan = 4_096
+
+// takeBack removes the entry of a place from those that came back, if it was delivered as often as
+// is said.
+func (l *readyList) takeBack(pos uint64, attempts uint32) (entry, bool) {
+	for i := range min(len(l.back), returnedScan) {
+		if e := l.back[i]; e.pos == pos && e.attempts == attempts {
+			l.dropBack(i)
+			return e, true
+		}
+	}
+	return entry{}, false
+}
