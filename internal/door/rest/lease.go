@@ -214,12 +214,32 @@ func (d *Door) acknowledge(v *visit) error {
 func (d *Door) settleLease(v *visit, id string, o broker.Outcome) error {
 	l, done, err := d.leases.find(v.client, id)
 	switch {
-	case err != nil:
-		return err
 	case done: // repeated
 		return nil
+	case err == nil:
+		err = l.settle(o)
 	}
-	return l.settle(o)
+	if err != nil && o == broker.Accepted && d.acceptExpired(v, id) {
+		return nil
+	}
+	return err
+}
+
+// acceptExpired acknowledges a lease that has expired, unless somebody else has the message.
+func (d *Door) acceptExpired(v *visit, id string) bool {
+	at, ok := d.leases.expired(v.client, id)
+	if !ok {
+		return false
+	}
+	err := v.work(func(w *worker) error {
+		ok = w.AcceptReturned(at)
+		return nil
+	})
+	if err != nil || !ok {
+		return false
+	}
+	d.leases.settled(v.client, id)
+	return true
 }
 
 // leaseChange is the body of PATCH /leases/{id}: one of its members.

@@ -9,9 +9,9 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// settledMax bounds how many settled leases are remembered, so that repeating an acknowledgement
-// is no error.
-const settledMax = 16_384
+// endedMax bounds how many leases are remembered that were settled, so that repeating it is no error,
+// or have expired, so that they can be acknowledged while nobody else has the message.
+const endedMax = 16_384
 
 // holder is a session of the heart that owns deliveries for longer than one request: it lives until
 // its request or stream has ended and its last lease is settled.
@@ -125,17 +125,24 @@ type leaseTable struct {
 
 	mu   sync.Mutex
 	byID map[string]*lease
-	// settled remembers who settled which lease; ring has the same ids in the order of settling.
-	settled map[string]clientKey
-	ring    []string
-	at      int
-	closed  bool
+	// ended remembers leases; ring has the same ids in the order in which they ended.
+	ended  map[string]endedLease
+	ring   []string
+	at     int
+	closed bool
+}
+
+// endedLease is what is remembered of a lease.
+type endedLease struct {
+	owner   clientKey
+	settled bool
+	at      broker.Returned // where the message went, when it was not settled
 }
 
 func (t *leaseTable) init(limit int) {
 	t.max = limit
 	t.byID = make(map[string]*lease)
-	t.settled = make(map[string]clientKey)
+	t.ended = make(map[string]endedLease)
 }
 
 // count returns how many leases are out.
@@ -209,7 +216,11 @@ func (l *lease) end(o broker.Outcome, byClient bool) {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	l.table.drop(l, byClient)
+	e := endedLease{owner: l.owner, settled: byClient}
+	if !byClient {
+		e.at, _ = l.holder.session.Locate(l.tag)
+	}
+	l.table.drop(l.id, e)
 	l.holder.settleLease(l.tag, o)
 }
 
@@ -288,7 +299,7 @@ func (l *lease) grace(term time.Duration) {
 func (t *leaseTable) find(c *client, id string) (l *lease, settled bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if owner, ok := t.settled[id]; ok && owner == c.key {
+	if e, ok := t.ended[id]; ok && e.owner == c.key && e.settled {
 		return nil, true, nil
 	}
 	if l = t.byID[id]; l == nil || l.owner != c.key {
@@ -297,22 +308,36 @@ func (t *leaseTable) find(c *client, id string) (l *lease, settled bool, err err
 	return l, false, nil
 }
 
-// drop takes a lease out, and remembers it when its client settled it.
-func (t *leaseTable) drop(l *lease, remember bool) {
+// expired returns where the message of a client's expired lease went.
+func (t *leaseTable) expired(c *client, id string) (broker.Returned, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.byID, l.id)
-	if !remember {
-		return
+	e, ok := t.ended[id]
+	return e.at, ok && e.owner == c.key && !e.settled
+}
+
+// settled remembers that an expired lease was acknowledged after all.
+func (t *leaseTable) settled(c *client, id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.ended[id]; ok {
+		t.ended[id] = endedLease{owner: c.key, settled: true}
 	}
-	if len(t.ring) < settledMax {
-		t.ring = append(t.ring, l.id)
+}
+
+// drop takes a lease out and remembers it.
+func (t *leaseTable) drop(id string, e endedLease) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byID, id)
+	if len(t.ring) < endedMax {
+		t.ring = append(t.ring, id)
 	} else {
-		delete(t.settled, t.ring[t.at])
-		t.ring[t.at] = l.id
-		t.at = (t.at + 1) % settledMax
+		delete(t.ended, t.ring[t.at])
+		t.ring[t.at] = id
+		t.at = (t.at + 1) % endedMax
 	}
-	t.settled[l.id] = l.owner
+	t.ended[id] = e
 }
 
 // close gives all leases back.

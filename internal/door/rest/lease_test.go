@@ -4,6 +4,7 @@ package rest
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,6 +120,68 @@ func TestLeaseExpires(t *testing.T) {
 	}
 	h.do("DELETE", "/v1/leases/"+first.Lease, "").problem(410, "lease-gone")
 	h.do("DELETE", "/v1/leases/"+second.Lease, "").want(204)
+}
+
+// rest.md §5.4: an acknowledgement after the expiry, but before another delivery, succeeds.
+func TestAcknowledgeAfterExpiry(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	h.send("q", "x")
+	h.send("q", "y")
+	m := h.lease("q", `{"lease_ms":10}`)[0]
+	h.eventually("it is back", func() bool { return h.stats("q").Ready == 2 })
+	h.do("DELETE", "/v1/leases/"+m.Lease, "", basic("ada")).problem(410, "lease-gone")
+	h.do("PATCH", "/v1/leases/"+m.Lease, `{"extend_ms":50}`).problem(410, "lease-gone")
+	for range 2 {
+		h.do("DELETE", "/v1/leases/"+m.Lease, "").want(204)
+	}
+	if list := h.lease("q", `{"max":9}`); len(list) != 1 || list[0].text() != "y" {
+		t.Errorf("left %+v", list)
+	}
+}
+
+// A worker that dies does not lose a call: another answers it, and the caller sees one answer.
+func TestWorkerDies(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	first := h.async("POST", "/v1/queues/svc/leases", `{"wait_ms":10000,"lease_ms":50}`)
+	h.eventually("it polls", func() bool { return h.stats("svc").Consumers == 1 })
+	c := h.async("POST", "/v1/services/svc/do", "x")
+	var lost leasesBody
+	h.got(first).want(200).json(&lost)
+	m := h.one("svc")
+	if m.Attempt != 2 {
+		t.Errorf("attempt %d, want 2", m.Attempt)
+	}
+	h.do("POST", "/v1/leases/"+lost.Messages[0].Lease+"/reply", "late").problem(410, "lease-gone")
+	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "second").want(201)
+	if r := h.got(c).want(200); string(r.body) != "second" {
+		t.Errorf("answer %q", r.body)
+	}
+}
+
+// The memory of leases that ended is bounded.
+func TestEndedLeasesAreBounded(t *testing.T) {
+	t.Parallel()
+	var table leaseTable
+	table.init(1)
+	c := &client{key: clientKey{user: "u", vhost: "/"}}
+	for i := range endedMax + 1 {
+		table.drop(strconv.Itoa(i), endedLease{owner: c.key, settled: true})
+	}
+	if len(table.ended) != endedMax || len(table.ring) != endedMax {
+		t.Errorf("%d remembered, want %d", len(table.ended), endedMax)
+	}
+	if _, settled, _ := table.find(c, "0"); settled {
+		t.Error("the oldest is remembered")
+	}
+	for _, id := range []string{"1", strconv.Itoa(endedMax)} {
+		if _, settled, err := table.find(c, id); !settled || err != nil {
+			t.Errorf("%s is not remembered", id)
+		}
+	}
 }
 
 // rest.md §2: PATCH extends, and gives back in each of its ways.
