@@ -14,8 +14,13 @@ const DefaultTimeout = 15 * time.Second
 // maxReplyHops bounds a chain of calls whose reply addresses are other calls.
 const maxReplyHops = 8
 
-// The headers with which the hub answers for a service, through every door.
+// DeadlineLayout is how HeaderDeadline is written: RFC 3339 with milliseconds.
+const DeadlineLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// The headers of calls, and those with which the hub answers for a service, through every door.
 const (
+	HeaderTimeout      = "parley-timeout"
+	HeaderDeadline     = "parley-deadline"
 	HeaderError        = "parley-error"
 	HeaderErrorMessage = "parley-error-message"
 	HeaderFrom         = "parley-from"
@@ -139,9 +144,9 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 	if err := s.mayBeAnswered("call", to); err != nil {
 		return 0, err
 	}
-	defer func(e Envelope, edited bool) { // the row's address is in it
-		m.Envelope, m.Edited = e, edited
-	}(m.Envelope, m.Edited)
+	defer func(e Envelope, overlay Table, edited bool) { // the row's address is in it
+		m.Envelope, m.Overlay, m.Edited = e, overlay, edited
+	}(m.Envelope, m.Overlay, m.Edited)
 	deadline := s.deadline(*terms)
 	fail := func(e *Error) (int, error) {
 		s.answerError(to, correlation, e, &s.turn)
@@ -168,6 +173,9 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 			}
 		}
 	}
+	// The service is told when, not how long: time passes in the queue.
+	m.Overlay = m.Overlay.With(HeaderTimeout, Removed{}).
+		With(HeaderDeadline, deadline.UTC().Format(DeadlineLayout))
 	row := &replyRow{session: s, deadline: deadline}
 	row.answer = func(_ uint32, answer *Message, t *turn) {
 		if s.b.replies.remove(row) {

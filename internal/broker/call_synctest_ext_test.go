@@ -405,3 +405,22 @@ func TestPollerKeepsItsQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestServiceSeesTheDeadline: a relative timeout reaches the service as a point in time.
+func TestServiceSeesTheDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		asker, service := newClient(t, b, "asker"), newClient(t, b, "service")
+		service.queue("svc")
+		service.consume("svc", "t", 1)
+		asker.ask("", "svc", asker.replies(), broker.PublishParams{
+			Call: &broker.CallTerms{Timeout: 1500 * time.Millisecond},
+		})
+		at, _ := service.all()[0].headers.Text("parley-deadline")
+		want := time.Now().Add(1500 * time.Millisecond).UTC().Format(broker.DeadlineLayout)
+		if at != want {
+			t.Fatalf("deadline %q, want %q", at, want)
+		}
+	})
+}

@@ -15,8 +15,8 @@ import (
 // The headers that make a publish a call or a gather (amqp-0-9-1.md §7), and those that add
 // routing keys (§3).
 const (
-	headerTimeout     = "parley-timeout"
-	headerDeadline    = "parley-deadline"
+	headerTimeout     = broker.HeaderTimeout
+	headerDeadline    = broker.HeaderDeadline
 	headerGather      = "parley-gather"
 	headerGatherStall = "parley-gather-stall"
 	headerCC          = "CC"

@@ -31,8 +31,8 @@ func appendMessageHeaders(b []byte, v wire.Version, d *broker.Delivery) ([]byte,
 
 // Headers of a call and of a gather.
 const (
-	headerTimeout     = "parley-timeout"
-	headerDeadline    = "parley-deadline"
+	headerTimeout     = broker.HeaderTimeout
+	headerDeadline    = broker.HeaderDeadline
 	headerGather      = "parley-gather"
 	headerGatherStall = "parley-gather-stall"
 	// deadlineLayout is RFC 3339 with milliseconds.
