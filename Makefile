@@ -78,9 +78,10 @@ clients: ## third-party Go clients and the other nested modules
 .PHONY: lint
 lint: ## golangci-lint, formatting and go.mod of every module
 	$(TOOL) golangci-lint config verify
+	$(TOOL) golangci-lint fmt --diff
 	@for m in . $(NESTED); do \
 		echo "golangci-lint in $$m"; \
-		(cd $$m && $(TOOL) golangci-lint fmt --diff && $(TOOL) golangci-lint run ./...) || exit 1; \
+		(cd $$m && $(TOOL) golangci-lint run ./...) || exit 1; \
 	done
 	@for m in . $(NESTED); do \
 		echo "go mod tidy and verify in $$m"; \

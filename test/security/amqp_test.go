@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
 // repeats is how often a cheap attack is made, four at a time.
