@@ -17,12 +17,12 @@ import (
 // headerStatus is the header in which a service's answer says its HTTP status (rest.md §5.2).
 const headerStatus = "http-status"
 
-// deadlineFormat is how parley-deadline is written: RFC 3339 with milliseconds.
-const deadlineFormat = "2006-01-02T15:04:05.000Z07:00"
-
 // service is ANY /services/{svc}/{path…}: a call whose answer is this request's answer, or, with
 // Prefer: respond-async, a request whose answer is fetched later.
 func (d *Door) service(v *visit) error {
+	if err := d.checkAlarm(); err != nil {
+		return err
+	}
 	prefer := parsePrefer(v.r.Header)
 	timeout, given, err := timeoutOf(v.r, prefer)
 	if err != nil {
@@ -131,8 +131,8 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 		p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
 	}
 	if timeout := terms.timeout; timeout > 0 {
-		p.Headers = p.Headers.Without("parley-deadline")
-		set("parley-deadline", d.options.Broker.Now().Add(timeout).UTC().Format(deadlineFormat))
+		p.Headers = p.Headers.Without(broker.HeaderDeadline)
+		set(broker.HeaderDeadline, d.options.Broker.Now().Add(timeout).UTC().Format(broker.DeadlineLayout))
 		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
 		p.Set |= broker.HasExpiration
 	}

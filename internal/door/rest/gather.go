@@ -238,6 +238,9 @@ func (d *Door) gatherTopic(v *visit) error {
 }
 
 func (d *Door) gather(v *visit, to target, operation string) error {
+	if err := d.checkAlarm(); err != nil {
+		return err
+	}
 	var want gatherRequest
 	if err := v.decode(&want, true); err != nil {
 		return err

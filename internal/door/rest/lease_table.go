@@ -56,6 +56,7 @@ func (h *holder) settleLocked(tag uint64, o broker.Outcome) {
 		Tag: tag, Multiple: false, Of: nil, Outcome: o,
 	})
 	h.session.Flush()
+	_ = h.session.Settled() // the answer says so; after an error of the log the hub ends
 }
 
 // giveBack returns everything that is unsettled as if it had not been delivered.

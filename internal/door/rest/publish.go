@@ -67,7 +67,19 @@ func exchangeName(name string) string {
 	return name
 }
 
+// checkAlarm refuses what brings messages in while memory or disk is short, before its body is read.
+// Consuming goes on, and so do answers, which let messages go.
+func (d *Door) checkAlarm() error {
+	if reason := d.options.Broker.Alarm(); reason != "" {
+		return problemf("alarm", "publishing is refused: %s", reason)
+	}
+	return nil
+}
+
 func (d *Door) publish(v *visit, to target) error {
+	if err := d.checkAlarm(); err != nil {
+		return err
+	}
 	p, err := propertiesIn(v.r.Header)
 	if err != nil {
 		return err
@@ -128,8 +140,10 @@ func (w *worker) send(m *broker.Message, mandatory bool) (int, error) {
 		w.spent = true // its count of publishes may no longer be the heart's
 		return 0, err
 	}
-	// A full queue refuses at once; what is refused later the log could not keep.
-	_, w.full, _ = w.sink.outcome()
+	// A full queue refuses at once; what is refused later the log could not keep. When the log was
+	// very fast, it helps that a message for one queue that refused it is in none.
+	_, refused, _ := w.sink.outcome()
+	w.full = refused && (routed == 0 || len(m.Exchange) > 0)
 	w.Flush()
 	return routed, nil
 }

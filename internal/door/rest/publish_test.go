@@ -298,6 +298,33 @@ func TestBodiesBudget(t *testing.T) {
 	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 999)).want(201)
 }
 
+// security.md §3: above the memory watermark publishing is 503 with Retry-After, consuming goes on.
+func TestAlarm(t *testing.T) {
+	t.Parallel()
+	log := store.NewMemory(store.MemoryOptions{})
+	b := broker.New(broker.Options{
+		Clock: realClock{}, Log: log, Formats: []broker.Format{Format{}},
+		Limits: broker.Limits{MemoryBytes: 4_000},
+	})
+	log.Bind(b)
+	h := serveBroker(t, b)
+	h.queue("q")
+	h.send("q", strings.Repeat("x", 4_000), "Parley-Reply-To: q")
+	for _, path := range []string{
+		"/v1/queues/q/messages", "/v1/exchanges/amq.topic/messages", "/v1/topics/t/messages",
+		"/v1/services/q/do", "/v1/services/q/do/gather", "/v1/topics/t/gather",
+	} {
+		if r := h.do("POST", path, "").problem(503, "alarm"); r.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", path)
+		}
+	}
+	h.do("POST", "/v1/services/q/do", "", "Prefer: respond-async").problem(503, "alarm")
+	m := h.one("q")
+	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "y").want(201)
+	h.eventually("the alarm ends", func() bool { return b.Alarm() == "" })
+	h.send("q", "z")
+}
+
 // A body comes out as it went in, whatever its length is beside the sizes of the buffers; one that
 // is cut off is an error.
 func TestReadBlocks(t *testing.T) {

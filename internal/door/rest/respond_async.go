@@ -81,7 +81,7 @@ type requestBody struct {
 func showRequest(r *broker.Request) requestBody {
 	return requestBody{
 		ID: r.ID, Service: r.Service, State: string(r.State()),
-		Created: r.Created.UTC().Format(deadlineFormat),
+		Created: r.Created.UTC().Format(broker.DeadlineLayout),
 	}
 }
 
