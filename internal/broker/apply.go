@@ -45,12 +45,41 @@ func (v *VirtualHost) logMeta(durable bool, m Meta) error {
 		return nil
 	}
 	m.VHost = v.name
+	v.logged.Add(1)
 	_, err := v.b.log.Append(&Record{Type: RecordMeta, Meta: &m}, nil, 0)
-	if err != nil {
-		return &Error{
-			Code: CodeInternal, Scope: ScopeConnection, Op: "log structure", Text: "log failed",
-			Err: err,
-		}
+	return structureError(err)
+}
+
+func structureError(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return &Error{
+		Code: CodeInternal, Scope: ScopeConnection, Op: "log structure", Text: "log failed", Err: err,
+	}
+}
+
+// structural makes a change of structure and waits until what it logged is durable: the answer to
+// the client says so. No lock is held while it waits.
+func (s *Session) structural(change func() error) error {
+	before := s.vh.logged.Load()
+	err := change()
+	if s.vh.logged.Load() == before {
+		return err
+	}
+	if waited := s.b.log.Wait(true); err == nil {
+		err = structureError(waited)
+	}
+	return err
+}
+
+// Settled waits until what this session settled is written, so that the end of the process does
+// not bring it back. A door calls it before an answer from which the client may conclude that; it
+// costs nothing when nothing was settled since.
+func (s *Session) Settled() error {
+	if !s.settledSome {
+		return nil
+	}
+	s.settledSome = false
+	return structureError(s.b.log.Wait(false))
 }

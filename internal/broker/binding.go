@@ -44,6 +44,10 @@ func (s *Session) Bind(p BindingParams) error {
 	if err := s.allowBind(op, &p); err != nil {
 		return err
 	}
+	return s.structural(func() error { return s.bind(op, p) })
+}
+
+func (s *Session) bind(op string, p BindingParams) error {
 	v := s.vh
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -83,6 +87,10 @@ func (s *Session) Unbind(p BindingParams) error {
 	if err := s.allowBind(op, &p); err != nil {
 		return err
 	}
+	return s.structural(func() error { return s.unbind(op, p) })
+}
+
+func (s *Session) unbind(op string, p BindingParams) error {
 	v := s.vh
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -199,6 +199,7 @@ func (b *Broker) Close() {
 		v.close()
 	}
 	b.rest.ended.Wait()
+	b.logStop()
 }
 
 // tokenBytes is the size of names that must not be guessed (128 bits).

@@ -50,7 +50,12 @@ func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
 			return QueueInfo{}, err
 		}
 	}
-	return s.createQueue(op, p, args)
+	var info QueueInfo
+	err = s.structural(func() (err error) {
+		info, err = s.createQueue(op, p, args)
+		return err
+	})
+	return info, err
 }
 
 func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (QueueInfo, error) {
@@ -148,7 +153,11 @@ func (s *Session) DeleteQueue(p DeleteParams) (int, error) {
 	if err := q.checkOwner(op, s.conn); err != nil {
 		return 0, err
 	}
-	n, err := s.vh.deleteQueue(q, &s.turn, func() error { return q.mayDelete(op, p) })
+	n := 0
+	err := s.structural(func() (err error) {
+		n, err = s.vh.deleteQueue(q, &s.turn, func() error { return q.mayDelete(op, p) })
+		return err
+	})
 	s.turn.settle()
 	return n, err
 }

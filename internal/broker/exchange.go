@@ -98,6 +98,15 @@ func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
 			return false, err
 		}
 	}
+	err = s.structural(func() (err error) {
+		created, err = v.addExchange(op, x)
+		return err
+	})
+	return created, err
+}
+
+func (v *VirtualHost) addExchange(op string, x *Exchange) (created bool, err error) {
+	p := x.ExchangeParams
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if have, ok := v.exchanges[p.Name]; ok {
@@ -160,6 +169,10 @@ func (s *Session) DeleteExchange(name string, ifUnused bool) error {
 	if err := s.conn.allow(auth.Configure, op, "exchange", name); err != nil {
 		return err
 	}
+	return s.structural(func() error { return v.deleteExchange(op, name, ifUnused) })
+}
+
+func (v *VirtualHost) deleteExchange(op, name string, ifUnused bool) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	x, ok := v.exchanges[name]

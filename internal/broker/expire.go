@@ -4,8 +4,10 @@ package broker
 
 // expiryOf returns when a message expires in this queue, in milliseconds since 1970: the least of
 // the queue's TTL, the message's expiration and a call's deadline.
-func (q *Queue) expiryOf(m *Message) int64 {
-	now := q.nowMS()
+func (q *Queue) expiryOf(m *Message) int64 { return q.expiryFrom(q.nowMS(), m) }
+
+// expiryFrom is expiryOf for a message that was published at another time than now.
+func (q *Queue) expiryFrom(now int64, m *Message) int64 {
 	at := int64(0)
 	sooner := func(t int64) {
 		if at == 0 || t < at {

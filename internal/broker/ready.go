@@ -2,6 +2,8 @@
 
 package broker
 
+import "iter"
+
 // entry is one message in one queue.
 type entry struct {
 	msg *Message
@@ -52,6 +54,22 @@ func (l *readyList) resize(size int) {
 		ring[i] = l.fresh[(l.head+i)&(len(l.fresh)-1)]
 	}
 	l.fresh, l.head = ring, 0
+}
+
+// all yields every entry, in no order.
+func (l *readyList) all() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for i := range l.back {
+			if !yield(&l.back[i]) {
+				return
+			}
+		}
+		for i := range l.count {
+			if !yield(&l.fresh[(l.head+i)&(len(l.fresh)-1)]) {
+				return
+			}
+		}
+	}
 }
 
 // peek returns the first entry; it is valid until the list changes.

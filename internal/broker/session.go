@@ -37,7 +37,9 @@ type Session struct {
 	prefetch  int                  // basic.qos without global: for consumers to come
 	taken     []delivered
 	confirms  confirms
-	route     sessionRoute
+	// settledSome says that something was settled since Settled.
+	settledSome bool
+	route       sessionRoute
 }
 
 func newSession(c *Connection, sink Sink) *Session {

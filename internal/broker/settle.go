@@ -61,6 +61,7 @@ func (s *Session) settleTaken(o Outcome) {
 	if len(s.taken) == 0 {
 		return
 	}
+	s.settledSome = true
 	s.mu.Lock()
 	full := s.shared > 0 && s.outstanding >= s.shared ||
 		s.unsettled.len()+len(s.taken) >= s.b.limits.UnsettledPerSession

@@ -19,6 +19,8 @@ type VirtualHost struct {
 	bindings  int
 	// topology changes with every change of structure; cached routes carry it.
 	topology atomic.Uint64
+	// logged counts the changes of structure that went into the log.
+	logged atomic.Uint64
 }
 
 // predeclared are the exchanges that every virtual host has (amqp-0-9-1.md §3).

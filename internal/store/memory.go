@@ -14,6 +14,8 @@ type MemoryOptions struct {
 	// Retain keeps the records, so that Read and recovery find them. Without it, Append only gives
 	// numbers: nobody can read the log of a process that is gone.
 	Retain bool
+	// Clock gives the retained records their time, when it is not nil.
+	Clock broker.Clock
 }
 
 // Memory is a Log in memory. Its records are durable as soon as they are appended, as far as
@@ -47,7 +49,11 @@ func (m *Memory) Append(r *broker.Record, _ broker.Ticket, _ uint64) (bool, erro
 	m.last++
 	at := m.last
 	if m.options.Retain {
-		m.records = append(m.records, r.Clone())
+		kept := r.Clone()
+		if m.options.Clock != nil {
+			kept.TimeMS = m.options.Clock.Now().UnixMilli()
+		}
+		m.records = append(m.records, kept)
 	}
 	m.mu.Unlock()
 	m.applier.Apply(r, at) // the caller holds the queues, so each sees its records in order
