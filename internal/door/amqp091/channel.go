@@ -57,8 +57,12 @@ func (c *conn) openChannel(id uint16) error {
 	return nil
 }
 
-// send appends one method on this channel.
-func (ch *channel) send(m wire.Method) { ch.c.send(ch.id, m) }
+// send appends one method on this channel: an answer, from which the client may conclude that its
+// earlier acknowledgements are safe.
+func (ch *channel) send(m wire.Method) {
+	_ = ch.session.Settled() // after an error of the log the hub ends
+	ch.c.send(ch.id, m)
+}
 
 // shut ends the session and what the channel holds.
 func (ch *channel) shut() {

@@ -263,6 +263,7 @@ func badCommand(f *wire.Frame) *fault {
 // answer writes the RECEIPT that a frame asks for.
 func (c *conn) answer(f *wire.Frame) {
 	if id, ok := f.Get("receipt"); ok {
+		_ = c.session.Settled() // of an ACK too; after an error of the log the hub ends
 		c.writeReceipt(id)
 	}
 }

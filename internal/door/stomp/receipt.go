@@ -53,6 +53,7 @@ func (r *receipts) crowded() bool { return r.count.Load() >= receiptsWaitingMax 
 
 // receiptAfterPublishes writes a RECEIPT when all publishes so far are safe: now, or in Confirm.
 func (c *conn) receiptAfterPublishes(id []byte) {
+	_ = c.session.Settled() // after an error of the log the hub ends
 	r := &c.receipts
 	if r.settled() {
 		c.writeReceipt(id)
