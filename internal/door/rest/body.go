@@ -24,9 +24,9 @@ const (
 	bodyRate     = 1 << 10 // bytes a second that a body must come with, after bodyTime
 )
 
-// bodyReader reads a body under two bounds besides its size. It has a time, and then a deadline that
-// moves on with the bytes that come, so that a client which sends one byte a minute does not hold a
-// connection for ever. And all bodies under way have a budget together.
+// bodyReader reads a body under two bounds besides its size. It has a time, and then a deadline
+// that moves on with the bytes that come, so that a client which sends one byte a minute does not
+// hold a connection for ever. And all bodies under way have a budget together.
 type bodyReader struct {
 	v       *visit
 	body    io.Reader
@@ -75,9 +75,9 @@ func (v *visit) body() ([]byte, error) {
 // blockPool holds buffers of blockBytes.
 var blockPool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
 
-// readBlocks reads to the end. A small body grows as it comes; what is longer is collected in pooled
-// blocks and put together once, so that large bodies, and those that turn out to be too large, leave
-// no trail of ever larger buffers behind.
+// readBlocks reads to the end. A small body grows as it comes; what is longer is collected in
+// pooled blocks and put together once, so that large bodies, and those that turn out to be too
+// large, leave no trail of ever larger buffers behind.
 func readBlocks(r io.Reader) ([]byte, error) {
 	head, err := io.ReadAll(io.LimitReader(r, headBytes))
 	if err != nil || len(head) < headBytes {

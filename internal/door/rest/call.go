@@ -132,7 +132,8 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 	}
 	if timeout := terms.timeout; timeout > 0 {
 		p.Headers = p.Headers.Without(broker.HeaderDeadline)
-		set(broker.HeaderDeadline, d.options.Broker.Now().Add(timeout).UTC().Format(broker.DeadlineLayout))
+		end := d.options.Broker.Now().Add(timeout).UTC()
+		set(broker.HeaderDeadline, end.Format(broker.DeadlineLayout))
 		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
 		p.Set |= broker.HasExpiration
 	}
@@ -151,8 +152,8 @@ func correlate(p *broker.Properties) {
 	}
 }
 
-// servicePath returns the path behind the service's name, escaped as it came: a service may tell %2F
-// from a slash.
+// servicePath returns the path behind the service's name, escaped as it came: a service may tell
+// %2F from a slash.
 func (v *visit) servicePath() string {
 	segments := 3 // "", v1, services
 	if v.r.PathValue("v") != "" {

@@ -200,7 +200,9 @@ func TestCallCallerGone(t *testing.T) {
 	ctx, cancel := testContext(t)
 	done := make(chan error, 1)
 	go func() {
-		r, err := h.try(ctx, request{method: "POST", path: "/v1/services/svc/do", header: fields(nil)})
+		r, err := h.try(ctx, request{
+			method: "POST", path: "/v1/services/svc/do", header: http.Header{},
+		})
 		if err == nil {
 			_ = r.Body.Close()
 		}

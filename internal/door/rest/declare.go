@@ -78,7 +78,7 @@ func (d *Door) putQueue(v *visit) error {
 		return err
 	}
 	if want.Exclusive {
-		return badRequest("over HTTP there is no connection that an exclusive queue could belong to")
+		return badRequest("a queue cannot be exclusive: HTTP has no connection to hold it")
 	}
 	var err error
 	if p.Arguments, err = tableIn(want.Arguments); err != nil {

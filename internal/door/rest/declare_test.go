@@ -65,8 +65,8 @@ func TestDeclareRefuses(t *testing.T) {
 		{"bad argument", "queues/q", `{"arguments":{"x-max-length":"many"}}`, 400, "bad-request"},
 		{"huge number", "queues/q", `{"arguments":{"n":1e999}}`, 400, "bad-request"},
 		{
-			"long argument", "queues/q", `{"arguments":{"` + strings.Repeat("n", 256) + `":1}}`, 400,
-			"bad-request",
+			"long argument", "queues/q",
+			`{"arguments":{"` + strings.Repeat("n", 256) + `":1}}`, 400, "bad-request",
 		},
 		{"reserved", "queues/amq.q", `{}`, 403, "forbidden"},
 		{"long name", "queues/" + strings.Repeat("q", 256), `{}`, 400, "bad-request"},
@@ -96,7 +96,9 @@ func TestJSONDepth(t *testing.T) {
 			t.Errorf("depth %d accepted: %v, want %v", n, got, want)
 		}
 	}
-	for _, text := range []string{"", " ", "{", "[1,]", `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, "1 2"} {
+	for _, text := range []string{
+		"", " ", "{", "[1,]", `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, "1 2",
+	} {
 		if checkJSON([]byte(text)) == nil {
 			t.Errorf("%q was accepted", text)
 		}

@@ -70,8 +70,8 @@ func kinds() []kind {
 		{wordSlow, 408, "Request timeout", 0, "", "The body came too slowly: it has 30 s, and a" +
 			" second more for each KiB."},
 		{"conflict", 409, "Conflict", 0, "", "What is there has other properties, or is in use."},
-		{wordLeaseGone, 410, "Lease gone", 0, "", "The lease expired, and its message went back to" +
-			" the queue."},
+		{wordLeaseGone, 410, "Lease gone", 0, "", "The lease expired, and its message went back" +
+			" to the queue."},
 		{"result-gone", 410, "Result gone", 0, "", "The answer is past its retention, or the" +
 			" request was canceled."},
 		{wordTooLarge, 413, "Too large", 0, "", "The body is larger than the hub takes."},
@@ -84,8 +84,8 @@ func kinds() []kind {
 			"quota", 429, "Quota exceeded", time.Second, registered + "quota-exceeded",
 			"A table that is bounded for each user or virtual host is full.",
 		},
-		{"queue-full", 429, "Queue full", time.Second, "", "The queue has reached its length limit" +
-			" and refuses messages."},
+		{"queue-full", 429, "Queue full", time.Second, "", "The queue has reached its length" +
+			" limit and refuses messages."},
 		{wordInternal, 500, "Internal error", 0, "", "A fault of the hub; its log has the details" +
 			" under trace_id."},
 		{wordBadReply, 502, "Bad reply", 0, "", "The service's answer cannot be shown over HTTP."},
@@ -98,8 +98,8 @@ func kinds() []kind {
 		},
 		{wordDraining, 503, "Draining", time.Second, "", "The hub stops and takes no new" +
 			" requests."},
-		{"alarm", 503, "Resource alarm", 5 * time.Second, "", "Memory or disk is short: publishing" +
-			" is refused, consuming goes on."},
+		{"alarm", 503, "Resource alarm", 5 * time.Second, "", "Memory or disk is short:" +
+			" publishing is refused, consuming goes on."},
 		{"deadline", 504, "Deadline passed", 0, "", "No answer came before the deadline."},
 		{"storage-quota", 507, "Storage quota", 0, "", "The stored bytes of the user or virtual" +
 			" host are used up."},

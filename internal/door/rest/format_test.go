@@ -71,7 +71,9 @@ func TestFormatRoundTrip(t *testing.T) {
 func TestFormatWidths(t *testing.T) {
 	t.Parallel()
 	p := broker.Properties{Set: broker.HasHeaders, Headers: broker.Table{
-		{Name: "a", Value: int8(-1)}, {Name: "b", Value: uint32(7)}, {Name: "c", Value: float32(0.5)},
+		{Name: "a", Value: int8(-1)},
+		{Name: "b", Value: uint32(7)},
+		{Name: "c", Value: float32(0.5)},
 	}}
 	raw, err := Format{}.Append(nil, &p)
 	if err != nil {

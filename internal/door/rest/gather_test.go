@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +168,6 @@ func TestGatherRefuses(t *testing.T) {
 		`{"timeout_ms":-1}`, `{"quorum":0}`, `{"quorum":"half"}`, `{"max":-1}`, `{"unknown":1}`,
 		`{"body_b64":"*"}`, `{"body":1,"body_b64":"AA=="}`, `{"stall_ms":99999999999}`, `[]`, `{`,
 	} {
-		h.do("POST", "/v1/services/svc/ask/gather", body).problem(http.StatusBadRequest, "bad-request")
+		h.do("POST", "/v1/services/svc/ask/gather", body).problem(400, "bad-request")
 	}
 }

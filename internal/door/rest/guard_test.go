@@ -143,7 +143,8 @@ func TestServeBothVersions(t *testing.T) {
 	_ = c.SetDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(c)
 	for range 3 {
-		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		_, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if err != nil {
 			t.Fatal(err)
 		}
 		answer, err := http.ReadResponse(r, nil)

@@ -9,8 +9,8 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// endedMax bounds how many leases are remembered that were settled, so that repeating it is no error,
-// or have expired, so that they can be acknowledged while nobody else has the message.
+// endedMax bounds how many leases are remembered that were settled, so that repeating it is no
+// error, or have expired, so that they can be acknowledged while nobody else has the message.
 const endedMax = 16_384
 
 // holder is a session of the heart that owns deliveries for longer than one request: it lives until

@@ -58,8 +58,8 @@ func TestLeaseShowsFieldTypes(t *testing.T) {
 		}
 	})
 	r := h.do("POST", "/v1/queues/q/leases", "").want(200)
-	contains(t, r.body, `"headers":{"a":["s",1,null],"b":true,"d":3.14,"f":1.5,"m":{"k":"v"},"n":-5,`+
-		`"t":"1970-01-01T00:00:00Z","x":"/w=="}`)
+	contains(t, r.body, `"headers":{"a":["s",1,null],"b":true,"d":3.14,"f":1.5,"m":{"k":"v"},`+
+		`"n":-5,"t":"1970-01-01T00:00:00Z","x":"/w=="}`)
 }
 
 // rest.md §2: with max 1 and an Accept of its type, the body as it is and the lease in headers.
@@ -67,12 +67,15 @@ func TestLeaseRaw(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	h.queue("q")
-	for _, accept := range []string{"text/plain", "application/octet-stream;q=0.9", "image/*, text/plain"} {
+	for _, accept := range []string{
+		"text/plain", "application/octet-stream;q=0.9", "image/*, text/plain",
+	} {
 		h.send("q", "hi", "Content-Type: text/plain; charset=utf-8", "Parley-Header-Color: blue",
 			"Parley-Correlation-Id: c")
 		r := h.do("POST", "/v1/queues/q/leases", "", "Accept: "+accept).want(200)
 		if string(r.body) != "hi" || r.header.Get("Content-Type") != "text/plain; charset=utf-8" ||
-			r.header.Get("Parley-Header-Color") != "blue" || r.header.Get("Parley-Attempt") != "1" ||
+			r.header.Get("Parley-Header-Color") != "blue" ||
+			r.header.Get("Parley-Attempt") != "1" ||
 			r.header.Get("Parley-Correlation-Id") != "c" {
 			t.Errorf("Accept %s: body %q, headers %v", accept, r.body, r.header)
 		}

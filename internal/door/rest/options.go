@@ -87,7 +87,8 @@ func (o *Options) Validate() error {
 		{"StreamsPerUser", o.StreamsPerUser},
 	} {
 		if f.n < 0 {
-			faults = append(faults, fmt.Errorf("rest: %s is %d, want 0 (default) or more", f.name, f.n))
+			faults = append(faults, fmt.Errorf("rest: %s is %d, want 0 (default) or more",
+				f.name, f.n))
 		}
 	}
 	return errors.Join(faults...)

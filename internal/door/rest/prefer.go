@@ -99,7 +99,7 @@ func timeoutOf(r *http.Request, p preferences) (timeout time.Duration, ok bool, 
 	if text := r.Header.Get("Grpc-Timeout"); text != "" {
 		d, valid := grpcTimeout(text)
 		if !valid {
-			return 0, false, badRequest("grpc-timeout must be up to 8 digits and one of H M S m u n")
+			return 0, false, badRequest("grpc-timeout must be 1 to 8 digits and one of HMSmun")
 		}
 		least(d)
 	}

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// RFC 7240 §2: case, quotes, parameters, repetition, several lines; unknown preferences are ignored.
+// RFC 7240 §2: case, quotes, parameters, repetition, several lines; unknown preferences are
+// ignored.
 func TestParsePrefer(t *testing.T) {
 	t.Parallel()
 	second := time.Second
@@ -18,7 +19,8 @@ func TestParsePrefer(t *testing.T) {
 	}{
 		{nil, preferences{}},
 		{[]string{"respond-async"}, preferences{async: true}},
-		{[]string{"Respond-Async, Wait=10"}, preferences{async: true, hasWait: true, wait: 10 * second}},
+		{[]string{"Respond-Async, Wait=10"},
+			preferences{async: true, hasWait: true, wait: 10 * second}},
 		{
 			[]string{`wait="5"; x=1 , respond-async; y`},
 			preferences{async: true, hasWait: true, wait: 5 * second},

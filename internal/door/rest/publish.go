@@ -67,8 +67,8 @@ func exchangeName(name string) string {
 	return name
 }
 
-// checkAlarm refuses what brings messages in while memory or disk is short, before its body is read.
-// Consuming goes on, and so do answers, which let messages go.
+// checkAlarm refuses what brings messages in while memory or disk is short, before its body is
+// read. Consuming goes on, and so do answers, which let messages go.
 func (d *Door) checkAlarm() error {
 	if reason := d.options.Broker.Alarm(); reason != "" {
 		return problemf("alarm", "publishing is refused: %s", reason)

@@ -90,18 +90,19 @@ func TestPublish(t *testing.T) {
 		problem(404, "unroutable")
 	h.do("POST", "/v1/exchanges/amq.direct/messages?key=k&mandatory=maybe", "x").
 		problem(400, "bad-request")
-	if r := h.do("POST", "/v1/exchanges/amq.direct/messages?key=k", "x").want(201); string(r.body) !=
-		"{\"routed\":0}\n" {
+	r := h.do("POST", "/v1/exchanges/amq.direct/messages?key=k", "x").want(201)
+	if string(r.body) != "{\"routed\":0}\n" {
 		t.Errorf("body %q", r.body)
 	}
 	h.do("POST", "/v1/topics/a.b/messages", "x").want(201)
-	h.do("POST", "/v1/topics/"+strings.Repeat("a", 256)+"/messages", "x").problem(400, "bad-request")
+	h.do("POST", "/v1/topics/"+strings.Repeat("a", 256)+"/messages", "x").
+		problem(400, "bad-request")
 	for _, q := range []string{"one", "two"} {
 		h.queue(q)
 		h.do("POST", "/v1/bindings",
 			`{"source":"amq.topic","destination_queue":"`+q+`","binding_key":"a.*"}`).want(204)
 	}
-	r := h.do("POST", "/v1/topics/a.b/messages", "copy").want(201)
+	r = h.do("POST", "/v1/topics/a.b/messages", "copy").want(201)
 	if string(r.body) != "{\"routed\":2}\n" {
 		t.Errorf("body %q", r.body)
 	}
@@ -156,7 +157,9 @@ func TestBodyLimit(t *testing.T) {
 		return r.StatusCode
 	}
 	for _, chunked := range []bool{false, true} {
-		for n, want := range map[int]int{limit - 1: 201, limit: 201, limit + 1: 413, 9 * limit: 413} {
+		for n, want := range map[int]int{
+			limit - 1: 201, limit: 201, limit + 1: 413, 9 * limit: 413,
+		} {
 			if got := send(n, chunked); got != want {
 				t.Errorf("%d bytes, chunked %v: status %d, want %d", n, chunked, got, want)
 			}
@@ -255,8 +258,8 @@ func TestSendWaitsForLog(t *testing.T) {
 	h.got(c).want(201)
 }
 
-// security.md §7 H4: a body that trickles in is 408 and a close; what is too large is refused before
-// it is asked for with 100.
+// security.md §7 H4: a body that trickles in is 408 and a close; what is too large is refused
+// before it is asked for with 100.
 func TestSlowAndExpectedBodies(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -267,8 +270,8 @@ func TestSlowAndExpectedBodies(t *testing.T) {
 	testCases := []struct{ name, text, want string }{
 		{"slow", post + "Content-Length: 10\r\n\r\nabc", "HTTP/1.1 408 "},
 		{"slow chunks", post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "HTTP/1.1 408 "},
-		{"expected", post + "Connection: close\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n" +
-			"abc", "HTTP/1.1 100 "},
+		{"expected", post + "Connection: close\r\nExpect: 100-continue\r\n" +
+			"Content-Length: 3\r\n\r\nabc", "HTTP/1.1 100 "},
 		{
 			"too large", post + "Expect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n",
 			"HTTP/1.1 413 ",

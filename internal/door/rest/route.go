@@ -135,8 +135,9 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	v.done(r.Context())
 }
 
-// slashMark stands in a path value for a segment that is a slash itself, as in /v1/vhosts/%2F/queues:
-// the mux takes such a segment for the end of the path. No name has a NUL in it.
+// slashMark stands in a path value for a segment that is a slash itself, as in
+// /v1/vhosts/%2F/queues: the mux takes such a segment for the end of the path. No name has a NUL in
+// it.
 const slashMark = "\x00slash"
 
 // markSlashes returns a request whose segments "%2F" are marked.

@@ -222,7 +222,8 @@ func (s *stream) run() {
 			s.holder.session.Resume()
 		}
 		if cancelled {
-			_ = s.write([]byte("event: gone\ndata: the queue was deleted\n\n")) // then it ends anyway
+			// Whether it arrives or not, the stream ends.
+			_ = s.write([]byte("event: gone\ndata: the queue was deleted\n\n"))
 			return
 		}
 		select {

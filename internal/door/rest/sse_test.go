@@ -125,7 +125,9 @@ func TestStreamRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) { o.StreamsPerUser = 1 })
 	h.queue("q")
-	for _, query := range []string{"prefetch=0", "prefetch=1001", "prefetch=x", "ack=never", "envelope=2"} {
+	for _, query := range []string{
+		"prefetch=0", "prefetch=1001", "prefetch=x", "ack=never", "envelope=2",
+	} {
 		h.do("GET", "/v1/queues/q/stream?"+query, "").problem(400, "bad-request")
 	}
 	ctx, cancel := testContext(t)

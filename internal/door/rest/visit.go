@@ -55,8 +55,8 @@ func (d *Door) public(types string, h handler) http.Handler {
 	})
 }
 
-// done gives back what the request held, and counts and logs it: with its route, but neither its query, which may hold secrets,
-// nor anything of its body.
+// done gives back what the request held, and counts and logs it: with its route, but neither its
+// query, which may hold secrets, nor anything of its body.
 func (v *visit) done(ctx context.Context) {
 	v.door.bodies.Add(-v.held)
 	if v.status == 0 {
@@ -78,7 +78,8 @@ func (v *visit) done(ctx context.Context) {
 		"operation", v.path("method"), "status", v.status, "trace_id", v.traceID())
 }
 
-// checkAccept refuses a request whose Accept takes none of a route's types, before it does anything.
+// checkAccept refuses a request whose Accept takes none of a route's types, before it does
+// anything.
 func (v *visit) checkAccept(types string) error {
 	lines := v.r.Header.Values("Accept")
 	if len(lines) == 0 || types == "" {
