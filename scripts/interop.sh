@@ -31,7 +31,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 for lock in test/interop/*/package-lock.json; do
 	[ -e "$lock" ] || continue
-	(cd "$(dirname "$lock")" && npm ci --silent --no-audit --no-fund)
+	(cd "$(dirname "$lock")" && npm ci --loglevel=error --no-audit --no-fund)
 done
 
 export TEST_INTEROP=${1:-1} TEST_DIFFERENTIAL=1
