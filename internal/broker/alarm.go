@@ -9,22 +9,26 @@ import (
 )
 
 const (
-	// lowOnMemory is the reason that clients are told, in RabbitMQ's words.
+	// lowOnMemory and lowOnDisk are the reasons that clients are told, in RabbitMQ's words.
 	lowOnMemory = "low on memory"
+	lowOnDisk   = "low on disk"
 	// alarmInterval is how often a standing alarm looks whether it may end.
 	alarmInterval = 100 * time.Millisecond
 	// messageOverheadBytes is what a kept message costs beside its bytes.
 	messageOverheadBytes = 512
 )
 
-// alarm watches the memory of kept messages. Above the limit connections that publish are not read
-// any more; consumers go on, so that it ends by itself. Nothing is dropped.
+// alarm watches the memory of kept messages, and hears of the disk. Above the limit, or without
+// room for the log, connections that publish are not read any more; consumers go on, so that it
+// ends by itself. Nothing is dropped.
 type alarm struct {
 	b     *Broker
 	limit int64
 	held  atomic.Int64
 
 	mu     sync.Mutex
+	memory bool
+	disk   bool
 	reason atomic.Pointer[string] // nil: no alarm
 	timer  Timer
 	closed bool
@@ -48,14 +52,11 @@ func (a *alarm) check() {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed || a.reason.Load() != nil {
+	if a.closed || a.memory {
 		return
 	}
-	reason := lowOnMemory
-	a.reason.Store(&reason)
-	a.b.logger.Warn("publishers are blocked", "reason", reason, "held_bytes", a.held.Load(),
-		"limit_bytes", a.limit)
-	a.b.tell(reason)
+	a.memory = true
+	a.update()
 	if a.timer == nil {
 		a.timer = a.b.clock.AfterFunc(alarmInterval, a.review)
 	} else {
@@ -74,9 +75,43 @@ func (a *alarm) review() {
 		a.timer.Reset(alarmInterval)
 		return
 	}
-	a.reason.Store(nil)
-	a.b.logger.Info("publishers go on", "held_bytes", a.held.Load())
-	a.b.tell("")
+	a.memory = false
+	a.update()
+}
+
+// DiskFull says whether the log lacks room for what comes: publishers are blocked until there is
+// some.
+func (b *Broker) DiskFull(full bool) {
+	a := &b.alarm
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		a.disk = full
+		a.update()
+	}
+}
+
+// update tells everyone when the reason has changed; the lock is held.
+func (a *alarm) update() {
+	reason := ""
+	switch {
+	case a.disk:
+		reason = lowOnDisk
+	case a.memory:
+		reason = lowOnMemory
+	}
+	switch {
+	case reason == a.b.Alarm():
+		return
+	case reason == "":
+		a.reason.Store(nil)
+		a.b.logger.Info("publishers go on", "held_bytes", a.held.Load())
+	default:
+		a.reason.Store(&reason)
+		a.b.logger.Warn("publishers are blocked", "reason", reason, "held_bytes", a.held.Load(),
+			"limit_bytes", a.limit)
+	}
+	a.b.tell(reason)
 }
 
 func (a *alarm) close() {

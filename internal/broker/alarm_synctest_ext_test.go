@@ -44,3 +44,35 @@ func TestMemoryAlarm(t *testing.T) {
 		}
 	})
 }
+
+// TestDiskAlarm: a full disk blocks publishers whatever the memory says, and tells its own reason.
+func TestDiskAlarm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := store.NewMemory(store.MemoryOptions{})
+		b := broker.New(broker.Options{
+			Clock: clock{}, Log: log, Limits: broker.Limits{MemoryBytes: 64 << 10},
+		})
+		log.Bind(b)
+		t.Cleanup(b.Close)
+		c := newClient(t, b, "c")
+		c.queue("q")
+		steps := []struct {
+			do   func()
+			want string
+		}{
+			{func() { b.DiskFull(true) }, "low on disk"},
+			{func() { b.DiskFull(false) }, ""},
+			{func() { c.publish("", "q", string(make([]byte, 128<<10))) }, "low on memory"},
+			{func() { b.DiskFull(true) }, "low on disk"},
+			{func() { b.DiskFull(false) }, "low on memory"},
+			{func() { c.drain("q"); time.Sleep(time.Second); synctest.Wait() }, ""},
+		}
+		for i, step := range steps {
+			step.do()
+			if c.blockedBy() != step.want || b.Alarm() != step.want {
+				t.Errorf("step %d: blocked by %q, want %q", i, c.blockedBy(), step.want)
+			}
+		}
+	})
+}

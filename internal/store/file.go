@@ -20,7 +20,7 @@ const (
 )
 
 // File is a Log in a data directory. [OpenFile] makes it, Bind says who takes the records, and
-// Start begins to write; what is appended before waits. It is safe for concurrent use.
+// Start begins to write; what is appended in between waits. It is safe for concurrent use.
 type File struct {
 	o       FileOptions
 	applier broker.Applier

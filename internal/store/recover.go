@@ -11,33 +11,49 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// OpenFile opens the log in a data directory, or makes an empty one. It reads all of it, checks
-// every byte, and cuts off what a power loss left of the last write. Damage to anything else is a
-// [DamageError].
-func OpenFile(o FileOptions) (*File, error) {
+// NewFile returns a log that is not open yet: it refuses everything.
+func NewFile(o FileOptions) (*File, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	l := &File{o: o, tickets: make(chan *batch, 2)}
+	l := &File{o: o, tickets: make(chan *batch, 2), closed: true}
 	l.work.L, l.done.L, l.supply.changed.L = &l.mu, &l.mu, &l.supply.mu
 	l.liveness = newLiveness(l.format)
 	l.roll.decoder.Format = l.format
-	wal := path.Join(o.Dir, walDir)
-	if err := o.FS.MakeDir(wal); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
-	}
-	lock, err := o.FS.Lock(path.Join(o.Dir, "lock"))
+	return l, nil
+}
+
+// OpenFile is NewFile and Open.
+func OpenFile(o FileOptions) (*File, error) {
+	l, err := NewFile(o)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, err
 	}
-	l.lock = lock
+	return l, l.Open()
+}
+
+// Open opens the log in its data directory, or makes an empty one. It reads all of it, checks every
+// byte, and cuts off what a power loss left of the last write. Damage to anything else is a
+// [DamageError]. It is called once.
+func (l *File) Open() error {
+	wal := path.Join(l.o.Dir, walDir)
+	if err := l.o.FS.MakeDir(wal); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := l.o.FS.Lock(path.Join(l.o.Dir, "lock"))
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
 	if err := l.recover(wal); err != nil {
 		for _, s := range l.segments {
 			err = errors.Join(err, s.file.Close())
 		}
-		return nil, errors.Join(err, lock.Close())
+		return errors.Join(err, lock.Close())
 	}
-	return l, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lock, l.closed = lock, false
+	return nil
 }
 
 func (l *File) format(id broker.FormatID) broker.Format {
@@ -185,7 +201,9 @@ func (l *File) settleTail(tail int) error {
 	}
 	l.supply.spares = append(l.supply.spares, l.segments[tail+1:]...)
 	l.segments = l.segments[:tail+1]
+	l.mu.Lock()
 	l.last = l.liveness.last
+	l.mu.Unlock()
 	l.written.Store(uint64(l.last))
 	l.synced.Store(uint64(l.last))
 	l.show()
