@@ -13,18 +13,18 @@ import (
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/metric"
-	"github.com/parley-ipc/parley/internal/store"
 )
 
 // Hub is a whole hub. Its methods are safe for concurrent use.
 type Hub struct {
 	options Options
 	users   *auth.Store
-	log     *store.Memory
+	log     boundLog
 	broker  *broker.Broker
 	doors   []*opened
 	metrics *metric.Registry
 	ready   atomic.Bool
+	failed  chan error
 
 	stop sync.Once
 	err  error // of Shutdown
@@ -41,8 +41,10 @@ func New(o Options) (*Hub, error) {
 		return nil, fmt.Errorf("users: %w", err)
 	}
 	h := &Hub{
-		options: o, users: users, log: store.NewMemory(store.MemoryOptions{}),
-		metrics: metric.NewRegistry(),
+		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
+	}
+	if h.log, err = h.newLog(); err != nil {
+		return nil, err
 	}
 	h.broker = broker.New(broker.Options{
 		Name: o.Name, Clock: systemClock{}, Log: h.log, Formats: formats(), Access: users,
@@ -52,9 +54,12 @@ func New(o Options) (*Hub, error) {
 	return h, nil
 }
 
-// Start opens the listeners. When it returns nil every door accepts; otherwise none does. The
-// context bounds the start only.
+// Start recovers what the data directory holds and opens the listeners. When it returns nil every
+// door accepts; otherwise none does. The context bounds the opening of listeners only.
 func (h *Hub) Start(ctx context.Context) error {
+	if err := h.openLog(); err != nil {
+		return errors.Join(err, h.Shutdown(ctx))
+	}
 	for _, d := range h.options.Doors.all() {
 		if d.door.Listen == Off {
 			continue

@@ -21,7 +21,8 @@ const Off = "off"
 type Options struct {
 	// Name is the hub's name in reply addresses. Letters, digits, - and _; default "hub".
 	Name string `yaml:"name"`
-	// Data is the data directory. The log is in memory so far, so nothing is kept there yet.
+	// Data is the data directory, made if it does not exist. Without one the log is in memory, and
+	// nothing outlives the hub.
 	Data string `yaml:"data"`
 	// Sync says when a confirm is given: always, interval or off. Default always.
 	Sync string `yaml:"sync"`

@@ -87,7 +87,11 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		}
 		demo.introduce(a.notes)
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case err := <-h.Failed(): // what the disk holds now decides at the next start
+		return err
+	}
 	o.Logger.Info("stopping; a second signal ends at once")
 	if demo != nil {
 		demo.stop()
