@@ -368,8 +368,9 @@ func (c *suiteClient) Manage(op doortest.Op) error {
 		return c.do(&wire.ExchangeBind{
 			Destination: op.Exchange, Source: op.Source, RoutingKey: op.Key,
 		}, &wire.ExchangeBindOk{})
+	default:
+		return fmt.Errorf("no such operation: %s", op.Do)
 	}
-	return fmt.Errorf("no such operation: %s", op.Do)
 }
 
 func (c *suiteClient) Publish(m *doortest.Message) error {
@@ -418,7 +419,7 @@ func (c *suiteClient) Consume(s doortest.Subscription) (doortest.Consumer, error
 		if ok == nil {
 			return nil, fmt.Errorf("got %v instead of a queue", answer.ID())
 		}
-		queue = string(ok.Queue)
+		queue = ok.Queue
 		bind := &wire.QueueBind{Queue: queue, Exchange: "amq.topic", RoutingKey: s.Topic}
 		if err := c.do(bind, &wire.QueueBindOk{}); err != nil {
 			return nil, err

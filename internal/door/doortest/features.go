@@ -34,8 +34,6 @@ const (
 	LimitBodies Ability = "have a body limit of its own for consumers"
 	// HoldPublishers: under an alarm a publisher is held back or refused.
 	HoldPublishers Ability = "hold publishers back"
-	// TellShutdown: clients are told that the hub stops.
-	TellShutdown Ability = "be told that the hub stops"
 )
 
 // Fault is a refusal that every door has a form for.
