@@ -146,8 +146,8 @@ func (t *clients) closeAll() {
 type worker struct {
 	*broker.Session
 	sink *workSink
-	// full says that a queue refused the message of the last send.
-	full bool
+	// late says that the log did not confirm in time: nothing else is waited for.
+	late bool
 	// spent says that the session must not be used again.
 	spent bool
 }
@@ -159,6 +159,7 @@ func (c *client) worker() (*worker, error) {
 		w := c.free[n-1]
 		c.free = c.free[:n-1]
 		c.mu.Unlock()
+		w.sink.forget()
 		return w, nil
 	}
 	c.mu.Unlock()

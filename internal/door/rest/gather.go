@@ -19,18 +19,15 @@ import (
 // gatherBytes bounds the bodies of replies that wait to be written.
 const gatherBytes = 64 << 20
 
-// gatherRequest is the body of a gather (rest.md §5.8). Body may be any JSON: text is sent as text,
-// all else as JSON. BodyB64 stands instead of it for bytes.
+// gatherRequest is the body of a gather (rest.md §5.8).
 type gatherRequest struct {
-	Body        json.RawMessage `json:"body"`
-	BodyB64     *string         `json:"body_b64"`
-	ContentType string          `json:"content_type"`
-	Headers     map[string]any  `json:"headers"`
-	TimeoutMS   int64           `json:"timeout_ms"`
-	StallMS     int64           `json:"stall_ms"`
-	Max         int             `json:"max"`
-	Quorum      json.RawMessage `json:"quorum"`
-	All         bool            `json:"all"`
+	payload
+	Headers   map[string]any  `json:"headers"`
+	TimeoutMS int64           `json:"timeout_ms"`
+	StallMS   int64           `json:"stall_ms"`
+	Max       int             `json:"max"`
+	Quorum    json.RawMessage `json:"quorum"`
+	All       bool            `json:"all"`
 }
 
 var errQuorum = errors.New("quorum must be a number above 0, or true")
@@ -75,15 +72,9 @@ func (g *gatherRequest) message(v *visit, operation string) (*broker.Message, er
 	}
 	p.ReplyTo, p.Set = "", p.Set&^(broker.HasReplyTo|broker.HasContentType|
 		broker.HasContentEncoding) // those of the request's own body
-	body, kind, err := g.payload()
+	body, err := g.bytes(&p)
 	if err != nil {
 		return nil, err
-	}
-	if g.ContentType != "" {
-		kind = g.ContentType
-	}
-	if kind != "" {
-		p.ContentType, p.Set = kind, p.Set|broker.HasContentType
 	}
 	if p.Set&broker.HasType == 0 && operation != "" {
 		p.Type, p.Set = operation, p.Set|broker.HasType
@@ -97,28 +88,6 @@ func (g *gatherRequest) message(v *visit, operation string) (*broker.Message, er
 	}
 	correlate(&p)
 	return newMessage(&p, body)
-}
-
-// payload returns the bytes that are sent, and their type.
-func (g *gatherRequest) payload() (body []byte, contentType string, err error) {
-	if g.BodyB64 != nil {
-		if len(g.Body) > 0 {
-			return nil, "", badRequest("body and body_b64 exclude each other")
-		}
-		body, err = base64.StdEncoding.DecodeString(*g.BodyB64)
-		if err != nil {
-			return nil, "", badRequest("body_b64 is not base64")
-		}
-		return body, unknownType, nil
-	}
-	if len(g.Body) == 0 || string(g.Body) == "null" {
-		return nil, "", nil
-	}
-	var text string
-	if json.Unmarshal(g.Body, &text) == nil {
-		return []byte(text), "text/plain; charset=utf-8", nil
-	}
-	return g.Body, "application/json", nil
 }
 
 // gatherReply is one answer of a gather.

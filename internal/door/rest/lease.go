@@ -396,10 +396,11 @@ func (d *Door) reply(v *visit) error {
 	m.Key = []byte(l.replyTo)
 	err = l.settleAfter(func() error {
 		return v.work(func(w *worker) error {
-			if _, err := w.send(m, false); err != nil {
+			sent, err := w.send(m, false)
+			if err != nil {
 				return err
 			}
-			return w.confirmed(v)
+			return sent.confirmed(v)
 		})
 	})
 	if err != nil {

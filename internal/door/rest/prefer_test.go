@@ -19,8 +19,10 @@ func TestParsePrefer(t *testing.T) {
 	}{
 		{nil, preferences{}},
 		{[]string{"respond-async"}, preferences{async: true}},
-		{[]string{"Respond-Async, Wait=10"},
-			preferences{async: true, hasWait: true, wait: 10 * second}},
+		{
+			[]string{"Respond-Async, Wait=10"},
+			preferences{async: true, hasWait: true, wait: 10 * second},
+		},
 		{
 			[]string{`wait="5"; x=1 , respond-async; y`},
 			preferences{async: true, hasWait: true, wait: 5 * second},

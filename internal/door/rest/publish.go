@@ -5,6 +5,7 @@ package rest
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"mime"
 	"net/http"
 	"net/url"
 	"time"
@@ -80,44 +81,58 @@ func (d *Door) publish(v *visit, to target) error {
 	if err := d.checkAlarm(); err != nil {
 		return err
 	}
+	if len(to.key) > nameBytesMax {
+		return badRequest("the routing key is longer than %d bytes", nameBytesMax)
+	}
+	if t, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type")); err == nil &&
+		t == typeLines {
+		return d.publishLines(v, to)
+	}
 	p, err := propertiesIn(v.r.Header)
 	if err != nil {
 		return err
 	}
-	if len(to.key) > nameBytesMax {
-		return badRequest("the routing key is longer than %d bytes", nameBytesMax)
-	}
-	if p.Set&broker.HasMessageID == 0 {
-		p.MessageID, p.Set = newID(), p.Set|broker.HasMessageID
-	}
-	p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
 	body, err := v.body()
 	if err != nil {
 		return err
 	}
-	m, err := newMessage(&p, body)
+	m, err := to.message(&p, body)
 	if err != nil {
 		return err
 	}
-	m.Exchange, m.Key = []byte(to.exchange), []byte(to.key)
 	routed, status := 0, http.StatusCreated
 	err = v.work(func(w *worker) error {
-		routed, err = w.send(m, to.mandatory)
-		if err == nil && parsePrefer(v.r.Header).async {
+		sent, err := w.send(m, to.mandatory)
+		routed = sent.routed
+		switch {
+		case err != nil:
+			return err
+		case parsePrefer(v.r.Header).async:
 			status = http.StatusAccepted
 			v.w.Header().Set("Preference-Applied", "respond-async")
-			return w.refused()
+			return sent.refused()
 		}
-		if err == nil {
-			err = w.confirmed(v)
-		}
-		return err
+		return sent.confirmed(v)
 	})
 	if err != nil {
 		return to.explain(err)
 	}
 	v.w.Header().Set("Location", v.base()+to.location+url.PathEscape(p.MessageID))
 	return v.reply(status, routedBody{Routed: routed})
+}
+
+// message makes a message for the target. One without a message id gets one.
+func (t *target) message(p *broker.Properties, body []byte) (*broker.Message, error) {
+	if p.Set&broker.HasMessageID == 0 {
+		p.MessageID, p.Set = newID(), p.Set|broker.HasMessageID
+	}
+	p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
+	m, err := newMessage(p, body)
+	if err != nil {
+		return nil, err
+	}
+	m.Exchange, m.Key = []byte(t.exchange), []byte(t.key)
+	return m, nil
 }
 
 // explain says of a queue what the heart says of the default exchange: a message for a queue that
@@ -130,30 +145,38 @@ func (t *target) explain(err error) error {
 	return err
 }
 
+// sent is a message that was published.
+type sent struct {
+	w      *worker
+	seq    uint64
+	routed int
+	full   bool // a queue refused it
+}
+
 // send publishes a message; what became of it is known later.
-func (w *worker) send(m *broker.Message, mandatory bool) (int, error) {
-	w.sink.next()
+func (w *worker) send(m *broker.Message, mandatory bool) (sent, error) {
+	out := sent{w: w, seq: w.sink.next()}
 	var p broker.PublishParams
 	p.Mandatory = mandatory
-	routed, err := w.Publish(m, p)
-	if err != nil {
+	var err error
+	if out.routed, err = w.Publish(m, p); err != nil {
 		w.spent = true // its count of publishes may no longer be the heart's
-		return 0, err
+		return out, err
 	}
 	// A full queue refuses at once; what is refused later the log could not keep. When the log was
 	// very fast, it helps that a message for one queue that refused it is in none.
-	_, refused, _ := w.sink.outcome()
-	w.full = refused && (routed == 0 || len(m.Exchange) > 0)
+	_, refused, _ := w.sink.outcome(out.seq)
+	out.full = refused && (out.routed == 0 || len(m.Exchange) > 0)
 	w.Flush()
-	return routed, nil
+	return out, nil
 }
 
-// refused says why the message of the last send is refused, if that is known already: what is
-// answered with 202 is not safe yet, but it is in its queues.
-func (w *worker) refused() error {
-	_, refused, returned := w.sink.outcome()
+// refused says why the message is refused, if that is known already: what is answered with 202 is
+// not safe yet, but it is in its queues.
+func (s *sent) refused() error {
+	_, refused, returned := s.w.sink.outcome(s.seq)
 	switch {
-	case refused && w.full:
+	case refused && s.full:
 		return problemf("queue-full", "a queue is full and refuses the message")
 	case refused:
 		return problemf(wordInternal, "the log could not keep the message")
@@ -163,19 +186,23 @@ func (w *worker) refused() error {
 	return nil
 }
 
-// confirmed waits until the message of the last send is safe.
-func (w *worker) confirmed(v *visit) error {
+// confirmed waits until the message is safe.
+func (s *sent) confirmed(v *visit) error {
+	w := s.w
 	late := time.NewTimer(confirmTime)
 	defer late.Stop()
 	for {
-		if confirmed, refused, _ := w.sink.outcome(); confirmed || refused {
-			return w.refused()
+		if confirmed, refused, _ := w.sink.outcome(s.seq); confirmed || refused {
+			return s.refused()
+		}
+		if w.late {
+			return errLogLate()
 		}
 		select {
 		case <-w.sink.wake:
 		case <-late.C:
-			w.spent = true
-			return problemf(wordInternal, "the log did not confirm the message in time")
+			w.spent, w.late = true, true
+			return errLogLate()
 		case <-v.client.gone:
 			w.spent = true
 			return problemf(wordDraining, "the hub ended the connection")
@@ -184,6 +211,10 @@ func (w *worker) confirmed(v *visit) error {
 			return problemf("canceled", "the caller went away")
 		}
 	}
+}
+
+func errLogLate() error {
+	return problemf(wordInternal, "the log did not confirm the message in time")
 }
 
 // idBytes is the size of names that must not be guessed (128 bits).

@@ -8,16 +8,16 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// workSink is the client's side of a worker: it waits for the confirm of one publish at a time.
+// workSink is the client's side of a worker: it keeps what became of its publishes.
 type workSink struct {
 	// wake holds a token when something came.
 	wake chan struct{}
 
 	mu        sync.Mutex
-	published uint64 // the number of the publish that is waited for
-	confirmed bool
-	refused   bool
-	returned  *broker.Error
+	published uint64 // the number of the last publish
+	safe      uint64 // all up to here are, but for those refused
+	refused   map[uint64]struct{}
+	returned  map[uint64]*broker.Error
 }
 
 var (
@@ -25,23 +25,27 @@ var (
 	_ broker.Sink = (*messageSink)(nil)
 )
 
-// next prepares for one publish.
-func (s *workSink) next() {
+// forget drops what became of earlier publishes: another request takes the worker.
+func (s *workSink) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused, s.returned = nil, nil
+}
+
+// next returns the number of the publish that follows.
+func (s *workSink) next() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published++
-	s.confirmed, s.refused, s.returned = false, false, nil
-	select {
-	case <-s.wake:
-	default:
-	}
+	return s.published
 }
 
-// outcome reports whether the publish has its answer, and which.
-func (s *workSink) outcome() (confirmed, refused bool, returned *broker.Error) {
+// outcome reports whether a publish has its answer, and which.
+func (s *workSink) outcome(seq uint64) (confirmed, refused bool, returned *broker.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.confirmed, s.refused, s.returned
+	_, refused = s.refused[seq]
+	return s.safe >= seq && !refused, refused, s.returned[seq]
 }
 
 func (s *workSink) poke() {
@@ -55,27 +59,29 @@ func (s *workSink) poke() {
 func (s *workSink) Confirm(upTo uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if upTo >= s.published && !s.refused {
-		s.confirmed = true
-		s.poke()
-	}
+	s.safe = max(s.safe, upTo)
+	s.poke()
 }
 
 // Nack implements broker.Sink.
 func (s *workSink) Nack(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if seq == s.published {
-		s.refused = true
-		s.poke()
+	if s.refused == nil {
+		s.refused = make(map[uint64]struct{})
 	}
+	s.refused[seq] = struct{}{}
+	s.poke()
 }
 
-// Return implements broker.Sink.
+// Return implements broker.Sink. It comes within the publish.
 func (s *workSink) Return(_ *broker.Message, reason *broker.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.returned = reason
+	if s.returned == nil {
+		s.returned = make(map[uint64]*broker.Error)
+	}
+	s.returned[s.published] = reason
 }
 
 // Deliver implements broker.Sink. A worker has no consumer.
