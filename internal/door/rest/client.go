@@ -125,7 +125,9 @@ func (c *client) end() {
 	close(c.gone)
 	if !held {
 		c.conn.Close()
+		return
 	}
+	c.door.leases.release(func(h *holder) bool { return h.client == c })
 }
 
 // closeAll ends every client, and lets no new one in.

@@ -18,7 +18,8 @@ const endedMax = 16_384
 type holder struct {
 	session *broker.Session
 	sink    *messageSink
-	ended   func() // gives back what the session stands on
+	client  *client // whose connection it uses; nil for a stream, which has its own
+	ended   func()  // gives back what the session stands on
 
 	mu   sync.Mutex // makes the session one goroutine's at a time
 	open bool       // the request or stream still runs
@@ -36,7 +37,7 @@ func (d *Door) hold(v *visit, sink *messageSink) (*holder, error) {
 	d.clients.mu.Lock()
 	c.refs++
 	d.clients.mu.Unlock()
-	return &holder{session: s, sink: sink, open: true, ended: c.release}, nil
+	return &holder{session: s, sink: sink, client: c, open: true, ended: c.release}, nil
 }
 
 // settle gives one delivery its outcome.
@@ -341,20 +342,29 @@ func (t *leaseTable) drop(id string, e endedLease) {
 	t.ended[id] = e
 }
 
-// close gives all leases back.
-func (t *leaseTable) close() {
+// release gives back the leases of some holders.
+func (t *leaseTable) release(of func(*holder) bool) {
 	t.mu.Lock()
-	t.closed = true
-	all := make([]*lease, 0, len(t.byID))
+	var list []*lease
 	for _, l := range t.byID {
-		all = append(all, l)
+		if of(l.holder) {
+			list = append(list, l)
+		}
 	}
 	t.mu.Unlock()
-	for _, l := range all {
+	for _, l := range list {
 		l.mu.Lock()
 		if !l.gone {
 			l.end(broker.Released, false)
 		}
 		l.mu.Unlock()
 	}
+}
+
+// close gives all leases back, and there will be no more.
+func (t *leaseTable) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.release(func(*holder) bool { return true })
 }

@@ -348,10 +348,15 @@ func (s *stream) event(m *message, id, leased string) []byte {
 	return b.Bytes()
 }
 
-// end lets the session go; leases that are out get a grace time.
+// end lets the session go. Leases that are out get a grace time, unless the hub ends the connection.
 func (s *stream) end() {
-	for _, l := range s.leases {
-		l.grace(leaseDefault)
+	select {
+	case <-s.closed:
+		s.v.door.leases.release(func(h *holder) bool { return h == s.holder })
+	default:
+		for _, l := range s.leases {
+			l.grace(leaseDefault)
+		}
 	}
 	unseen, _, _ := s.holder.sink.take()
 	for i := range unseen {

@@ -161,14 +161,23 @@ func TestStreamOfDeletedQueue(t *testing.T) {
 	}
 }
 
-// The hub ends a stream's connection.
-func TestStreamForcedClose(t *testing.T) {
+// The hub ends the connections of a stream and of a worker: what they hold goes back at once.
+func TestForcedClose(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	h.queue("q")
+	for _, body := range []string{"1", "2", "3"} {
+		h.send("q", body)
+	}
 	ctx, _ := testContext(t)
-	s := h.stream(ctx, "/v1/queues/q/stream")
+	h.one("q")
+	s := h.stream(ctx, "/v1/queues/q/stream?ack=manual")
 	s.must()
+	s.must()
+	s.must()
+	if st := h.stats("q"); st.Unsettled != 3 {
+		t.Errorf("queue %+v", st)
+	}
 	for _, c := range h.broker.Connections() {
 		c.ForceClose("maintenance")
 	}
@@ -176,5 +185,8 @@ func TestStreamForcedClose(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 	h.eventually("nothing is left", func() bool { return len(h.broker.Connections()) == 0 })
+	if st := h.stats("q"); st.Ready != 3 || st.Unsettled != 0 {
+		t.Errorf("queue %+v", st)
+	}
 	h.do("GET", "/v1/queues/q", "").want(200) // another request opens anew
 }
