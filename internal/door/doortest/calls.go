@@ -156,7 +156,6 @@ func askerGone(t *testing.T, p pair) {
 		}
 		settle(t, k, answer, broker.Released)
 		again.Abort()
-		p.clock.Advance(p.features.Away)
-		p.holds("answers", 1, 0)
+		p.returned("answers", 1)
 	}
 }

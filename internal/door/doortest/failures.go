@@ -28,9 +28,7 @@ func clientDies(t *testing.T, p pair) {
 	take(t, k, "c")
 	p.holds("q", 0, 2)
 	p.to.Abort()
-	p.consumers("q", 0)
-	p.clock.Advance(p.features.Away)
-	p.holds("q", 2, 0)
+	p.returned("q", 2)
 	next := consume(t, p.connect("next"), Subscription{Queue: "q"})
 	for _, body := range []string{"b", "c"} {
 		d := take(t, next, body)

@@ -189,6 +189,17 @@ func (h *hub) holds(queue string, ready, unsettled int) {
 	})
 }
 
+// returned waits until what a client had that is gone is back in its queue, however long the door
+// keeps it.
+func (h *hub) returned(queue string, ready int) {
+	h.tb.Helper()
+	h.eventually(func() bool {
+		h.clock.Advance(h.features.Away)
+		got := h.stats(queue)
+		return got.Ready == ready && got.Unsettled == 0
+	}, func() { h.tb.Fatalf("queue %q has %+v, want %d ready", queue, h.stats(queue), ready) })
+}
+
 // consumers waits until a queue has so many consumers.
 func (h *hub) consumers(queue string, n int) {
 	h.tb.Helper()
