@@ -31,3 +31,6 @@ func (l *File) EndSync() error {
 	}
 	return l.mark()
 }
+
+// End returns where the next frame goes in its segment.
+func (l *File) End() int { return int(l.current.end) }

@@ -120,6 +120,7 @@ func (l *liveness) keep(to *segment, h broker.RecordHead, ref recordRef) {
 	if ref.queues > 0 {
 		l.moved[h.At] = movedRef{ref, to}
 		to.guests = append(to.guests, h.At)
+		to.hosts.Store(true)
 		to.count(ref)
 	}
 }

@@ -59,6 +59,9 @@ type copied struct {
 func (r *reader) moved(segments []*segment) error {
 	latest := make(map[broker.LSN]copied)
 	for _, s := range segments {
+		if !s.hosts.Load() {
+			continue
+		}
 		err := r.frames(s, func(at place, b []byte) error {
 			h, err := broker.ReadRecordHead(b)
 			if err == nil && h.Moved && h.At < r.oldest && h.At >= r.from {

@@ -92,9 +92,17 @@ func (l *File) recover(wal string) error {
 		if err != nil {
 			return err
 		}
-		if used {
-			tail = i
+		if !used {
+			continue
 		}
+		if i > tail+1 { // segments are used in order, and those that are passed over go before
+			empty := l.segments[tail+1]
+			return &DamageError{
+				File: segmentName(l.o.Dir, empty.number), Offset: segmentHeadBytes,
+				Reason: "it holds nothing, and a newer segment does",
+			}
+		}
+		tail = i
 	}
 	return l.settleTail(tail)
 }

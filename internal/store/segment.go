@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/parley-ipc/parley/internal/broker"
 )
@@ -46,6 +47,8 @@ type segment struct {
 	stale bool
 	// guests are the LSNs of records that were moved here.
 	guests []broker.LSN
+	// hosts says that there are any; Read asks from another goroutine.
+	hosts atomic.Bool
 	// rolled is the index in refs up to which live records were looked at for moving.
 	rolled int
 }

@@ -25,6 +25,8 @@ const (
 	window = 100
 	// batch is how many acknowledgements a consumer gives before it asks for an answer.
 	batch = 20
+	// backlog is how many messages may wait before publishers slow down.
+	backlog = 20_000
 	// drainWait bounds the emptying of the queues at the end.
 	drainWait = 30 * time.Second
 )
@@ -164,6 +166,9 @@ func (l *load) publish(ch *amqp.Channel, name, exchange, key string, queues []st
 			return
 		}
 		waiting <- pending{k, confirm}
+		if l.judge.Waiting() > backlog {
+			time.Sleep(time.Millisecond) // so that a run of many cycles does not fill the disk
+		}
 	}
 }
 

@@ -137,6 +137,13 @@ func (o *Oracle) violate(format string, args ...any) {
 	}
 }
 
+// Waiting returns how many of the confirmed messages nobody has settled.
+func (o *Oracle) Waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.confirmed - o.settled
+}
+
 // Judge is called when the queues are empty: it looks for what was lost and returns all violations.
 func (o *Oracle) Judge() []string {
 	o.mu.Lock()

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
+)
+
+const damageSegment = 16 << 10
+
+// quiet is an applier that keeps nothing.
+type quiet struct{}
+
+func (quiet) Apply(*broker.Record, broker.LSN) {}
+
+func damageOptions(fs *crashFS) store.FileOptions {
+	return store.FileOptions{
+		Dir: "data", FS: fs, Clock: clock{}, FirstSegmentBytes: damageSegment,
+		LastSegmentBytes: damageSegment, FrameBytes: 1 << 10,
+	}
+}
+
+func segmentPath(n int) string { return fmt.Sprintf("data/wal/%016x.wal", n) }
+
+// written returns a file system with a log of one frame per message, and where the frames end. The
+// log is quiet afterwards when marked: its last frame is followed by a mark.
+func written(t *testing.T, messages int, marked bool, salt string) (fs *crashFS, bodies []string, ends []int) {
+	t.Helper()
+	fs = newCrashFS()
+	l, err := store.OpenFile(damageOptions(fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Bind(quiet{})
+	for i := range messages {
+		body := fmt.Sprintf("%s%d %s", salt, i, strings.Repeat("body", i%40))
+		_, err := l.Append(&broker.Record{
+			Type: broker.RecordPublish, Queues: []uint32{1},
+			Message: &broker.Message{Body: []byte(body)},
+		}, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Step(); err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, body)
+		ends = append(ends, l.End())
+	}
+	if marked {
+		if _, err := l.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs.locked = false
+	return fs, bodies, ends
+}
+
+// reopened recovers and returns the bodies of all messages.
+func reopened(t *testing.T, fs *crashFS) ([]string, error) {
+	t.Helper()
+	l, err := store.OpenFile(damageOptions(fs))
+	if err != nil {
+		return nil, err
+	}
+	var bodies []string
+	err = l.Read(0, func(_ broker.LSN, r *broker.Record) bool {
+		bodies = append(bodies, string(r.Message.Body))
+		return true
+	})
+	if err != nil {
+		t.Fatalf("the log opened, and reading it failed: %v", err)
+	}
+	return bodies, nil
+}
+
+func refused(err error) bool {
+	var damage *store.DamageError
+	return errors.As(err, &damage) && damage.File != ""
+}
+
+// TestRow04TornTail replaces everything from an offset on, at every byte: what lies whole before it
+// is kept. When a newer segment proves that all of it was durable, the log refuses to start.
+func TestRow04TornTail(t *testing.T) {
+	t.Parallel()
+	const first = 4_096
+	fs, bodies, ends := written(t, 25, true, "")
+	original := slices.Clone(fs.names[segmentPath(1)].data)
+	noise := make([]byte, len(original))
+	rng := rand.NewChaCha8([32]byte{1})
+	_, _ = rng.Read(noise)
+	other, _, _ := written(t, 40, false, "other")
+	stale := other.names[segmentPath(1)].data // frames of another life
+	step := 1
+	if raceEnabled {
+		step = 13
+	}
+	for x := first; x < ends[len(ends)-1]; x += step {
+		for name, fill := range map[string][]byte{
+			"zeros": make([]byte, len(original)), "noise": noise, "stale frames": stale,
+		} {
+			torn := fs.killClone()
+			data := torn.names[segmentPath(1)].data
+			copy(data[x:], fill[x:])
+			whole := 0
+			for whole < len(ends) && bytes.Equal(data[:ends[whole]], original[:ends[whole]]) {
+				whole++
+			}
+			got, err := reopened(t, torn)
+			if err != nil || !slices.Equal(got, bodies[:whole]) {
+				t.Fatalf("%s from %d on: %d messages instead of %d, %v", name, x, len(got), whole, err)
+			}
+			if again, err := reopened(t, unlocked(torn)); err != nil || !slices.Equal(got, again) {
+				t.Fatalf("%s from %d on: a second start finds %d messages instead of %d, %v", name, x,
+					len(again), len(got), err)
+			}
+		}
+	}
+}
+
+func unlocked(fs *crashFS) *crashFS {
+	fs.locked = false
+	return fs
+}
+
+// TestRow04ProvenEnd: the same where a newer segment says that all of the older one was durable, and
+// where the file itself is shorter.
+func TestRow04ProvenEnd(t *testing.T) {
+	t.Parallel()
+	fs, bodies, _ := written(t, 150, true, "")
+	if fs.names[segmentPath(2)] == nil || len(fs.names) < 2 {
+		t.Fatal("the log has one segment only")
+	}
+	if got, err := reopened(t, fs.killClone()); err != nil || !slices.Equal(got, bodies) {
+		t.Fatalf("undamaged: %d of %d messages, %v", len(got), len(bodies), err)
+	}
+	for x := 4_096; x < 12_000; x += 97 {
+		torn := fs.killClone()
+		clear(torn.names[segmentPath(1)].data[x:])
+		if _, err := reopened(t, torn); !refused(err) {
+			t.Fatalf("zeros from %d on: %v", x, err)
+		}
+		short := fs.killClone()
+		short.names[segmentPath(1)].data = short.names[segmentPath(1)].data[:x]
+		if _, err := reopened(t, short); !refused(err) {
+			t.Fatalf("cut at %d: %v", x, err)
+		}
+	}
+}
+
+// TestRow05BitFlips flips bits of a log, all of them with -seeds: it is told, or harmless. No wrong
+// body comes out.
+func TestRow05BitFlips(t *testing.T) {
+	t.Parallel()
+	for _, marked := range []bool{true, false} {
+		fs, bodies, ends := written(t, 60, marked, "")
+		base := fs.killClone()
+		data := base.names[segmentPath(1)].data
+		step := 1 // odd, so that all bits of a byte have their turn
+		switch {
+		case raceEnabled || testing.Short():
+			step = 101
+		case *simSeeds == 0:
+			step = 7
+		}
+		told, harmless := 0, 0
+		last := len(bodies) - 1
+		for bit := 0; bit < 8*len(data); bit += step {
+			data[bit/8] ^= 1 << (bit % 8)
+			got, err := reopened(t, base.killClone())
+			data[bit/8] ^= 1 << (bit % 8)
+			switch {
+			case err != nil:
+				told++
+				if !refused(err) && !strings.Contains(err.Error(), "format") {
+					t.Fatalf("bit %d: %v", bit, err)
+				}
+			case slices.Equal(got, bodies):
+				harmless++
+			case !marked && slices.Equal(got, bodies[:last]) && bit/8 >= ends[last-1] && bit/8 < ends[last]:
+				told++ // the end of a log that nobody marked looks torn
+			default:
+				t.Fatalf("bit %d, marked %t: %d messages instead of %d", bit, marked, len(got), len(bodies))
+			}
+		}
+		if told < 8*(ends[last]-4_096)*9/10/step {
+			t.Errorf("only %d flips were told, %d were harmless", told, harmless)
+		}
+	}
+}
+
+// TestReadChecks: a body that rots while the log is open is not handed out.
+func TestReadChecks(t *testing.T) {
+	t.Parallel()
+	fs := newCrashFS()
+	l, err := store.OpenFile(damageOptions(fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Bind(quiet{})
+	body := bytes.Repeat([]byte("b"), 300)
+	_, err = l.Append(&broker.Record{
+		Type: broker.RecordPublish, Queues: []uint32{1}, Message: &broker.Message{Body: body},
+	}, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Step(); err != nil {
+		t.Fatal(err)
+	}
+	data := fs.names[segmentPath(1)].data
+	data[bytes.Index(data, body)+7] ^= 1
+	n := 0
+	_ = l.Read(0, func(broker.LSN, *broker.Record) bool { n++; return true })
+	if n != 0 {
+		t.Error("a damaged record was handed out")
+	}
+}
