@@ -56,9 +56,17 @@ func (c *Content) Size() int {
 	if chunk := c.chunk(); len(c.Body) > 0 {
 		frames = (len(c.Body) + chunk - 1) / chunk
 	}
-	properties := max(len(c.Properties), flagBytes)
-	return FrameOverheadBytes + contentHeadBytes + properties +
-		frames*FrameOverheadBytes + len(c.Body)
+	return c.headerSize() + frames*FrameOverheadBytes + len(c.Body)
+}
+
+// Fits reports whether the header frame is within the frame-max: unlike a body it cannot be split.
+func (c *Content) Fits() bool {
+	return c.FrameMax == 0 || uint64(c.headerSize()) <= uint64(c.FrameMax)
+}
+
+// headerSize returns how many octets the header frame takes.
+func (c *Content) headerSize() int {
+	return FrameOverheadBytes + contentHeadBytes + max(len(c.Properties), flagBytes)
 }
 
 // chunk returns the most body that one frame carries.

@@ -53,6 +53,28 @@ func (t Table) Get(name string) (any, bool) {
 	return nil, false
 }
 
+// Integer returns a field value that is a whole number of any width.
+func Integer(value any) (int64, bool) {
+	switch n := value.(type) {
+	case int8:
+		return int64(n), true
+	case uint8:
+		return int64(n), true
+	case int16:
+		return int64(n), true
+	case uint16:
+		return int64(n), true
+	case int32:
+		return int64(n), true
+	case uint32:
+		return int64(n), true
+	case int64:
+		return n, true
+	default:
+		return 0, false
+	}
+}
+
 // Append appends the table with its length. A value of a type that Field does not list is written
 // as void.
 func (t Table) Append(dst []byte) []byte {
