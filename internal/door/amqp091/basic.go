@@ -88,8 +88,9 @@ func (ch *channel) get(args []byte) error {
 	if err != nil {
 		return err
 	}
+	ch.c.makeRoom()
 	found, err := ch.session.Get(queue, m.NoAck)
-	if err == nil && !found {
+	if err == nil && (!found || ch.sink.getFailed()) {
 		ch.send(&wire.BasicGetEmpty{})
 	}
 	return err // get-ok went out through the sink

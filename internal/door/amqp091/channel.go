@@ -67,7 +67,7 @@ func (ch *channel) send(m wire.Method) {
 // shut ends the session and what the channel holds.
 func (ch *channel) shut() {
 	ch.open = false
-	ch.sink.quiet.Store(true)
+	ch.sink.silence()
 	ch.session.Close()
 	ch.content.drop(ch.c)
 	ch.tx = nil

@@ -50,6 +50,9 @@ type conn struct {
 	partial  []*channel // whose content outlived a read batch
 	held     int        // octets of bodies being put together, over all channels
 
+	running bool        // logged in and not ending: a read that is ended early goes on
+	woken   atomic.Bool // wakeReader was called
+
 	forced atomic.Pointer[string] // set by force: why the connection is to end
 	block  blocking
 
@@ -86,12 +89,17 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 
 // Read implements io.Reader for the wire's reader: any octet is a sign of life.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.nc.Read(p)
-	if n > 0 {
-		c.beats.heard.Store(true)
-		c.beats.expect()
+	for {
+		n, err := c.nc.Read(p)
+		if n > 0 {
+			c.beats.heard.Store(true)
+			c.beats.expect()
+			return n, err
+		}
+		if !c.attend(err) {
+			return n, err
+		}
 	}
-	return n, err
 }
 
 // serve is the life of the connection.
@@ -191,6 +199,7 @@ func (c *conn) closeWith(f *fault) {
 // queues are gone before the client can read the close (amqp-0-9-1.md §2).
 func (c *conn) sayClose(f *fault, wait time.Duration) {
 	c.closeBroker()
+	c.running = false
 	c.send(0, &wire.ConnectionClose{
 		ReplyCode: uint16(f.code), ReplyText: f.Error(),
 		ClassID: f.method.Class(), MethodID: f.method.Method(),
@@ -268,6 +277,15 @@ func (c *conn) endBatch() error {
 	err := c.out.Throttle()
 	c.beats.paused.Store(false)
 	return err
+}
+
+// makeRoom waits until the output is below its limits, for answers that carry bodies: a batch of a few
+// octets each may ask for any number of them.
+func (c *conn) makeRoom() {
+	if c.out.Buffered() > c.door.options.OutputLimitBytes {
+		c.out.Flush()
+		_ = c.out.Throttle() // what failed ends the loop after the batch
+	}
 }
 
 // send appends one method.

@@ -19,6 +19,8 @@ const (
 	bodyPoolBytes = 1 << 20
 	// keepBytes is the largest buffer that a channel keeps for names and properties.
 	keepBytes = 2 << 10
+	// keepKeys is how many further routing keys a channel keeps room for.
+	keepKeys = 64
 	// heldFactor times the largest message is what one connection may have half received.
 	heldFactor = 2
 )

@@ -52,8 +52,8 @@ func tableOutDepth(t broker.Table, depth int) wire.Table {
 	}
 	out := make(wire.Table, 0, len(t))
 	for i := range t {
-		if _, gone := t[i].Value.(broker.Removed); gone {
-			continue
+		if _, gone := t[i].Value.(broker.Removed); gone || len(t[i].Name) > wire.MaxShortString {
+			continue // a name cut short would be another header's
 		}
 		out = append(out, wire.Field{Name: t[i].Name, Value: valueOut(t[i].Value, depth+1)})
 	}

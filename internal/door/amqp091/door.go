@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/output"
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
@@ -87,6 +88,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Version == "" {
 		o.Version = defaultVersion
+	}
+	if o.OutputLimitBytes == 0 {
+		o.OutputLimitBytes = output.DefaultLimitBytes
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

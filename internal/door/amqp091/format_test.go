@@ -135,7 +135,9 @@ func TestConvertedProperties(t *testing.T) {
 		{
 			"foreign, with headers of the hub", &broker.Message{
 				Format: foreign{}, Props: []byte("id"),
-				Overlay: broker.Table{{Name: "b", Value: int64(2)}},
+				Overlay: broker.Table{
+					{Name: "b", Value: int64(2)}, {Name: strings.Repeat("n", 256), Value: "cut"},
+				},
 			}, "", wire.Properties{
 				CorrelationID: "id",
 				Headers:       wire.Table{{Name: "a", Value: "1"}, {Name: "b", Value: int64(2)}},
@@ -181,8 +183,13 @@ func TestConvertedProperties(t *testing.T) {
 			s := &sink{c: &conn{frameMax: 4096}, channel: 1}
 			tc.m.Body = []byte("body")
 			var o outgoing
-			o.prepare(s, tc.m, []byte(tc.replyTo))
-			raw := o.append(nil)
+			if err := o.prepare(s, tc.m, []byte(tc.replyTo)); err != nil {
+				t.Fatal(err)
+			}
+			raw, err := o.append(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(raw) > o.size() {
 				t.Errorf("%d octets, size said %d", len(raw), o.size())
 			}

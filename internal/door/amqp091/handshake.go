@@ -37,6 +37,7 @@ func (c *conn) handshake() bool {
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.door.options.HandshakeTimeout))
 	err := c.negotiate()
 	if err == nil {
+		c.running = true
 		c.loggedIn()
 		// A forced close sets a deadline in the past, which must not be taken back.
 		_ = c.nc.SetReadDeadline(time.Time{})

@@ -38,6 +38,16 @@ type publisher struct {
 	spliced []byte // properties with another reply-to
 }
 
+// trim gives large buffers back: a connection may have thousands of channels.
+func (p *publisher) trim() {
+	if cap(p.spliced) > keepBytes {
+		p.spliced = nil
+	}
+	if cap(p.cc) > keepKeys {
+		p.cc = nil
+	}
+}
+
 // complete publishes the content: every frame of it is here. body is borrowed.
 func (ch *channel) complete(body []byte) error {
 	ch.method = wire.IDBasicPublish
@@ -51,6 +61,7 @@ func (ch *channel) complete(body []byte) error {
 		ch.c.block.publish()
 		_, err = ch.session.Publish(&ch.publisher.message, params)
 	}
+	ch.publisher.trim()
 	ct := &ch.content
 	if ct.kept == contentNone && ct.body == nil {
 		ct.state = contentNone // the usual case: nothing was copied
@@ -187,27 +198,11 @@ func integerOf(it *wire.FieldIter) (int64, bool) {
 	if err != nil {
 		return 0, false
 	}
-	switch n := value.(type) {
-	case int8:
-		return int64(n), true
-	case uint8:
-		return int64(n), true
-	case int16:
-		return int64(n), true
-	case uint16:
-		return int64(n), true
-	case int32:
-		return int64(n), true
-	case uint32:
-		return int64(n), true
-	case int64:
-		return n, true
-	case string:
-		i, err := strconv.ParseInt(n, 10, 64)
-		return i, err == nil
-	default:
-		return 0, false
+	if text, ok := value.(string); ok {
+		n, err := strconv.ParseInt(text, 10, 64)
+		return n, err == nil
 	}
+	return wire.Integer(value)
 }
 
 // parseDeadline takes RFC 3339 text, or a timestamp of the wire.

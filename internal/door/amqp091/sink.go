@@ -3,6 +3,7 @@
 package amqp091
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,21 +18,33 @@ import (
 type sink struct {
 	c       *conn
 	channel uint16
-	quiet   atomic.Bool // the channel is closed: nothing more may appear on it
+	quiet   atomic.Bool // the channel is closed: nothing more may appear on it; set under mu
 
-	mu        sync.Mutex // before the output buffer
+	mu        sync.Mutex // after a queue's and a session's lock, before the output buffer
 	confirmed uint64     // everything up to here is safe
 	told      uint64     // what the client knows of it
 	nacked    []uint64   // above told: already refused, so no ack may cover them
 	pending   *commit    // a transaction waits instead of the client
+	poisoned  []uint64   // deliveries that cannot be sent; as many as may be unsettled
+	unfit     bool       // the last basic.get met one
 }
 
 var _ broker.Sink = (*sink)(nil)
 
+// silence is for a channel that closes. It waits for who is appending a confirm just now: after
+// close-ok the number may be another channel's.
+func (s *sink) silence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quiet.Store(true)
+}
+
 // methodBytes bounds what a content method takes beside its names: frame, ids and fixed fields.
 const methodBytes = 64
 
-// Deliver implements broker.Sink: basic.deliver, or get-ok when there is no consumer.
+// Deliver implements broker.Sink: basic.deliver, or get-ok when there is no consumer. A message that
+// this client cannot be sent (its properties are unreadable, or do not fit a frame) is left out, and
+// the read loop dead-letters it.
 func (s *sink) Deliver(d *broker.Delivery) int {
 	m := d.Message
 	if len(d.ReplyTo) > 0 || !plain(m) {
@@ -40,6 +53,10 @@ func (s *sink) Deliver(d *broker.Delivery) int {
 	// The usual case has a path of its own: what it needs is small enough to stay in registers
 	// and cache.
 	content := s.contentOf(m)
+	if !content.Fits() {
+		s.poison(d, errUnfit)
+		return s.c.out.End(s.c.out.Begin())
+	}
 	size := methodBytes + len(m.Exchange) + len(m.Key) + content.Size()
 	return s.c.out.End(content.Append(s.appendMethod(s.beginDelivery(size, d), d)))
 }
@@ -48,9 +65,19 @@ func (s *sink) Deliver(d *broker.Delivery) int {
 func (s *sink) deliverEdited(d *broker.Delivery) int {
 	m := d.Message
 	var o outgoing
-	o.prepare(s, m, d.ReplyTo)
+	err := o.prepare(s, m, d.ReplyTo)
 	size := methodBytes + len(m.Exchange) + len(m.Key) + o.size()
-	return s.c.out.End(o.append(s.appendMethod(s.beginDelivery(size, d), d)))
+	buf := s.beginDelivery(size, d)
+	start := len(buf)
+	if err == nil {
+		buf, err = o.append(s.appendMethod(buf, d))
+	}
+	if err == nil {
+		return s.c.out.End(buf)
+	}
+	room := s.c.out.End(buf[:start])
+	s.poison(d, err)
+	return room
 }
 
 func (s *sink) beginDelivery(size int, d *broker.Delivery) []byte {
@@ -93,6 +120,8 @@ func (s *sink) contentOf(m *broker.Message) wire.Content {
 
 // Cancel implements broker.Sink; only clients that asked for it are told (RabbitMQ extension).
 func (s *sink) Cancel(c *broker.Consumer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.c.client.cancelNotify && !s.quiet.Load() {
 		s.c.send(s.channel, &wire.BasicCancel{ConsumerTag: c.Tag, NoWait: true})
 	}
@@ -137,10 +166,18 @@ func (s *sink) Return(m *broker.Message, _ *broker.Error) {
 		return
 	}
 	var o outgoing
-	o.prepare(s, m, nil)
+	err := o.prepare(s, m, nil)
 	method := returnOf(m)
 	buf := s.c.out.BeginSize(len(m.Exchange) + len(m.Key) + methodBytes + o.size())
-	s.c.out.End(o.append(method.AppendFrame(buf, s.channel)))
+	start := len(buf)
+	if err == nil {
+		buf, err = o.append(method.AppendFrame(buf, s.channel))
+	}
+	if err != nil { // it came in over this channel, so it is readable and fits
+		s.c.log.Warn("message not returned", "channel", s.channel, "error", err)
+		buf = buf[:start]
+	}
+	s.c.out.End(buf)
 }
 
 // Block implements broker.Sink.
@@ -189,7 +226,7 @@ type outgoing struct {
 }
 
 // prepare takes a message; replyTo, if any, stands instead of the message's own.
-func (o *outgoing) prepare(s *sink, m *broker.Message, replyTo []byte) {
+func (o *outgoing) prepare(s *sink, m *broker.Message, replyTo []byte) (err error) {
 	o.content = s.contentOf(m)
 	switch {
 	case plain(m) && len(replyTo) == 0:
@@ -197,8 +234,9 @@ func (o *outgoing) prepare(s *sink, m *broker.Message, replyTo []byte) {
 		o.edited = true
 		o.setEdit(m, replyTo)
 	default:
-		o.content.Properties = s.convert(m, replyTo)
+		o.content.Properties, err = converted(m, replyTo)
 	}
+	return err
 }
 
 // setEdit says how the raw properties change on their way out.
@@ -231,17 +269,17 @@ func (o *outgoing) setEdit(m *broker.Message, replyTo []byte) {
 	}
 }
 
-// convert turns the properties of another protocol, or of the hub itself, into ours.
-func (s *sink) convert(m *broker.Message, replyTo []byte) []byte {
+// converted turns the properties of another protocol, or of the hub itself, into ours.
+func converted(m *broker.Message, replyTo []byte) ([]byte, error) {
 	p, err := m.Properties()
 	if err != nil {
-		s.c.log.Warn("properties cannot be converted", "channel", s.channel, "error", err)
+		return nil, err
 	}
 	if len(replyTo) > 0 {
 		p.ReplyTo, p.Set = string(replyTo), p.Set|broker.HasReplyTo
 	}
 	w := propertiesOut(&p)
-	return w.Append(nil)
+	return w.Append(nil), nil
 }
 
 // headersHead is the length before a table of headers.
@@ -256,10 +294,21 @@ func (o *outgoing) size() int {
 	return n
 }
 
+// errUnfit is a content header that a client must refuse: it cannot be split (§4.2.6.1).
+var errUnfit = errors.New("properties do not fit a frame")
+
 // append appends header and body frames.
-func (o *outgoing) append(buf []byte) []byte {
+func (o *outgoing) append(buf []byte) ([]byte, error) {
 	if !o.edited {
-		return o.content.Append(buf)
+		if !o.content.Fits() {
+			return buf, errUnfit
+		}
+		return o.content.Append(buf), nil
 	}
-	return o.content.AppendBody(o.content.AppendEditedHeader(buf, &o.view, &o.edit))
+	start := len(buf)
+	buf = o.content.AppendEditedHeader(buf, &o.view, &o.edit)
+	if uint64(len(buf)-start) > uint64(o.content.FrameMax) {
+		return buf, errUnfit
+	}
+	return o.content.AppendBody(buf), nil
 }
