@@ -122,25 +122,10 @@ func headerText(t wire.Table, name string) string {
 
 func headerInt(t wire.Table, name string) (int64, bool) {
 	v, _ := t.Get(name)
-	switch n := v.(type) {
-	case int8:
-		return int64(n), true
-	case uint8:
-		return int64(n), true
-	case int16:
-		return int64(n), true
-	case uint16:
-		return int64(n), true
-	case int32:
-		return int64(n), true
-	case uint32:
-		return int64(n), true
-	case int64:
-		return n, true
-	case string:
-		return parseInt(n)
+	if text, ok := v.(string); ok {
+		return parseInt(text)
 	}
-	return 0, false
+	return wire.Integer(v)
 }
 
 // goValue returns a field value without the types of the wire package.
