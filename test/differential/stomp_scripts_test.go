@@ -273,7 +273,8 @@ func scriptStompNack(r *stompRun) {
 	dead.send("SUBSCRIBE", "", "destination", "/queue/sn.dead", "id", "d", "receipt", "d")
 	dead.note("dead letters")
 	dead.send("SUBSCRIBE", "", "destination", "/queue/sn.dlx", "id", "q", "ack", "client-individual",
-		"x-dead-letter-exchange", "", "x-dead-letter-routing-key", "sn.dead")
+		"x-dead-letter-exchange", "", "x-dead-letter-routing-key", "sn.dead", "receipt", "q")
+	dead.note("poisoned queue")
 	other := r.peer()
 	other.send("SEND", "poison", "destination", "/amq/queue/sn.dlx")
 	f = dead.note("poison")
