@@ -75,7 +75,7 @@ func (p *party) serve(ctx context.Context, service string, reply func(body strin
 // trip calls driver, driver calls passenger, 64 at a time.
 func TestChainOverOneConnection(t *testing.T) {
 	t.Parallel()
-	const atOnce, rounds = 64, 2
+	const atOnce, rounds = 64, 1
 	h := newHub(t)
 	one := h.party("http://" + serveTCP(t, h))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -385,8 +385,13 @@ func TestCloseGivesLeasesBack(t *testing.T) {
 	h := newHub(t)
 	h.queue("q")
 	h.send("q", "x")
+	h.send("q", "x")
+	m := h.one("q")
 	h.one("q")
+	h.door.Drain()
+	h.do("DELETE", "/v1/leases/"+m.Lease, "").want(204) // what is under way may end
 	h.door.Close()
+	h.do("DELETE", "/v1/leases/"+m.Lease, "").problem(503, "draining")
 	if s := h.stats("q"); s.Ready != 1 || s.Unsettled != 0 {
 		t.Errorf("queue %+v", s)
 	}

@@ -150,12 +150,14 @@ func (d *Door) stream(v *visit, queue func(*broker.Session) (string, error)) err
 	if err != nil {
 		return err
 	}
-	if err := s.begin(); err != nil {
-		return ignoreWrite(err)
-	}
+	// A client that has seen the head of its stream is asked by the next gather. What is delivered
+	// before the head is written waits in the sink.
 	s.holder.mu.Lock()
 	session.StartConsume(c)
 	s.holder.mu.Unlock()
+	if err := s.begin(); err != nil {
+		return ignoreWrite(err)
+	}
 	s.run()
 	s.holder.mu.Lock()
 	session.Cancel(p.Tag)

@@ -107,7 +107,9 @@ func (d *Door) private(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := d.newVisit(w, r)
 		defer v.done(r.Context())
-		if d.isDraining() || !d.visits.enter() {
+		// What is under way may end: leases are still settled and answered.
+		ends := strings.Contains(r.Pattern, "/leases/")
+		if (d.isDraining() && !ends) || !d.visits.enter() {
 			v.fail(problemf(wordDraining, "the hub stops"))
 			return
 		}
