@@ -69,6 +69,7 @@ func TestSendRefusesProperties(t *testing.T) {
 		"Parley-Expires-Ms: soon", "Parley-Expires-Ms: -1", "Parley-Priority: 256",
 		"Parley-Correlation-Id: " + strings.Repeat("x", 256), "Parley-Type: \xff",
 		"Parley-Header-A: \xff", "Parley-Delay-Ms: 1", "Parley-Callback: http://x",
+		"Parley-Reply-To: amq.rabbitmq.reply-to",
 	} {
 		h.do("POST", "/v1/queues/q/messages", "x", header).problem(400, "bad-request")
 	}
@@ -112,6 +113,26 @@ func TestPublish(t *testing.T) {
 		}
 	}
 	h.do("POST", "/v1/exchanges/amq.default/messages?key=one&mandatory=1", "x").want(201)
+}
+
+// amqp-0-9-1.md §7: a reply address of another door works over HTTP, once and never listed.
+func TestReplyAddressOfAnotherDoor(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	p := h.peer("asker")
+	_, err := p.session.Consume(broker.ConsumerParams{Queue: broker.DirectReplyTo, AutoAck: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := p.session.ReplyAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.do("POST", "/v1/queues/"+address+"/messages", "answer", "Parley-Correlation-Id: c").want(201)
+	if got := p.next(); got.body != "answer" || got.properties.CorrelationID != "c" {
+		t.Errorf("got %+v", got)
+	}
+	h.do("GET", "/v1/queues/"+address, "").problem(404, "not-found")
 }
 
 // rest.md §4: a full queue that rejects is 429 with Retry-After.
