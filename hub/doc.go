@@ -10,6 +10,8 @@
 //
 // # Caveats
 //
-// The log is in memory: a confirm says that the queues have the message, and nothing survives a
-// restart.
+// With Options.Data the log lies in that directory: a confirm means on disk, and durable structure
+// and persistent messages are there again after a start. A program that embeds the hub should end
+// when [Hub.Failed] yields. Without Data the log is in memory: a confirm says that the queues have
+// the message, and nothing survives a restart. docs/reliability.md says what else is not kept.
 package hub

@@ -42,7 +42,7 @@ func TestRow01CrashSimulation(t *testing.T) {
 	switch {
 	case *simSeed != 0:
 		first, n = *simSeed, 1
-	case n == 0 && raceEnabled:
+	case n == 0 && (raceEnabled || testing.Short()):
 		n = simSeedsRace
 	case n == 0:
 		n = simSeedsFast

@@ -199,7 +199,7 @@ func (c *crashFS) Rename(from, to string) error {
 		return fmt.Errorf("%s: %w", from, fs.ErrNotExist)
 	}
 	delete(c.names, from)
-	c.names[to] = f
+	c.names[to], f.name = f, to
 	c.pending = append(c.pending, nameChange{from: from, to: to, file: f})
 	return nil
 }

@@ -34,3 +34,6 @@ func (l *File) EndSync() error {
 
 // End returns where the next frame goes in its segment.
 func (l *File) End() int { return int(l.current.end) }
+
+// Crowded says whether publishers are held back.
+func (l *File) Crowded() bool { return l.crowded.Load() }
