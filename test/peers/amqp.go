@@ -222,6 +222,9 @@ func (p *amqpPeer) consume(ctx context.Context, ch *amqp.Channel, queue string, 
 			r := h(ctx, Request{Body: string(d.Body), Redelivered: d.Redelivered})
 			if !r.Silent && d.ReplyTo != "" {
 				m := amqp.Publishing{CorrelationId: d.CorrelationId, Body: []byte(r.Body)}
+				if r.Keep {
+					m.DeliveryMode = amqp.Persistent
+				}
 				if r.Error != "" {
 					m.Headers = amqp.Table{
 						"parley-error": r.Error, "parley-error-message": r.Body,

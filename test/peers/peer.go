@@ -37,6 +37,8 @@ type Reply struct {
 	// Error is an error code of the service's own; it travels as parley-error beside
 	// the status that HTTP callers get.
 	Error string
+	// Keep asks for an answer that outlives a restart of the hub. HTTP's always do.
+	Keep bool
 	// Silent settles the request and never answers it.
 	Silent bool
 }

@@ -202,6 +202,9 @@ func (p *stompPeer) serve(
 			})
 			if to := m.Header.Get("reply-to"); !r.Silent && to != "" {
 				headers := []string{"correlation-id", m.Header.Get("correlation-id")}
+				if r.Keep {
+					headers = append(headers, "persistent", "true")
+				}
 				if r.Error != "" {
 					headers = append(headers, "parley-error", r.Error,
 						"parley-error-message", r.Body, "http-status", strconv.Itoa(ErrorStatus))
