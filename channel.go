@@ -262,10 +262,13 @@ func (ch *channel) closedByHub(args []byte) error {
 	ch.conn.writer.force(func(dst []byte) []byte {
 		return (&wire.ChannelCloseOk{}).AppendFrame(dst, ch.id)
 	})
-	ch.conn.forget(ch)
 	ch.mu.Lock()
+	crossed := ch.closing
 	ch.closing = true // there is nothing left to close
 	ch.mu.Unlock()
+	if !crossed { // else close-ok to our own close is still to come on this number
+		ch.conn.forget(ch)
+	}
 	e := replyError(m.ReplyCode, m.ReplyText)
 	ch.endWith(e, func(n int) error {
 		if n == 1 {

@@ -84,6 +84,37 @@ func TestBlockedHubMakesSendersWait(t *testing.T) {
 	})
 }
 
+// A hub that holds its publishers back for longer than any silence is allowed, and says that it lives,
+// keeps them.
+func TestBlockedHubKeepsConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const beat = 4 * time.Second
+		tune := wire.ConnectionTune{Heartbeat: uint16(beat / time.Second)}
+		c, err := dialPeer(t, tune, func(p *peer) {
+			channel := p.read(&wire.ChannelOpen{})
+			p.say(channel, &wire.ChannelOpenOk{})
+			p.read(&wire.ConfirmSelect{})
+			p.say(channel, &wire.ConfirmSelectOk{})
+			for range 100 { // reads nothing meanwhile
+				time.Sleep(beat / 2)
+				p.raw(wire.AppendHeartbeat(nil))
+			}
+			p.read(&wire.BasicPublish{})
+			p.say(channel, &wire.BasicAck{DeliveryTag: 1})
+			p.drain()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := NewOp[[]byte, []byte]("svc.Op").Send(ctx, c, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Without a deadline of its own a call has the operation's, and says so on the wire.
 func TestCallSendsItsDeadline(t *testing.T) {
 	t.Parallel()

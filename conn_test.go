@@ -228,3 +228,29 @@ func TestHubThatStops(t *testing.T) {
 		t.Errorf("next call: %v, want %s", err, CodeDraining)
 	}
 }
+
+// A close of the hub's that crosses one of ours ends the channel, not the connection.
+func TestCrossedChannelCloses(t *testing.T) {
+	t.Parallel()
+	c, err := dialPeer(t, wire.ConnectionTune{}, func(p *peer) {
+		for f, err := p.r.Next(); err == nil; f, err = p.r.Next() {
+			switch id, _, _ := f.SplitMethod(); id { //nolint:exhaustive // the rest needs no answer
+			case wire.IDChannelOpen:
+				p.say(f.Channel, &wire.ChannelOpenOk{})
+			case wire.IDQueueDeclare:
+				p.say(f.Channel, &wire.QueueDeclareOk{Queue: "q"})
+			case wire.IDChannelClose:
+				p.say(f.Channel, &wire.ChannelClose{ReplyCode: uint16(wire.PreconditionFailed)})
+				p.say(f.Channel, &wire.ChannelCloseOk{})
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := c.Queue(t.Context(), "q"); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -17,8 +17,6 @@ const (
 	maxUnsentBytes = 4 << 20
 	// keepBufferBytes is the largest buffer that an idle connection keeps.
 	keepBufferBytes = 256 << 10
-	// writeTimeout fails a connection whose peer takes nothing and is silent too.
-	writeTimeout = 30 * time.Second
 )
 
 // writer collects frames and writes them from one goroutine, so that many small messages share a
@@ -115,7 +113,9 @@ func (w *writer) fail(err error) {
 	}
 }
 
-// run writes until done is closed or the socket fails. A connection with nothing to say for half a
+// run writes until done is closed or the socket fails. A write may take as long as the hub holds its
+// publishers back (connection.blocked): it is the reader that gives up a hub which is silent too. A
+// connection with nothing to say for half a
 // heartbeat gets one (AMQP 0-9-1 §4.2.7).
 func (w *writer) run(nc net.Conn, heartbeat time.Duration, done <-chan struct{}) error {
 	var beat <-chan time.Time
@@ -142,9 +142,6 @@ func (w *writer) run(nc net.Conn, heartbeat time.Duration, done <-chan struct{})
 			continue
 		}
 		idle = false
-		if err := nc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return err
-		}
 		if _, err := nc.Write(out); err != nil {
 			return err
 		}
