@@ -35,8 +35,6 @@ const (
 	headerDeadline    = broker.HeaderDeadline
 	headerGather      = "parley-gather"
 	headerGatherStall = "parley-gather-stall"
-	// deadlineLayout is RFC 3339 with milliseconds.
-	deadlineLayout = "2006-01-02T15:04:05.000Z07:00"
 )
 
 // appendCallHeaders is appendMessageHeaders for a message with a deadline: whoever handles it sees
@@ -52,7 +50,7 @@ func appendCallHeaders(
 	p.Expiration = strconv.FormatInt(max(deadline.Sub(now).Milliseconds(), 0), 10)
 	p.Set |= broker.HasExpiration
 	p.Headers = p.Headers.Without(headerTimeout).
-		With(headerDeadline, deadline.UTC().Format(deadlineLayout))
+		With(headerDeadline, deadline.UTC().Format(broker.DeadlineLayout))
 	return appendProperties(b, v, &p), nil
 }
 

@@ -132,6 +132,11 @@ func (c *conn) tick() {
 	if h.stopped {
 		return
 	}
+	if c.out.Err() != nil { // nobody is there to be held back
+		c.aborted.Store(true)
+		c.signal()
+		return
+	}
 	if f := h.check(c.door.options.Broker.Now()); f != nil {
 		c.abort(f, nil)
 		c.out.Flush()

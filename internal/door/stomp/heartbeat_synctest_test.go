@@ -171,6 +171,26 @@ func TestHeartBeatHeld(t *testing.T) {
 	})
 }
 
+// TestHeartBeatHeldAndGone: a client that goes while it is held gives its place and its messages back
+// at once, not when the alarm ends, which may be waiting for them.
+func TestHeartBeatHeldAndGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, serving := pipeHub(t)
+		c.send(connect + "1000,1000\n\n\x00")
+		serving.Block("low on memory")
+		c.send("SEND\ndestination:/queue/a\n\nx\x00")
+		time.Sleep(time.Second)
+		_ = c.net.Close()
+		time.Sleep(time.Minute)
+		if n := len(serving.door.options.Broker.Connections()); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		serving.Block("")
+		<-c.done
+	})
+}
+
 // TestLoginTime: section 6, a connection has 10 s to log in, whatever it sends.
 func TestLoginTime(t *testing.T) {
 	t.Parallel()
