@@ -42,6 +42,7 @@ func (s *Session) AcceptReturned(r Returned) bool {
 		q.bytes -= len(e.msg.Body)
 		q.settled(&e)
 		e.msg.release()
+		s.settledSome = true
 		return true
 	}
 	return false

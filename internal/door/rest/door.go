@@ -203,11 +203,4 @@ func (d *Door) Close() {
 }
 
 // isDraining reports whether Drain was called.
-func (d *Door) isDraining() bool {
-	select {
-	case <-d.draining:
-		return true
-	default:
-		return false
-	}
-}
+func (d *Door) isDraining() bool { return isClosed(d.draining) }

@@ -233,7 +233,7 @@ func (d *Door) acceptExpired(v *visit, id string) bool {
 	}
 	err := v.work(func(w *worker) error {
 		ok = w.AcceptReturned(at)
-		return nil
+		return w.Settled()
 	})
 	if err != nil || !ok {
 		return false

@@ -57,7 +57,6 @@ func (h *holder) settleLocked(tag uint64, o broker.Outcome) {
 		Tag: tag, Multiple: false, Of: nil, Outcome: o,
 	})
 	h.session.Flush()
-	_ = h.session.Settled() // the answer says so; after an error of the log the hub ends
 }
 
 // giveBack returns everything that is unsettled as if it had not been delivered.
@@ -84,6 +83,9 @@ func (h *holder) finish() {
 func (h *holder) settleLease(tag uint64, o broker.Outcome) {
 	h.mu.Lock()
 	h.settleLocked(tag, o)
+	if !h.shut {
+		_ = h.session.Settled() // the answer says so; after an error of the log the hub ends
+	}
 	h.live--
 	h.unlockAndClose()
 }

@@ -350,12 +350,12 @@ func (s *stream) event(m *message, id, leased string) []byte {
 	return b.Bytes()
 }
 
-// end lets the session go. Leases that are out get a grace time, unless the hub ends the connection.
+// end lets the session go. Leases that are out get a grace time, unless the hub ended the
+// connection.
 func (s *stream) end() {
-	select {
-	case <-s.closed:
+	if isClosed(s.closed) || isClosed(s.v.client.gone) {
 		s.v.door.leases.release(func(h *holder) bool { return h == s.holder })
-	default:
+	} else {
 		for _, l := range s.leases {
 			l.grace(leaseDefault)
 		}
@@ -371,4 +371,13 @@ func (l *lease) isGone() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.gone
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
