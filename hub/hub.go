@@ -21,10 +21,13 @@ type Hub struct {
 	users   *auth.Store
 	log     boundLog
 	broker  *broker.Broker
-	doors   []*opened
 	metrics *metric.Registry
 	ready   atomic.Bool
 	failed  chan error
+
+	mu      sync.Mutex
+	doors   []*opened
+	stopped bool // Shutdown has begun: no door is opened or started any more
 
 	stop sync.Once
 	err  error // of Shutdown
@@ -68,10 +71,35 @@ func (h *Hub) Start(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
 		}
-		h.doors = append(h.doors, o)
+		if !h.add(o) {
+			return errors.Join(errStopped, o.listener.Close())
+		}
+	}
+	return h.startDoors() //nolint:contextcheck // ctx bounds the start, not the serving
+}
+
+var errStopped = errors.New("the hub was shut down while it started")
+
+// add keeps a door for Shutdown, unless that has begun.
+func (h *Hub) add(o *opened) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return false
+	}
+	h.doors = append(h.doors, o)
+	return true
+}
+
+// startDoors lets every door serve.
+func (h *Hub) startDoors() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return errStopped
 	}
 	for _, o := range h.doors {
-		o.start() //nolint:contextcheck // ctx bounds the start, not the serving
+		o.start()
 		h.options.Logger.Info("door open", "door", o.name, "address", o.listener.Addr().String())
 	}
 	h.ready.Store(true)
@@ -80,6 +108,8 @@ func (h *Hub) Start(ctx context.Context) error {
 
 // Addr returns where a door listens ("amqp", "stomp", "rest"), or nil when it is closed.
 func (h *Hub) Addr(door string) net.Addr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, o := range h.doors {
 		if o.name == door {
 			return o.listener.Addr()
@@ -104,12 +134,16 @@ func (h *Hub) readiness() error {
 // closes what is left. It is repeatable.
 func (h *Hub) Shutdown(ctx context.Context) error {
 	h.stop.Do(func() {
+		h.mu.Lock()
+		h.stopped = true
 		h.ready.Store(false)
+		doors := h.doors // nothing is added any more
+		h.mu.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, h.options.Drain)
 		defer cancel()
 		var wait sync.WaitGroup
-		faults := make([]error, len(h.doors))
-		for i, o := range h.doors {
+		faults := make([]error, len(doors))
+		for i, o := range doors {
 			wait.Go(func() { faults[i] = o.shutdown(ctx) })
 		}
 		wait.Wait()
