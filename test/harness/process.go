@@ -67,6 +67,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// ExitCode returns what the process ended with, -1 for a signal; it is valid after Done.
+func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
+
 // Output returns the end of what the process wrote.
 func (p *Process) Output() string { return p.out.String() }
 

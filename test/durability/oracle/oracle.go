@@ -16,6 +16,7 @@ import (
 	"hash/crc32"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxViolations bounds what is kept of a run that goes wrong.
@@ -41,8 +42,8 @@ type message struct {
 	sum       uint32
 	queues    []string
 	confirmed bool
-	seen      map[string]int  // deliveries by queue
-	settled   map[string]bool // by queue
+	seen      map[string]int       // deliveries by queue
+	settled   map[string]time.Time // by queue: when that was certain
 }
 
 // stream is what order is promised for.
@@ -76,7 +77,7 @@ func (o *Oracle) Sent(k Key, body string, queues ...string) {
 	defer o.mu.Unlock()
 	o.sent[k] = &message{
 		sum: crc32.ChecksumIEEE([]byte(body)), queues: queues,
-		seen: make(map[string]int), settled: make(map[string]bool),
+		seen: make(map[string]int), settled: make(map[string]time.Time),
 	}
 }
 
@@ -101,7 +102,7 @@ func (o *Oracle) Delivered(queue, body string, redelivered bool) Key {
 		o.violate("P2: %s delivered %.60q, which nobody sent", queue, body)
 		return k
 	}
-	if m.settled[queue] {
+	if _, done := m.settled[queue]; done {
 		o.violate("P3: %s delivered %v, which was settled", queue, k)
 	}
 	m.seen[queue]++
@@ -124,9 +125,27 @@ func (o *Oracle) Settled(queue string, keys ...Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, k := range keys {
-		if m := o.sent[k]; m != nil && !m.settled[queue] {
-			m.settled[queue] = true
+		m := o.sent[k]
+		if m == nil {
+			continue
+		}
+		if _, done := m.settled[queue]; !done {
+			m.settled[queue] = time.Now()
 			o.settled++
+		}
+	}
+}
+
+// Unsettle takes back what was settled since a moment: a power loss may bring it back.
+func (o *Oracle) Unsettle(since time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.sent {
+		for queue, at := range m.settled {
+			if at.After(since) {
+				delete(m.settled, queue)
+				o.settled--
+			}
 		}
 	}
 }
