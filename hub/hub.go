@@ -72,7 +72,7 @@ func (h *Hub) Start(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
 		}
 		if !h.add(o) {
-			return errors.Join(errStopped, o.listener.Close())
+			return errors.Join(errStopped, o.listener.Close()) //nolint:contextcheck // it does not wait
 		}
 	}
 	return h.startDoors() //nolint:contextcheck // ctx bounds the start, not the serving

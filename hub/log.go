@@ -45,6 +45,9 @@ func (h *Hub) openLog() error {
 		return fmt.Errorf("log: %w", err)
 	}
 	file.Start()
+	if err := file.Wait(true); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
 	return nil
 }
 

@@ -33,7 +33,8 @@ func (b *Broker) Apply(r *Record, at LSN) {
 		for _, q := range r.targets {
 			q.enqueue(r.Message, entry{lsn: at}, r.turn)
 		}
-	case RecordAck, RecordDelivery, RecordMeta, RecordTransaction, RecordStop:
+	case RecordAck, RecordPurge, RecordDelivery, RecordMeta, RecordTransaction, RecordStart,
+		RecordStop:
 		// Settlement and structure change memory first and are logged behind.
 	}
 }

@@ -61,6 +61,15 @@ type Limits struct {
 	// MemoryBytes bounds the memory of kept messages; above it publishers are blocked. Default:
 	// none, since only the hub knows the machine.
 	MemoryBytes int
+	// WindowMessages and WindowBytes bound what one queue keeps in memory; the log alone has what is
+	// behind. Defaults 4,096 and 4 MiB.
+	WindowMessages, WindowBytes int
+	// BacklogBytes bounds the memory of the log's messages that wait in all queues together. Default
+	// 8 MiB.
+	BacklogBytes int
+	// VolatileBytes is the memory of kept messages above which queues whose window is full append
+	// messages to the log that it need not hold. Default: a quarter of MemoryBytes.
+	VolatileBytes int
 	// CallsWaiting bounds the calls that wait in one service's queue. Default 1,024.
 	CallsWaiting int
 }
@@ -88,6 +97,13 @@ func (l *Limits) setDefaults() {
 	set(&l.Requests, 100_000)
 	set(&l.CallsWaiting, 1_024)
 	set(&l.MemoryBytes, unlimited)
+	set(&l.WindowMessages, 4_096)
+	set(&l.WindowBytes, 4<<20)
+	set(&l.BacklogBytes, 8<<20)
+	if l.MemoryBytes == unlimited {
+		set(&l.VolatileBytes, unlimited)
+	}
+	set(&l.VolatileBytes, l.MemoryBytes/4)
 }
 
 // Broker is one hub's heart. All methods are safe for concurrent use.
@@ -112,6 +128,7 @@ type Broker struct {
 	consumerID  atomic.Uint64
 	alarm       alarm
 	rest        housekeeping
+	pagers      pagers
 	metrics     Metrics
 }
 
@@ -133,7 +150,7 @@ func New(o Options) *Broker {
 		b.formats[f.ID()] = f
 	}
 	b.alarm.b, b.alarm.limit = b, int64(o.Limits.MemoryBytes)
-	b.rest.b = b
+	b.rest.b, b.pagers.b = b, b
 	b.connections.init()
 	b.replies.init(b)
 	b.AddVirtualHost("/")
@@ -195,6 +212,7 @@ func (b *Broker) Close() {
 	b.alarm.close()
 	b.replies.close()
 	b.requests.close()
+	b.pagers.close()
 	for _, v := range b.VirtualHosts() {
 		v.close()
 	}

@@ -163,14 +163,22 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	if err := q.checkOwner(op, s.conn); err != nil {
 		return false, err
 	}
-	q.lock()
-	defer q.unlock()
-	q.used()
 	if !autoAck && !s.mayOweMore() {
 		return false, connErrorf(CodeLimit, op, queueEntity(s.vh.name, queue),
 			"reached maximum (%d) of unsettled deliveries", s.b.limits.UnsettledPerSession)
 	}
+	q.lock()
+	q.used()
 	e, ok := q.take(&s.turn)
+	if !ok && q.behind.messages > 0 {
+		q.unlock()
+		var err error
+		if e, ok, err = q.fetch(&s.turn); err != nil {
+			q.unlock()
+			return false, err
+		}
+	}
+	defer q.unlock()
 	if !ok {
 		return false, nil
 	}

@@ -286,11 +286,11 @@ func (q *Queue) clear() int {
 	n := q.ready
 	for i := range q.levels {
 		for l := &q.levels[i]; l.len() > 0; {
-			e := l.pop()
+			e := q.pop(l)
 			q.settled(&e)
 			e.msg.release()
 		}
 	}
-	q.ready, q.bytes = 0, 0
+	q.dropBehind()
 	return n
 }

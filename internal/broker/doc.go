@@ -16,6 +16,13 @@
 // in memory; persistent messages in durable queues are appended to the [Log] while the queues'
 // locks are held, so that the order of the log is the order of every queue.
 //
+// # Backlogs
+//
+// A queue keeps a window of its ready messages in memory. What does not fit is behind it, in the log
+// alone, and is counted, not kept; so is everything that comes after it, until pagers have read it
+// back. Memory does not grow with the depth of a backlog. Unsettled deliveries stay in memory, and
+// so do queues with priorities, whose order is not the log's.
+//
 // # Seams
 //
 // The heart states five interfaces and implements none of them: [Log], [Format], [Sink],
@@ -23,6 +30,7 @@
 //
 // # Locks
 //
+// What lets one goroutine at a time read a queue's messages from the log comes before its lock.
 // Queues (several only in id order) come before {the log's ring | a session | an output buffer};
 // the right-hand ones are leaves. No session lock is held when a queue is called. Work that is
 // found under a lock and needs another (dead letters, returned credit, flushes) goes on the

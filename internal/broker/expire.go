@@ -28,11 +28,19 @@ func (q *Queue) expiryFrom(now int64, m *Message) int64 {
 
 // expireHead takes the first entry of a list out because it expired.
 func (q *Queue) expireHead(l *readyList, t *turn) {
-	e := l.pop()
-	q.ready--
-	q.bytes -= len(e.msg.Body)
 	q.vh.b.metrics.Expired.Add(1)
-	q.deadLetter(e, reasonExpired, t)
+	q.deadLetter(q.pop(l), reasonExpired, t)
+}
+
+// expireDue takes out what expired at the heads of the lists; the queue's lock is held.
+func (q *Queue) expireDue(t *turn) {
+	now := q.nowMS()
+	for i := range q.levels {
+		l := &q.levels[i]
+		for e := l.peek(); e != nil && e.expiresMS != 0 && e.expiresMS <= now; e = l.peek() {
+			q.expireHead(l, t)
+		}
+	}
 }
 
 // armExpiry sets the timer for the first head that expires. As in RabbitMQ a message behind one
@@ -62,13 +70,7 @@ func (q *Queue) expire() {
 	q.lock()
 	q.expiryMS = 0
 	if !q.deleted {
-		now := q.nowMS()
-		for i := range q.levels {
-			l := &q.levels[i]
-			for e := l.peek(); e != nil && e.expiresMS != 0 && e.expiresMS <= now; e = l.peek() {
-				q.expireHead(l, t)
-			}
-		}
+		q.expireDue(t)
 		q.dispatch(t)
 		q.armExpiry()
 	}

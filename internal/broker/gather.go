@@ -135,12 +135,13 @@ func (s *Session) ask(g *gather, m *Message, r *route) error {
 		case g.volatile:
 			q.askConsumers(g, m, &s.turn)
 		default:
-			q.enqueue(m, entry{copyN: g.add(q.Name)}, &s.turn)
+			q.enqueueCopy(g, m, &s.turn)
 		}
 		q.unlock()
 	}
 	s.turn.dropStored()
 	m.gather = nil
+	s.b.log.Admit()
 	g.mu.Lock()
 	g.sealed = true
 	n := len(g.asked)
@@ -151,6 +152,29 @@ func (s *Session) ask(g *gather, m *Message, r *route) error {
 	}
 	g.check(&s.turn) // answers may have been faster
 	return nil
+}
+
+// enqueueCopy puts one copy of a gather into a queue; its lock is held. A copy that has to wait in
+// the log is there a message like any other, with its own reply address.
+func (q *Queue) enqueueCopy(g *gather, m *Message, t *turn) {
+	n := g.add(q.Name)
+	if !q.spills() {
+		q.enqueue(m, entry{copyN: n}, t)
+		return
+	}
+	out := &Message{
+		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Overlay: m.Overlay, Edited: true,
+		Body: m.Body,
+	}
+	out.ReplyTo = g.copyAddress(n)
+	rec := newRecord(RecordPublish)
+	rec.Message, rec.turn = out, t
+	rec.Queues, rec.targets = append(rec.Queues, q.id), append(rec.targets, q)
+	if _, err := q.vh.b.log.Append(rec, nil, 0); err != nil {
+		q.vh.b.logger.Error("copy of a gather not logged", "vhost", q.vh.name, "queue", q.Name,
+			"error", err)
+	}
+	rec.free()
 }
 
 // askConsumers gives one copy to each consumer of a service; the queue's lock is held.

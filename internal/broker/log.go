@@ -29,11 +29,18 @@ type Log interface {
 	Synced() LSN
 	// Shard returns the log in which a queue's records lie; fixed for the queue's life.
 	Shard(queue uint32) Log
-	// Read calls fn for the records from an LSN on, in order, up to the end known at the call,
-	// until fn returns false. The record is borrowed until fn returns.
-	Read(from LSN, fn func(LSN, *Record) bool) error
-	// Trim lets go of everything below an LSN. The caller guarantees that nothing live is there.
-	Trim(below LSN) error
+	// Keeps reports whether ReadQueue gives messages back. A heart whose log does not keeps every
+	// backlog in memory.
+	Keeps() bool
+	// ReadQueue calls fn for the messages of one queue behind an LSN that are not settled, in
+	// order, up to what is written at the call, until fn returns false. What fn gets is a
+	// RecordPublish, with LSN and time; it is borrowed until fn returns. Damaged bytes are an error and
+	// end it. It is called under no lock and may read from the disk.
+	ReadQueue(queue uint32, after LSN, fn func(LSN, *Record) bool) error
+	// Recovered returns what the log held when it was opened. It is called once, before the first
+	// Append. From then on the process counts: one that is killed did not end in order, even if it
+	// appended nothing, since it may have delivered.
+	Recovered() (*Recovered, error)
 	// Close waits for what was appended and frees what the log holds.
 	Close() error
 }

@@ -158,7 +158,7 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	}
 	s.refs.Store(1)
 	s.held = held
-	held.Add(int64(cap(s.buf.b)) + messageOverheadBytes)
+	held.Add(s.kept())
 	return s
 }
 
@@ -181,12 +181,15 @@ func (m *Message) clone() *Message {
 	return c
 }
 
+// kept returns the memory that a kept message takes.
+func (m *Message) kept() int64 { return int64(cap(m.buf.b)) + messageOverheadBytes }
+
 // release gives one reference back; after the last one the message must not be touched.
 func (m *Message) release() {
 	if m.buf == nil || m.refs.Add(-1) > 0 {
 		return
 	}
-	m.held.Add(-int64(cap(m.buf.b)) - messageOverheadBytes)
+	m.held.Add(-m.kept())
 	putBuffer(m.buf)
 	m.Envelope = Envelope{}
 	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil

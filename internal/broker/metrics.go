@@ -14,6 +14,9 @@ type Metrics struct {
 	Calls      atomic.Uint64
 	CallsLate  atomic.Uint64
 	Gathers    atomic.Uint64
+	// Paged counts messages that were read back from the log, Quarantined queues that could not be.
+	Paged       atomic.Uint64
+	Quarantined atomic.Uint64
 }
 
 // Metrics returns the live counters.

@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
 )
+
+// settleTime lets the pagers do what they find to do; the clock is fake.
+const settleTime = 10 * time.Millisecond
 
 // model is the naive queue: a sorted list of what is ready and who holds what.
 type model struct {
@@ -23,31 +29,43 @@ type model struct {
 type modelMessage struct {
 	place       int
 	body        string
+	persistent  bool
 	redelivered bool
 }
 
 // queueMachine drives two consumers and a publisher of one queue, and compares every delivery
 // with the model.
 type queueMachine struct {
+	t         *testing.T
+	log       *store.Memory
+	limits    broker.Limits
+	queue     broker.QueueParams
+	prefetch  []int // of the consumers
 	b         *broker.Broker
 	publisher *client
 	consumers []*client
 	m         model
 }
 
-func newQueueMachine(t *testing.T) *queueMachine {
-	t.Helper()
-	q := &queueMachine{b: newBroker(t)}
-	q.publisher = newClient(t, q.b, "publisher")
-	q.publisher.queue("q")
+func (q *queueMachine) start() {
+	q.t.Helper()
+	q.b = broker.New(broker.Options{Clock: clock{}, Log: q.log, Limits: q.limits})
+	q.log.Bind(q.b)
+	if err := q.b.Recover(); err != nil {
+		q.t.Fatal(err)
+	}
+	q.publisher = newClient(q.t, q.b, "publisher")
+	if _, err := q.publisher.DeclareQueue(q.queue); err != nil {
+		q.t.Fatal(err)
+	}
 	q.m.held, q.m.prefetch = map[*client]map[uint64]modelMessage{}, map[*client]int{}
-	for i, prefetch := range []int{1, 3} {
-		c := newClient(t, q.b, fmt.Sprint("consumer ", i))
+	q.consumers = nil
+	for i, prefetch := range q.prefetch {
+		c := newClient(q.t, q.b, fmt.Sprint("consumer ", i))
 		c.consume("q", "t", prefetch)
 		q.consumers = append(q.consumers, c)
 		q.m.held[c], q.m.prefetch[c] = map[uint64]modelMessage{}, prefetch
 	}
-	return q
 }
 
 // check takes over what the consumers got, and holds it against the model: always the first ready
@@ -57,6 +75,7 @@ func (q *queueMachine) check(rt *rapid.T) {
 		c *client
 		d delivery
 	}
+	time.Sleep(settleTime)
 	var all []got
 	for _, c := range q.consumers {
 		for _, d := range c.all() {
@@ -98,15 +117,74 @@ func (q *queueMachine) check(rt *rapid.T) {
 	}
 }
 
-func (q *queueMachine) publish(*rapid.T) {
-	q.m.place++
-	body := fmt.Sprint("m", q.m.place)
-	q.m.ready = append(q.m.ready, modelMessage{place: q.m.place, body: body})
-	q.publisher.publish("", "q", body)
+func (q *queueMachine) publish(rt *rapid.T) {
+	for range rapid.IntRange(1, 8).Draw(rt, "messages") {
+		q.m.place++
+		body := fmt.Sprint("m", q.m.place)
+		persistent := rapid.Bool().Draw(rt, "persistent")
+		q.m.ready = append(q.m.ready, modelMessage{
+			place: q.m.place, body: body, persistent: persistent,
+		})
+		if persistent {
+			put(q.t, q.publisher, "", "q", body)
+		} else {
+			q.publisher.publish("", "q", body)
+		}
+	}
+}
+
+// get takes one message without a consumer, and accepts or releases it.
+func (q *queueMachine) get(rt *rapid.T) {
+	ok, err := q.publisher.Get("q", false)
+	if err != nil || ok != (len(q.m.ready) > 0) {
+		rt.Fatalf("got %t, %v with %d ready", ok, err, len(q.m.ready))
+	}
+	if !ok {
+		return
+	}
+	d := q.publisher.all()[0]
+	if m := q.m.ready[0]; m.body != d.body || m.redelivered != d.redelivered {
+		rt.Fatalf("got %q, redelivered %v; want %+v", d.body, d.redelivered, m)
+	}
+	outcome := broker.Accepted
+	if rapid.Bool().Draw(rt, "release") {
+		outcome = broker.Released
+		q.m.ready[0].redelivered = true
+	} else {
+		q.m.ready = q.m.ready[1:]
+	}
+	q.publisher.settle(d.tag, outcome)
+}
+
+// restart ends the process, in order or not, and starts the next one on its log.
+func (q *queueMachine) restart(rt *rapid.T) {
+	clean := rapid.Bool().Draw(rt, "clean")
+	for _, c := range q.consumers {
+		for tag := range q.m.held[c] {
+			q.m.give(c, tag, broker.Released)
+		}
+	}
+	q.m.ready = slices.DeleteFunc(q.m.ready, func(m modelMessage) bool {
+		return !m.persistent || !q.queue.Durable
+	})
+	for i := range q.m.ready {
+		q.m.ready[i].redelivered = q.m.ready[i].redelivered || !clean
+	}
+	if clean {
+		q.b.Close()
+	}
+	q.start()
+}
+
+func (q *queueMachine) drawConsumer(rt *rapid.T) *client {
+	if len(q.consumers) == 0 {
+		rt.Skip("nobody consumes")
+	}
+	return q.consumers[rapid.IntRange(0, len(q.consumers)-1).Draw(rt, "consumer")]
 }
 
 func (q *queueMachine) settle(rt *rapid.T) {
-	c := rapid.SampledFrom(q.consumers).Draw(rt, "consumer")
+	c := q.drawConsumer(rt)
 	tags := make([]uint64, 0, len(q.m.held[c]))
 	for tag := range q.m.held[c] {
 		tags = append(tags, tag)
@@ -146,7 +224,7 @@ func (m *model) give(c *client, tag uint64, o broker.Outcome) {
 }
 
 func (q *queueMachine) recover(rt *rapid.T) {
-	c := rapid.SampledFrom(q.consumers).Draw(rt, "consumer")
+	c := q.drawConsumer(rt)
 	for tag := range q.m.held[c] {
 		q.m.give(c, tag, broker.Released)
 	}
@@ -163,14 +241,46 @@ func (q *queueMachine) purge(rt *rapid.T) {
 
 func TestQueueAgainstModel(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		q := newQueueMachine(t)
-		rt.Repeat(map[string]func(*rapid.T){
-			"publish": q.publish,
-			"settle":  q.settle,
-			"recover": q.recover,
-			"purge":   q.purge,
-			"":        q.check,
+	two, none := []int{1, 3}, []int(nil)
+	testCases := []struct {
+		name     string
+		retain   bool
+		durable  bool
+		prefetch []int
+		limits   broker.Limits
+	}{
+		{name: "in memory", prefetch: two},
+		{"windows of one", true, true, two, broker.Limits{WindowMessages: 1, VolatileBytes: 1}},
+		{"small windows", true, true, two, broker.Limits{WindowMessages: 4, VolatileBytes: 1}},
+		{"no budget", true, true, two, broker.Limits{BacklogBytes: 1}},
+		{"volatile queue", true, false, two, broker.Limits{WindowMessages: 3, VolatileBytes: 1}},
+		{"volatile messages stay", true, true, two, broker.Limits{WindowMessages: 2}},
+		{"nobody consumes", true, true, none, broker.Limits{WindowMessages: 2, VolatileBytes: 1}},
+		{"nobody, no budget", true, true, none, broker.Limits{BacklogBytes: 1, VolatileBytes: 1}},
+	}
+	for _, tc := range testCases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // not t: a bubble has no deadline
+					q := &queueMachine{
+						t: t, log: store.NewMemory(store.MemoryOptions{Retain: tc.retain}),
+						limits: tc.limits, prefetch: tc.prefetch,
+						queue: broker.QueueParams{Name: "q", Durable: tc.durable},
+					}
+					q.start()
+					rt.Repeat(map[string]func(*rapid.T){
+						"publish": q.publish,
+						"settle":  q.settle,
+						"recover": q.recover,
+						"purge":   q.purge,
+						"get":     q.get,
+						"restart": q.restart,
+						"":        q.check,
+					})
+					q.b.Close()
+				})
+			})
 		})
-	})
+	}
 }

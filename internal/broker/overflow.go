@@ -16,13 +16,16 @@ func (q *Queue) refuses(m *Message, t *turn) bool {
 	return full
 }
 
-// dropOverflow drops from the head what exceeds the queue's limits.
+// exceeds reports whether the queue is longer than its limits allow.
+func (q *Queue) exceeds() bool {
+	return q.args.maxLength >= 0 && int64(q.ready) > q.args.maxLength ||
+		q.args.maxBytes >= 0 && int64(q.bytes) > q.args.maxBytes
+}
+
+// dropOverflow drops from the head what exceeds the queue's limits. Where the head is not in memory,
+// it is dropped when it is.
 func (q *Queue) dropOverflow(t *turn) {
-	for q.ready > 0 && (q.args.maxLength >= 0 && int64(q.ready) > q.args.maxLength ||
-		q.args.maxBytes >= 0 && int64(q.bytes) > q.args.maxBytes) {
-		e := q.first().pop()
-		q.ready--
-		q.bytes -= len(e.msg.Body)
-		q.deadLetter(e, reasonMaxLength, t)
+	for q.ready > q.behind.messages && q.exceeds() {
+		q.deadLetter(q.pop(q.first()), reasonMaxLength, t)
 	}
 }

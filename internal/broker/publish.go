@@ -66,6 +66,9 @@ func (s *Session) put(m *Message, r *route, seq uint64) (int, error) {
 		s.b.log.Admit()
 	}
 	out := s.vh.put(m, r, &s.turn, to)
+	if out.spilled {
+		s.b.log.Admit()
+	}
 	if len(s.turn.letters) > 0 || len(s.turn.idle) > 0 {
 		s.turn.settle()
 	}
@@ -182,68 +185,63 @@ type putResult struct {
 	taken   int  // queues that took it
 	refused bool // at least one queue is full and refuses
 	pending bool // the ticket fires later
+	spilled bool // appended for queues that have no room, though the log need not hold it
 	err     error
 }
 
-// put gives a message to queues: to volatile ones under one lock at a time, to durable ones through
-// the log when it is persistent.
+// put gives a message to queues: to volatile ones directly, to durable ones through the log when it
+// is persistent, and through the log to all where it has to wait behind what is only there.
 func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
 	var out putResult
-	if m.Persistent && r.durable > 0 {
-		out = v.putLogged(m, r, t, to)
-	} else {
-		for _, q := range r.queues {
-			q.lock()
-			switch {
-			case q.deleted:
-			case q.refuses(m, t):
-				out.refused = true
-			default:
-				q.enqueue(m, entry{}, t)
-				out.taken++
-			}
-			q.unlock()
-		}
-	}
-	t.dropStored()
-	return out
-}
-
-// putLogged locks the queues in id order, appends one record for the durable ones, and lets the
-// log apply it, so that the order in each queue is the order of the log.
-func (v *VirtualHost) putLogged(m *Message, r *route, t *turn, to owed) (out putResult) {
-	rec := newRecord(RecordPublish)
-	defer rec.free()
-	rec.Message, rec.turn = m, t
+	var rec *Record
 	for _, q := range r.queues {
 		q.lock()
 		switch {
 		case q.deleted:
 		case q.refuses(m, t):
 			out.refused = true
-		case q.Durable:
+		case m.Persistent && q.Durable, q.spills():
+			if rec == nil {
+				rec = newRecord(RecordPublish)
+				rec.Message, rec.turn = m, t
+			}
 			rec.Queues = append(rec.Queues, q.id)
 			rec.targets = append(rec.targets, q)
+			continue // locked, so that the order in the queue is the order of the log
 		default:
 			q.enqueue(m, entry{}, t)
 			out.taken++
 		}
-	}
-	if len(rec.targets) > 0 {
-		if out.refused {
-			to.ticket = nil // the refusal is the answer
-		}
-		var durable bool
-		durable, out.err = v.b.log.Append(rec, to.ticket, to.seq)
-		out.pending = to.ticket != nil && !durable && out.err == nil
-		if out.err == nil {
-			out.taken += len(rec.targets)
-		}
-	}
-	for _, q := range slices.Backward(r.queues) {
 		q.unlock()
 	}
+	if rec != nil {
+		v.putLogged(rec, to, &out)
+	}
+	t.dropStored()
 	return out
+}
+
+// putLogged appends one record for queues that are locked, in id order, and lets the log apply it.
+func (v *VirtualHost) putLogged(rec *Record, to owed, out *putResult) {
+	out.spilled = !rec.durable()
+	if out.refused || out.spilled {
+		to.ticket = nil // the refusal is the answer; nobody waits for what the log need not hold
+	}
+	durable, err := v.b.log.Append(rec, to.ticket, to.seq)
+	if err == nil {
+		out.taken += len(rec.targets)
+	}
+	out.pending, out.err = to.ticket != nil && !durable && err == nil, err
+	for _, q := range slices.Backward(rec.targets) {
+		q.unlock()
+	}
+	rec.free()
+}
+
+// durable reports whether the message has to survive in one of its queues.
+func (r *Record) durable() bool {
+	return r.Message.Persistent &&
+		slices.ContainsFunc(r.targets, func(q *Queue) bool { return q.Durable })
 }
 
 // routeAll unites the routes of the routing key and of the CC keys.

@@ -15,16 +15,23 @@ type Queue struct {
 	vh    *VirtualHost
 	owner *Connection // of an exclusive queue
 	args  queueArguments
+	// pages: what does not fit the window stays in the log alone. Queues with priorities keep all in
+	// memory, since the log gives messages back in its own order only.
+	pages bool
 	// inbound are the bindings that lead here; guarded by the virtual host's lock.
 	inbound []*binding
 
-	mu        sync.Mutex
-	acks      []LSN // settled under the lock, to be logged when it is given back
-	deleted   bool
-	nextPos   uint64
-	levels    []readyList // by priority, the highest last
-	ready     int
-	bytes     int
+	mu      sync.Mutex
+	acks    []LSN // settled under the lock, to be logged when it is given back
+	deleted bool
+	nextPos uint64
+	levels  []readyList // by priority, the highest last
+	// ready and bytes count all that is ready: the window, which is in levels, and what is behind it.
+	ready  int
+	bytes  int
+	behind behind
+	// reading is held while messages are read from the log; it comes before the queue's lock.
+	reading   sync.Mutex
 	unsettled int
 	consumers consumerSet
 	hadOne    bool // a consumer, once: auto-delete may act
@@ -44,6 +51,7 @@ const acksKept = 1_024
 
 func newQueue(v *VirtualHost, id uint32, p QueueParams, args queueArguments) *Queue {
 	q := &Queue{QueueParams: p, id: id, vh: v, args: args}
+	q.pages = args.maxPriority == 0 && v.b.log.Keeps()
 	q.levels = make([]readyList, args.maxPriority+1)
 	return q
 }
@@ -86,8 +94,19 @@ func (q *Queue) first() *readyList {
 }
 
 // enqueue takes one message in: to a consumer at once when nothing waits before it, else to the
-// ready list. The queue's lock is held and the queue is not deleted.
+// ready list, or behind it when the log has the message and memory has no room. The queue's lock is
+// held and the queue is not deleted.
 func (q *Queue) enqueue(m *Message, e entry, t *turn) {
+	if e.lsn != 0 {
+		if q.ready > 0 && !q.fits() {
+			q.pass(m, e.lsn)
+			if q.args.limited() {
+				q.dropOverflow(t)
+			}
+			return
+		}
+		q.behind.from = e.lsn
+	}
 	q.nextPos++
 	e.pos = q.nextPos
 	if q.args.messageTTL >= 0 || m.Expires || m.DeadlineMS != 0 {
@@ -98,8 +117,7 @@ func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	}
 	e.msg = t.keep(m)
 	q.level(m.Priority).push(e)
-	q.ready++
-	q.bytes += len(m.Body)
+	q.entered(&e)
 	if q.args.limited() {
 		q.dropOverflow(t)
 	}
@@ -156,7 +174,7 @@ func (q *Queue) dispatch(t *turn) {
 	if len(q.copies) > 0 {
 		q.dispatchCopies(t)
 	}
-	for q.ready > 0 {
+	for q.ready > q.behind.messages {
 		c := q.consumers.next()
 		if c == nil {
 			return
@@ -171,9 +189,7 @@ func (q *Queue) dispatch(t *turn) {
 			q.consumers.deactivate(c)
 			continue
 		}
-		taken := l.pop()
-		q.ready--
-		q.bytes -= len(taken.msg.Body)
+		taken := q.pop(l)
 		q.delivered(c, &taken, t)
 		if c.autoAck {
 			taken.msg.release()
@@ -190,24 +206,20 @@ func (q *Queue) requeue(e entry) {
 // restore puts a message back into its place as it is.
 func (q *Queue) restore(e entry) {
 	q.level(e.msg.Priority).putBack(e)
-	q.ready++
-	q.bytes += len(e.msg.Body)
+	q.entered(&e)
 	if e.expiresMS != 0 {
 		q.armExpiry()
 	}
 }
 
-// take pops the first ready message that has not expired.
+// take pops the first ready message in memory that has not expired.
 func (q *Queue) take(t *turn) (entry, bool) {
 	for l := q.first(); l != nil; l = q.first() {
 		if e := l.peek(); e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
 			q.expireHead(l, t)
 			continue
 		}
-		e := l.pop()
-		q.ready--
-		q.bytes -= len(e.msg.Body)
-		return e, true
+		return q.pop(l), true
 	}
 	return entry{}, false
 }
@@ -222,8 +234,12 @@ func (q *Queue) settled(e *entry) {
 // lock takes the queue's lock. Only this and unlock touch it.
 func (q *Queue) lock() { q.mu.Lock() }
 
-// unlock logs what was settled under the lock as one record, and gives the lock back.
+// unlock logs what was settled under the lock as one record, sees to it that a window with room is
+// filled again, and gives the lock back.
 func (q *Queue) unlock() {
+	if q.behind.messages > 0 && !q.behind.listed {
+		q.wantPage()
+	}
 	if len(q.acks) > 0 {
 		q.logAcks()
 	}
@@ -262,7 +278,7 @@ func (q *Queue) used() {
 func (q *Queue) stopTimers() {
 	q.lock()
 	defer q.unlock()
-	for _, t := range [...]Timer{q.expiry, q.idle} {
+	for _, t := range [...]Timer{q.expiry, q.idle, q.behind.retry} {
 		if t != nil {
 			t.Stop()
 		}

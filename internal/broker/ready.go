@@ -28,12 +28,14 @@ type readyList struct {
 	head  int
 	count int
 	peak  int // of count, since the ring was empty
+	// paged says that the ring was filled from the log: it is not kept when it is empty.
+	paged bool
 }
 
 const (
-	readyRingMin = 16
+	readyRingMin = 4
 	// readyRingKept is the size of ring, in entries, that an empty list keeps in any case.
-	readyRingKept = 1_024
+	readyRingKept = 64
 )
 
 func (l *readyList) len() int { return len(l.back) + l.count }
@@ -99,10 +101,10 @@ func (l *readyList) pop() entry {
 
 // drained lets a large ring go that the last backlog did not need: one that swings keeps it.
 func (l *readyList) drained() {
-	if len(l.fresh) > readyRingKept && l.peak < len(l.fresh)/4 {
+	if len(l.fresh) > readyRingKept && (l.paged || l.peak < len(l.fresh)/4) {
 		l.fresh, l.head = nil, 0
 	}
-	l.peak = 0
+	l.peak, l.paged = 0, false
 }
 
 // putBack returns an entry to its place among those that came back.

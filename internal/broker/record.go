@@ -13,7 +13,9 @@ const (
 	RecordPublish RecordType = 1
 	// RecordAck says that messages of one queue are settled.
 	RecordAck RecordType = 2
-	// RecordDelivery says how often messages of one queue were delivered that are not settled.
+	// RecordDelivery says how often messages of one queue were delivered that are not settled. A
+	// message with 0 attempts stands for all up to it that the record does not name: nobody knows
+	// whether they were.
 	RecordDelivery RecordType = 3
 	// RecordTransaction holds other records, all or nothing.
 	RecordTransaction RecordType = 4
@@ -22,7 +24,36 @@ const (
 	// RecordStop is the last record of a process that ended in order: what was delivered before is
 	// in the RecordDelivery records, and nothing else was.
 	RecordStop RecordType = 7
+	// RecordPurge says that all messages of one queue between two places are settled: behind At[0],
+	// up to At[1].
+	RecordPurge RecordType = 8
+	// RecordStart is the first record of a process: from here on messages are delivered of which the
+	// log does not know.
+	RecordStart RecordType = 9
 )
+
+// String returns a word for a type, for people.
+func (t RecordType) String() string {
+	switch t {
+	case RecordPublish:
+		return "publish"
+	case RecordAck:
+		return "ack"
+	case RecordDelivery:
+		return "delivery"
+	case RecordTransaction:
+		return "transaction"
+	case RecordMeta:
+		return "meta"
+	case RecordStop:
+		return "stop"
+	case RecordPurge:
+		return "purge"
+	case RecordStart:
+		return "start"
+	}
+	return "unknown"
+}
 
 // Record is one entry of the log. Which fields count depends on its type.
 type Record struct {
@@ -31,7 +62,8 @@ type Record struct {
 	Queues []uint32
 	// Message is what a RecordPublish carries.
 	Message *Message
-	// At are the places of the messages that a RecordAck settles or a RecordDelivery is about.
+	// At are the places of the messages that a RecordAck or a RecordPurge settles or a
+	// RecordDelivery is about.
 	At []LSN
 	// Attempts are the deliveries so far of a RecordDelivery's messages.
 	Attempts []uint32
@@ -46,6 +78,7 @@ type Record struct {
 	// targets are the queues themselves, when the record was made by this process.
 	targets []*Queue
 	turn    *turn
+	copyN   uint32 // of a gather
 }
 
 // MetaKind says which structure a Meta changes.

@@ -19,6 +19,8 @@ import (
 const (
 	recordHeadBytes  = 32
 	recordAlignBytes = 8
+	// envelopeTexts is the number of byte strings of a message before its carbon copies.
+	envelopeTexts = 8
 	// RecordOverheadBytes bounds what a record costs beside the bytes of its message.
 	RecordOverheadBytes = 256
 )
@@ -31,7 +33,6 @@ const (
 	recordDeadline
 	recordCarbonCopies
 	recordOverlay
-	recordMoved
 )
 
 //nolint:gochecknoglobals // a table, never written
@@ -40,12 +41,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrRecordDamaged says that bytes are no record, or not any more.
 var ErrRecordDamaged = errors.New("damaged record")
 
-// RecordMark is what the log knows of a record: where it lies, when it was appended, and whether it
-// is a copy of an older record whose place in the log was needed.
+// RecordMark is what the log knows of a record: its place, and when it was appended.
 type RecordMark struct {
 	At     LSN
 	TimeMS int64
-	Moved  bool
 }
 
 // LSNs returns how many numbers of the log a record takes: one, and one for each part.
@@ -63,7 +62,7 @@ func AppendRecord(dst []byte, r *Record, mark RecordMark) []byte {
 	switch r.Type {
 	case RecordPublish:
 		dst, flags = appendMessage(dst, r.Message)
-	case RecordAck:
+	case RecordAck, RecordPurge:
 		dst = appendPlaces(dst, r.At)
 	case RecordDelivery:
 		dst = appendPlaces(dst, r.At)
@@ -79,13 +78,10 @@ func AppendRecord(dst []byte, r *Record, mark RecordMark) []byte {
 		}
 	case RecordMeta:
 		dst = appendMeta(dst, r.Meta)
-	case RecordStop:
+	case RecordStart, RecordStop:
 	}
 	for (len(dst)-start)%recordAlignBytes != 0 {
 		dst = append(dst, 0)
-	}
-	if mark.Moved {
-		flags |= recordMoved
 	}
 	h := dst[start:]
 	binary.LittleEndian.PutUint32(h[4:], uint32(len(h)))
@@ -119,7 +115,7 @@ func appendMessage(dst []byte, m *Message) (out []byte, flags uint8) {
 		flags |= recordDeadline
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.DeadlineMS))
 	}
-	for _, text := range [...][]byte{
+	for _, text := range [envelopeTexts][]byte{
 		m.Exchange, m.Key, m.ReplyTo, m.CorrelationID, m.Type, m.ContentType, m.UserID, m.Props,
 	} {
 		dst = appendBytes(dst, text)

@@ -115,7 +115,7 @@ func TestRecordCodec(t *testing.T) {
 	for name, want := range recordSamples() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mark := broker.RecordMark{At: 1234, TimeMS: 99, Moved: true}
+			mark := broker.RecordMark{At: 1234, TimeMS: 99}
 			raw := broker.AppendRecord([]byte("before"), want, mark)[len("before"):]
 			got, head, err := decoder().Decode(append(raw, "behind"...))
 			if err != nil {

@@ -33,10 +33,58 @@ func ReadRecordHead(b []byte) (RecordHead, error) {
 	return RecordHead{
 		RecordMark: RecordMark{
 			At: LSN(le.Uint64(b[16:])), TimeMS: int64(le.Uint64(b[24:])),
-			Moved: b[9]&recordMoved != 0,
 		},
 		Type: RecordType(b[8]), Bytes: int(n), Queues: int(queues),
 	}, nil
+}
+
+// RecordHeadBytes is how much of a record its length is read from.
+const RecordHeadBytes = recordHeadBytes
+
+// RecordLength returns the length that the record which b begins with says to have.
+func RecordLength(b []byte) int64 { return int64(binary.LittleEndian.Uint32(b[4:])) }
+
+// Queue returns the i-th queue id of the record that b begins with.
+func (h RecordHead) Queue(b []byte, i int) uint32 {
+	return binary.LittleEndian.Uint32(b[recordHeadBytes+4*i:])
+}
+
+// Publication is what a log needs to know of a RecordPublish without decoding it.
+type Publication struct {
+	BodyBytes int
+	// Persistent messages outlive the process.
+	Persistent bool
+	// Expires says that the message does so by itself.
+	Expires bool
+}
+
+// ReadPublication reads it from the record that b begins with.
+func ReadPublication(b []byte, h RecordHead) (Publication, error) {
+	flags := b[9]
+	p := Publication{
+		Persistent: flags&recordPersistent != 0, Expires: flags&(recordExpires|recordDeadline) != 0,
+	}
+	in := recordReader{b: b[recordHeadBytes+4*h.Queues : h.Bytes]}
+	for _, time := range [...]uint8{recordExpires, recordDeadline} {
+		if flags&time != 0 {
+			in.uint64()
+		}
+	}
+	for range envelopeTexts {
+		in.bytes()
+	}
+	if flags&recordCarbonCopies != 0 {
+		for range in.count() {
+			in.bytes()
+		}
+	}
+	if flags&recordOverlay != 0 {
+		in.table(0)
+	}
+	if p.BodyBytes = len(in.bytes()); in.bad {
+		return p, fmt.Errorf("%w: record %d is no message", ErrRecordDamaged, h.At)
+	}
+	return p, nil
 }
 
 // TransactionParts returns the records inside a transaction and where they begin in it.
@@ -84,7 +132,7 @@ func (d *RecordDecoder) Decode(b []byte) (*Record, RecordHead, error) {
 	case RecordPublish:
 		err = d.decodeMessage(&in, b)
 		r.Message = &d.message
-	case RecordAck:
+	case RecordAck, RecordPurge:
 		r.At = in.places(r.At)
 	case RecordDelivery:
 		r.At = in.places(r.At)
@@ -96,7 +144,7 @@ func (d *RecordDecoder) Decode(b []byte) (*Record, RecordHead, error) {
 	case RecordMeta:
 		d.meta = in.meta()
 		r.Meta = &d.meta
-	case RecordStop:
+	case RecordStart, RecordStop:
 	default:
 		return nil, h, fmt.Errorf("%w: record %d has type %d", ErrRecordDamaged, h.At, h.Type)
 	}
@@ -148,7 +196,7 @@ func (d *RecordDecoder) decodeMessage(in *recordReader, b []byte) error {
 	if flags&recordDeadline != 0 {
 		m.DeadlineMS = int64(in.uint64())
 	}
-	for _, at := range [...]*[]byte{
+	for _, at := range [envelopeTexts]*[]byte{
 		&m.Exchange, &m.Key, &m.ReplyTo, &m.CorrelationID, &m.Type, &m.ContentType, &m.UserID,
 		&m.Props,
 	} {

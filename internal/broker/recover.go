@@ -7,102 +7,46 @@ import (
 	"time"
 )
 
-// recoveredAckPlaces bounds how many messages one record of a recovery or a stop is about.
-const recoveredAckPlaces = 10_000
+// loggedPlaces bounds how many messages one record of a stop is about.
+const loggedPlaces = 10_000
 
 // recovery is one Recover.
 type recovery struct {
-	b         *Broker
-	structure *Structure
-	// settled and attempts are what the log says of messages, by queue.
-	settled  map[uint32]map[LSN]struct{}
-	attempts map[uint32]map[LSN]uint32
-	// clean says that the last process ended in order, so that attempts holds every message that
-	// anybody has seen.
-	clean bool
-
+	b        *Broker
 	queues   map[uint32]*Queue
-	orphans  map[uint32][]LSN // of queues that are gone
 	messages int
 }
 
-// Recover builds durable exchanges, queues, bindings and messages again from the log. It is called
+// Recover builds durable exchanges, queues, bindings and backlogs again from the log. It is called
 // once, before the first connection. After a process that did not end in order every message
-// counts as delivered before, since nobody can tell.
+// counts as delivered before, since nobody can tell. What Recover appends must be durable before the
+// first delivery.
 func (b *Broker) Recover() error {
 	start := b.clock.Now()
-	r := &recovery{
-		b: b, structure: NewStructure(),
-		settled: make(map[uint32]map[LSN]struct{}), attempts: make(map[uint32]map[LSN]uint32),
-		queues: make(map[uint32]*Queue), orphans: make(map[uint32][]LSN),
+	r := &recovery{b: b, queues: make(map[uint32]*Queue)}
+	found, err := b.log.Recovered()
+	if err == nil {
+		b.queueID.Store(found.LastQueueID) // the log still speaks of those below
+		err = r.build(found.Structure)
 	}
-	if err := b.log.Read(0, r.survey); err != nil {
+	if err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
-	if err := r.build(); err != nil {
-		return fmt.Errorf("recovery: %w", err)
-	}
-	if err := b.log.Read(0, r.fill); err != nil {
-		return fmt.Errorf("recovery: %w", err)
-	}
-	if err := r.finish(); err != nil {
+	r.fill(found)
+	if _, err := b.log.Append(&Record{Type: RecordStart}, nil, 0); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
 	if len(r.queues) > 0 {
 		b.logger.Info("recovered", "queues", len(r.queues), "messages", r.messages,
-			"clean", r.clean, "took", b.clock.Now().Sub(start).Round(time.Millisecond))
+			"took", b.clock.Now().Sub(start).Round(time.Millisecond))
 	}
 	return nil
 }
 
-// survey reads the log for everything but the messages themselves.
-func (r *recovery) survey(at LSN, rec *Record) bool {
-	r.clean = rec.Type == RecordStop
-	if (rec.Type == RecordAck || rec.Type == RecordDelivery) && len(rec.Queues) != 1 {
-		return true // it says nothing
-	}
-	switch rec.Type {
-	case RecordAck:
-		settled := r.settled[rec.Queues[0]]
-		if settled == nil {
-			settled = make(map[LSN]struct{})
-			r.settled[rec.Queues[0]] = settled
-		}
-		for _, lsn := range rec.At {
-			settled[lsn] = struct{}{}
-		}
-	case RecordDelivery:
-		attempts := r.attempts[rec.Queues[0]]
-		if attempts == nil {
-			attempts = make(map[LSN]uint32)
-			r.attempts[rec.Queues[0]] = attempts
-		}
-		for i, lsn := range rec.At {
-			attempts[lsn] = rec.Attempts[i]
-		}
-	case RecordMeta:
-		meta := *rec.Meta
-		r.used(meta.QueueID)
-		r.structure.Apply(&meta, at)
-	case RecordTransaction:
-		for i := range rec.Records {
-			r.survey(at+LSN(1+i), &rec.Records[i])
-		}
-	case RecordPublish:
-		for _, id := range rec.Queues {
-			r.used(id)
-		}
-	case RecordStop:
-	}
-	return true
-}
-
-// used keeps the number of a queue from being given again: the log still speaks of it.
-func (r *recovery) used(id uint32) { r.b.queueID.Store(max(id, r.b.queueID.Load())) }
-
 // build makes what stands, in the order in which it was made first.
-func (r *recovery) build() error {
-	for _, m := range r.structure.All() {
+func (r *recovery) build(structure []PlacedMeta) error {
+	for i := range structure {
+		m := &structure[i]
 		v := r.b.AddVirtualHost(m.VHost)
 		var err error
 		switch m.Kind {
@@ -152,77 +96,46 @@ func (r *recovery) bind(v *VirtualHost, p BindingParams) error {
 	return nil
 }
 
-// fill reads the log for the messages that nobody settled.
-func (r *recovery) fill(at LSN, rec *Record) bool {
-	switch rec.Type {
-	case RecordPublish:
-		r.put(at, rec)
-	case RecordTransaction:
-		for i := range rec.Records {
-			if part := &rec.Records[i]; part.Type == RecordPublish {
-				r.put(at+LSN(1+i), part)
-			}
-		}
-	default: // seen before
-	}
-	return true
-}
-
-// put gives one message to its queues, as one copy.
-func (r *recovery) put(at LSN, rec *Record) {
-	var kept *Message
-	for _, id := range rec.Queues {
-		if _, done := r.settled[id][at]; done {
-			continue
-		}
-		q := r.queues[id]
-		if q == nil {
-			r.orphans[id] = append(r.orphans[id], at)
-			continue
-		}
-		if kept == nil {
-			kept = rec.Message.retain(&r.b.alarm.held)
-		}
-		attempts := r.attempts[id][at]
-		e := entry{
-			msg: kept.retain(nil), lsn: at, attempts: attempts,
-			redelivered: !r.clean || attempts > 0,
+// fill tells the queues what nobody settled, and lets their clocks run. Queues with priorities read
+// it; the others do when somebody takes it or it goes by itself.
+func (r *recovery) fill(found *Recovered) {
+	for id, q := range r.queues {
+		backlog, ok := found.Backlogs[id]
+		if ok && !q.pages {
+			r.readAll(q, backlog.Suspect, found.Attempts[id])
 		}
 		q.lock()
-		q.nextPos++
-		e.pos = q.nextPos
-		e.expiresMS = q.expiryFrom(rec.TimeMS, kept)
-		q.level(kept.Priority).push(e)
-		q.ready++
-		q.bytes += len(kept.Body)
-		q.unlock()
-		r.messages++
-	}
-	if kept != nil {
-		kept.release()
-	}
-}
-
-// finish lets the queues' clocks run, and settles what belongs to queues that are gone.
-func (r *recovery) finish() error {
-	for id, at := range r.orphans {
-		for len(at) > 0 {
-			n := min(len(at), recoveredAckPlaces)
-			rec := &Record{Type: RecordAck, Queues: []uint32{id}, At: at[:n]}
-			if _, err := r.b.log.Append(rec, nil, 0); err != nil {
-				return err
-			}
-			at = at[n:]
+		if ok && q.pages {
+			q.recall(backlog, found.Attempts[id])
 		}
-	}
-	for _, q := range r.queues {
-		q.lock()
+		r.messages += q.ready
 		q.used()
 		q.armExpiry()
 		q.unlock()
 	}
 	r.b.alarm.check()
-	return nil
+}
+
+// readAll takes a queue's messages into memory. What cannot be read stays in the log.
+func (r *recovery) readAll(q *Queue, suspect LSN, attempts map[LSN]uint32) {
+	err := r.b.log.ReadQueue(q.id, 0, func(at LSN, rec *Record) bool {
+		q.lock()
+		defer q.unlock()
+		m := rec.Message.retain(&r.b.alarm.held)
+		q.nextPos++
+		e := entry{
+			msg: m, pos: q.nextPos, lsn: at, expiresMS: q.expiryFrom(rec.TimeMS, m),
+			attempts: attempts[at], redelivered: at <= suspect || attempts[at] > 0,
+		}
+		q.level(m.Priority).push(e)
+		q.entered(&e)
+		return true
+	})
+	if err != nil {
+		q.lock()
+		q.quarantine(err)
+		q.unlock()
+	}
 }
 
 // logStop ends the log in order: which messages were delivered and are not settled, and that these
@@ -239,31 +152,52 @@ func (b *Broker) logStop() {
 	}
 }
 
-// logDeliveries logs which of the queue's messages were delivered before.
+// logDeliveries logs which of the queue's messages were delivered before, as far as that is known.
 func (q *Queue) logDeliveries() {
+	if !q.Durable {
+		return
+	}
 	q.lock()
 	defer q.unlock()
-	rec := &Record{Type: RecordDelivery, Queues: []uint32{q.id}}
-	write := func() {
-		if len(rec.At) == 0 {
-			return
-		}
-		if _, err := q.vh.b.log.Append(rec, nil, 0); err != nil {
-			q.vh.b.logger.Warn("deliveries not logged", "queue", q.Name, "error", err)
-		}
-		rec.At, rec.Attempts = rec.At[:0], rec.Attempts[:0]
-	}
+	d := deliveries{q: q, rec: &Record{Type: RecordDelivery, Queues: []uint32{q.id}}}
 	for i := range q.levels {
 		for e := range q.levels[i].all() {
-			if e.lsn == 0 || (!e.redelivered && e.attempts == 0) {
-				continue
-			}
-			rec.At = append(rec.At, e.lsn)
-			rec.Attempts = append(rec.Attempts, max(e.attempts, 1))
-			if len(rec.At) == recoveredAckPlaces {
-				write()
+			if e.lsn != 0 && e.msg.Persistent && (e.redelivered || e.attempts > 0) {
+				d.add(e.lsn, max(e.attempts, 1))
 			}
 		}
 	}
-	write()
+	for at, attempts := range q.behind.attempts {
+		if at > q.behind.from {
+			d.add(at, attempts)
+		}
+	}
+	if q.behind.messages > 0 && q.behind.from < q.behind.suspect {
+		d.add(q.behind.suspect, 0)
+	}
+	d.write()
+}
+
+// deliveries gathers what is logged of one queue's deliveries.
+type deliveries struct {
+	q   *Queue
+	rec *Record
+}
+
+func (d *deliveries) add(at LSN, attempts uint32) {
+	d.rec.At = append(d.rec.At, at)
+	d.rec.Attempts = append(d.rec.Attempts, attempts)
+	if len(d.rec.At) == loggedPlaces {
+		d.write()
+	}
+}
+
+func (d *deliveries) write() {
+	if len(d.rec.At) == 0 {
+		return
+	}
+	if _, err := d.q.vh.b.log.Append(d.rec, nil, 0); err != nil {
+		d.q.vh.b.logger.Warn("deliveries not logged", "queue", d.q.Name, "error", err)
+	}
+	d.rec.At, d.rec.Attempts = d.rec.At[:0], d.rec.Attempts[:0]
 }

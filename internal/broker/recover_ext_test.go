@@ -60,43 +60,49 @@ func TestRecoverMessages(t *testing.T) {
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			log := store.NewMemory(store.MemoryOptions{Retain: true})
-			first := restarted(t, log)
-			c := newClient(t, first, "c")
-			if _, err := c.DeclareQueue(broker.QueueParams{Name: "q", Durable: true}); err != nil {
-				t.Fatal(err)
-			}
-			for _, body := range []string{"a", "b", "c", "d", "e"} {
-				put(t, c, "", "q", body)
-			}
-			c.consume("q", "t", 3)
-			if got := c.take(); !slices.Equal(got, []string{"a", "b", "c"}) {
-				t.Fatalf("delivered %v", got)
-			}
-			c.Session.Cancel("t")
-			if err := c.Settle(broker.SettleParams{Tag: 1, Outcome: broker.Accepted}); err != nil {
-				t.Fatal(err)
-			}
-			if tc.clean {
-				first.Close()
-			}
-			second := restarted(t, log)
-			d := newClient(t, second, "d")
-			d.consume("q", "t", 0)
-			if diff := cmp.Diff(tc.want, summary(d.all())); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-			if err := d.Settle(broker.SettleParams{Multiple: true}); err != nil {
-				t.Fatal(err)
-			}
-			second.Close()
-			third := restarted(t, log)
-			if q, _ := third.VirtualHosts()[0].Queue("q"); q.Stats() != (broker.QueueStats{}) {
-				t.Errorf("all is settled, and the queue holds %+v", q.Stats())
-			}
-			third.Close()
+			synctest.Test(t, func(t *testing.T) { recoverMessages(t, tc.clean, tc.want) })
 		})
 	}
+}
+
+func recoverMessages(t *testing.T, clean bool, want []string) {
+	t.Helper()
+	log := store.NewMemory(store.MemoryOptions{Retain: true})
+	first := restarted(t, log)
+	c := newClient(t, first, "c")
+	if _, err := c.DeclareQueue(broker.QueueParams{Name: "q", Durable: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{"a", "b", "c", "d", "e"} {
+		put(t, c, "", "q", body)
+	}
+	c.consume("q", "t", 3)
+	if got := c.take(); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Fatalf("delivered %v", got)
+	}
+	c.Session.Cancel("t")
+	if err := c.Settle(broker.SettleParams{Tag: 1, Outcome: broker.Accepted}); err != nil {
+		t.Fatal(err)
+	}
+	if clean {
+		first.Close()
+	}
+	second := restarted(t, log)
+	d := newClient(t, second, "d")
+	d.consume("q", "t", 0)
+	synctest.Wait()
+	if diff := cmp.Diff(want, summary(d.all())); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if err := d.Settle(broker.SettleParams{Multiple: true}); err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+	third := restarted(t, log)
+	if q, _ := third.VirtualHosts()[0].Queue("q"); q.Stats() != (broker.QueueStats{}) {
+		t.Errorf("all is settled, and the queue holds %+v", q.Stats())
+	}
+	third.Close()
 }
 
 func TestRecoverStructure(t *testing.T) {
@@ -211,6 +217,7 @@ func TestRecoverExpiry(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		d := newClient(t, second, "d")
 		d.consume("q", "t", 0)
+		synctest.Wait()
 		if got := d.take(); !slices.Equal(got, []string{"young"}) {
 			t.Errorf("delivered %v: the time to live goes on while the hub is down", got)
 		}

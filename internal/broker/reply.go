@@ -33,6 +33,7 @@ type replyRow struct {
 	token   string
 	session *Session // whose end frees the row; nil for stored requests
 	direct  bool     // answers go to the session's reply consumer
+	request *Request // whose answers are kept
 	answer  func(copyN uint32, m *Message, t *turn)
 	expire  func(t *turn)
 	// deadline orders the rows that expire; at is the place in the heap, -1 when it has none.
@@ -192,6 +193,14 @@ func (t *replyTable) find(key []byte) (r *replyRow, copyN uint32) {
 	r = t.rows[string(rest)]
 	t.mu.Unlock()
 	return r, copyN
+}
+
+// request returns the stored request that a reply address belongs to, or nil.
+func (t *replyTable) request(address []byte) *Request {
+	if r, _ := t.find(address); r != nil {
+		return r.request
+	}
+	return nil
 }
 
 // answer takes a message whose routing key is a reply address. Nobody waiting is no error: the

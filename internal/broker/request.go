@@ -97,7 +97,7 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 		}
 	}
 	row.expire = func(*turn) { q.end(RequestExpired, nil) }
-	q.row = row
+	q.row, row.request = row, q
 	if err := s.b.requests.add(q, s.b.limits.Requests); err != nil {
 		return nil, err
 	}

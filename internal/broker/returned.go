@@ -38,8 +38,7 @@ func (s *Session) AcceptReturned(r Returned) bool {
 		if !ok {
 			continue
 		}
-		q.ready--
-		q.bytes -= len(e.msg.Body)
+		q.left(&e)
 		q.settled(&e)
 		e.msg.release()
 		s.settledSome = true

@@ -5,7 +5,6 @@
 package logtest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -35,8 +34,8 @@ func Run(t *testing.T, open Maker) {
 		{"tickets", "a record that is not durable at once fires its ticket once, in order", testTickets},
 		{"watermarks", "Synced never goes back and reaches what is durable", testWatermarks},
 		{"wait", "Wait returns when what was appended is written, or durable", testWait},
-		{"read", "Read gives records back in order from an LSN on, until told to stop", testRead},
-		{"trim", "what is trimmed is not read again, the rest is", testTrim},
+		{"read", "ReadQueue gives a queue's messages back in order, until told to stop", testRead},
+		{"settled", "what a queue settled is not read again, the rest is", testSettled},
 		{"shard", "a queue's records lie in one log for its life", testShard},
 		{"borrow", "the log keeps nothing of the caller's bytes", testBorrow},
 		{"concurrent", "appends of many goroutines are each applied once", testConcurrent},
@@ -201,12 +200,12 @@ func testWatermarks(t *testing.T, h *harness) {
 	}
 }
 
-// bodies reads the log from an LSN on, n records at most.
-func (h *harness) read(tb testing.TB, from broker.LSN, n int) (bodies []string) {
+// read reads the messages of a queue behind an LSN, n at most.
+func (h *harness) read(tb testing.TB, queue uint32, after broker.LSN, n int) (bodies []string) {
 	tb.Helper()
-	err := h.log.Read(from, func(at broker.LSN, r *broker.Record) bool {
-		if at < from {
-			tb.Errorf("read %d, asked from %d", at, from)
+	err := h.log.ReadQueue(queue, after, func(at broker.LSN, r *broker.Record) bool {
+		if at <= after {
+			tb.Errorf("read %d, asked for what is behind %d", at, after)
 		}
 		bodies = append(bodies, string(r.Message.Body))
 		return len(bodies) < n
@@ -219,30 +218,53 @@ func (h *harness) read(tb testing.TB, from broker.LSN, n int) (bodies []string) 
 
 func testRead(t *testing.T, h *harness) {
 	defer h.close(t)
+	if !h.log.Keeps() {
+		t.Skip("this log keeps no messages")
+	}
 	at := make([]broker.LSN, 0, 10)
 	for i := range 10 {
 		at = append(at, h.put(t, fmt.Sprint(i)))
 	}
-	if got, want := h.read(t, 0, 99), h.bodies; !slices.Equal(got, want) {
+	if got, want := h.read(t, 1, 0, 99), h.bodies; !slices.Equal(got, want) {
 		t.Errorf("read %v, want %v", got, want)
 	}
-	if got := h.read(t, at[4], 3); !slices.Equal(got, []string{"4", "5", "6"}) {
-		t.Errorf("read three from the fifth on: %v", got)
+	if got := h.read(t, 1, at[3], 3); !slices.Equal(got, []string{"4", "5", "6"}) {
+		t.Errorf("read three behind the fourth: %v", got)
+	}
+	if got := h.read(t, 2, 0, 99); len(got) > 0 {
+		t.Errorf("read %v of a queue that has nothing", got)
 	}
 }
 
-func testTrim(t *testing.T, h *harness) {
+func testSettled(t *testing.T, h *harness) {
 	defer h.close(t)
+	if !h.log.Keeps() {
+		t.Skip("this log keeps no messages")
+	}
 	at := make([]broker.LSN, 0, 10)
 	for i := range 10 {
 		at = append(at, h.put(t, fmt.Sprint(i)))
 	}
-	if err := h.log.Trim(at[7]); err != nil {
+	both := record(1, "both")
+	both.Queues = append(both.Queues, 2)
+	for _, r := range []*broker.Record{
+		both,
+		{Type: broker.RecordAck, Queues: []uint32{1}, At: []broker.LSN{at[2], at[0]}},
+		{Type: broker.RecordPurge, Queues: []uint32{1}, At: []broker.LSN{at[3], at[7]}},
+		{Type: broker.RecordPurge, Queues: []uint32{2}, At: []broker.LSN{0, at[9]}},
+	} {
+		if _, err := h.log.Append(r, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.log.Wait(false); err != nil {
 		t.Fatal(err)
 	}
-	got := h.read(t, at[7], 99)
-	if !slices.Equal(got, []string{"7", "8", "9"}) {
-		t.Errorf("after trimming seven of ten: %v", got)
+	if got := h.read(t, 1, 0, 99); !slices.Equal(got, []string{"1", "3", "8", "9", "both"}) {
+		t.Errorf("not settled: %v", got)
+	}
+	if got := h.read(t, 2, 0, 99); !slices.Equal(got, []string{"both"}) {
+		t.Errorf("not settled by the other queue: %v", got)
 	}
 }
 
@@ -267,14 +289,8 @@ func testBorrow(t *testing.T, h *harness) {
 	if !durable {
 		h.wait(t)
 	}
-	err = h.log.Read(0, func(_ broker.LSN, r *broker.Record) bool {
-		if string(r.Message.Body) != "kept" || r.Queues[0] != 1 {
-			t.Errorf("read %q of queue %d", r.Message.Body, r.Queues[0])
-		}
-		return true
-	})
-	if err != nil {
-		t.Fatal(err)
+	if got := h.read(t, 1, 0, 99); h.log.Keeps() && !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("read %q", got)
 	}
 }
 
@@ -311,8 +327,8 @@ func testClose(t *testing.T, h *harness) {
 	if _, err := h.log.Append(record(1, "late"), nil, 0); err == nil {
 		t.Error("a closed log took a record")
 	}
-	err := h.log.Read(0, func(broker.LSN, *broker.Record) bool { return true })
-	if err == nil || errors.Is(err, nil) {
+	err := h.log.ReadQueue(1, 0, func(broker.LSN, *broker.Record) bool { return true })
+	if err == nil {
 		t.Error("a closed log was read")
 	}
 }

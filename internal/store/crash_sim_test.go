@@ -78,6 +78,7 @@ type simulation struct {
 
 type simMessage struct {
 	body      string
+	volatile  bool
 	confirmed bool
 	queues    map[uint32]bool // true: settled
 }
@@ -100,6 +101,17 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		messages: map[broker.LSN]*simMessage{}, queues: map[string]*simQueue{},
 	}
 	s.open()
+	for q := range uint32(simQueues) {
+		m := &broker.Meta{Kind: broker.MetaQueueDeclare, VHost: "/", QueueID: q + 1}
+		m.Queue = broker.QueueParams{Name: fmt.Sprintf("kept%d", q), Durable: true}
+		if err := s.append(&broker.Record{Type: broker.RecordMeta, Meta: m}, false); err != nil {
+			t.Fatal(err)
+		}
+		s.queues[m.Queue.Name] = &simQueue{declared: s.at}
+	}
+	if _, err := s.log.Step(); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -163,6 +175,13 @@ func (s *simulation) act() error {
 		return s.settle()
 	case n < 60:
 		return s.declare()
+	case n < 62:
+		return s.purge()
+	case n < 64:
+		s.compare()
+		return nil
+	case n < 66:
+		return s.replace()
 	}
 	_, err := s.log.Step()
 	return err
@@ -183,24 +202,88 @@ func (s *simulation) append(r *broker.Record, confirm bool) error {
 }
 
 func (s *simulation) publish() error {
+	r, m := s.message()
+	s.messages[s.at+1] = m
+	if err := s.append(r, !m.volatile); err != nil {
+		delete(s.messages, s.at+1)
+		return err
+	}
+	return nil
+}
+
+// message makes one for some of the queues.
+func (s *simulation) message() (*broker.Record, *simMessage) {
 	s.next++
 	size := s.rng.IntN(400)
 	if s.rng.IntN(50) == 0 {
 		size = s.rng.IntN(40_000) // larger than a segment, now and then
 	}
 	body := fmt.Sprintf("%d-%d-%s", s.seed, s.next, strings.Repeat("x", size))
-	m := &simMessage{body: body, queues: map[uint32]bool{}}
+	m := &simMessage{body: body, volatile: s.rng.IntN(10) == 0, queues: map[uint32]bool{}}
 	r := &broker.Record{Type: broker.RecordPublish, Message: &broker.Message{Body: []byte(body)}}
+	r.Message.Persistent = !m.volatile
 	for q := range uint32(simQueues) {
 		if s.rng.IntN(simQueues) == 0 || (q == simQueues-1 && len(r.Queues) == 0) {
-			r.Queues = append(r.Queues, q)
+			r.Queues = append(r.Queues, q+1)
 			m.queues[q] = false
 		}
 	}
-	s.messages[s.at+1] = m
-	if err := s.append(r, true); err != nil {
-		delete(s.messages, s.at+1)
+	return r, m
+}
+
+// replace settles a message and sends another, as one.
+func (s *simulation) replace() error {
+	queue, at, ok := s.waiting()
+	if !ok {
+		return nil
+	}
+	r, m := s.message()
+	m.volatile, r.Message.Persistent = false, true
+	s.messages[s.at+2] = m // the transaction has a place of its own before its parts
+	err := s.append(&broker.Record{Type: broker.RecordTransaction, Records: []broker.Record{
+		*r, {Type: broker.RecordAck, Queues: []uint32{queue + 1}, At: []broker.LSN{at}},
+	}}, false)
+	if err != nil {
+		delete(s.messages, s.at+2)
 		return err
+	}
+	s.messages[at].queues[queue] = true
+	s.at += 2
+	s.acks = append(s.acks, simAck{s.at, queue, at})
+	return nil
+}
+
+// waiting draws a message that is not settled.
+func (s *simulation) waiting() (queue uint32, at broker.LSN, ok bool) {
+	for _, at := range slices.Sorted(maps.Keys(s.messages)) {
+		for queue := range uint32(simQueues) {
+			if done, here := s.messages[at].queues[queue]; here && !done && s.rng.IntN(3) == 0 {
+				return queue, at, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// purge settles what one queue has between two places.
+func (s *simulation) purge() error {
+	if s.at < 20 {
+		return nil
+	}
+	queue := s.rng.Uint32N(simQueues)
+	from := broker.LSN(s.rng.Uint64N(uint64(s.at)))
+	to := from + broker.LSN(s.rng.IntN(20))
+	err := s.append(&broker.Record{
+		Type: broker.RecordPurge, Queues: []uint32{queue + 1}, At: []broker.LSN{from, to},
+	}, false)
+	if err != nil {
+		return err
+	}
+	for at, m := range s.messages {
+		if done, here := m.queues[queue]; here && !done && at > from && at <= min(to, s.at-1) {
+			m.queues[queue] = true
+			s.acks = append(s.acks, simAck{s.at, queue, at})
+		}
 	}
 	return nil
 }
@@ -208,7 +291,7 @@ func (s *simulation) publish() error {
 // settle acknowledges up to five messages of one queue, old ones more often, but not the first.
 func (s *simulation) settle() error {
 	queue := s.rng.Uint32N(simQueues)
-	r := &broker.Record{Type: broker.RecordAck, Queues: []uint32{queue}}
+	r := &broker.Record{Type: broker.RecordAck, Queues: []uint32{queue + 1}}
 	for _, at := range slices.Sorted(maps.Keys(s.messages)) {
 		m := s.messages[at]
 		if done, here := m.queues[queue]; here && !done && s.rng.IntN(3) != 0 && len(r.At) < 5 &&
@@ -296,7 +379,7 @@ func (s *simulation) crash() {
 // open2 goes on with the recovered log: the model forgets what the crash took.
 func (s *simulation) open2(found simFound) {
 	s.t.Helper()
-	s.fs.locked = false
+	clear(s.fs.locked)
 	s.open()
 	for at, m := range s.messages {
 		for q := range m.queues {
@@ -331,39 +414,76 @@ type simFound struct {
 
 func (s *simulation) found() simFound {
 	s.t.Helper()
-	f := simFound{live: map[simPlace]string{}, queues: map[string]broker.LSN{}}
-	structure := broker.NewStructure()
-	var before broker.LSN
-	err := s.log.Read(0, func(at broker.LSN, r *broker.Record) bool {
-		if at <= before {
-			s.t.Errorf("seed %d: record %d follows record %d", s.seed, at, before)
-		}
-		before = at
-		switch r.Type {
-		case broker.RecordPublish:
-			for _, q := range r.Queues {
-				f.live[simPlace{at, q}] = string(r.Message.Body)
-			}
-		case broker.RecordAck:
-			for _, old := range r.At {
-				delete(f.live, simPlace{old, r.Queues[0]})
-			}
-		case broker.RecordMeta:
-			meta := *r.Meta
-			structure.Apply(&meta, at)
-		default:
-			s.t.Errorf("seed %d: record %d has type %d", s.seed, at, r.Type)
-		}
-		return true
-	})
+	f := simFound{queues: map[string]broker.LSN{}, last: s.log.Written()}
+	recovered, err := s.log.Recovered()
 	if err != nil {
-		s.t.Fatalf("seed %d: read: %v", s.seed, err)
+		s.t.Fatalf("seed %d: recovered: %v", s.seed, err)
 	}
-	f.last = s.log.Written()
-	for _, m := range structure.All() {
+	for _, m := range recovered.Structure {
 		f.queues[m.Queue.Name] = m.At
 	}
+	f.live = s.read()
+	counts := map[uint32]int{}
+	for p := range f.live {
+		counts[p.queue]++
+	}
+	for q := range uint32(simQueues) {
+		if b := recovered.Backlogs[q+1]; b.Messages != counts[q] {
+			s.t.Errorf("P6, seed %d: queue %d holds %d messages and says %d", s.seed, q, counts[q],
+				b.Messages)
+		}
+	}
 	return f
+}
+
+// read reads what every queue has not settled.
+func (s *simulation) read() map[simPlace]string {
+	s.t.Helper()
+	live := map[simPlace]string{}
+	for q := range uint32(simQueues) {
+		var before broker.LSN
+		err := s.log.ReadQueue(q+1, 0, func(at broker.LSN, r *broker.Record) bool {
+			if at <= before {
+				s.t.Errorf("P4, seed %d: message %d follows message %d", s.seed, at, before)
+			}
+			before = at
+			live[simPlace{at, q}] = string(r.Message.Body)
+			return true
+		})
+		if err != nil {
+			s.t.Fatalf("seed %d: read: %v", s.seed, err)
+		}
+	}
+	return live
+}
+
+// compare holds what the running log gives back against the model.
+func (s *simulation) compare() {
+	s.t.Helper()
+	live, written := s.read(), s.log.Written()
+	for at, m := range s.messages {
+		for q, done := range m.queues {
+			body, there := live[simPlace{at, q}]
+			switch {
+			case there && (body != m.body || at > written):
+				s.t.Errorf("P2, seed %d: message %d of queue %d is another", s.seed, at, q)
+			case !there && !done && at <= written:
+				s.t.Errorf("P1, seed %d: message %d of queue %d is not given back", s.seed, at, q)
+			case there && done && s.settledBy(at, q) <= written:
+				s.t.Errorf("P3, seed %d: message %d of queue %d is given back", s.seed, at, q)
+			}
+		}
+	}
+}
+
+// settledBy returns the record that settled a message, as far as this process knows.
+func (s *simulation) settledBy(message broker.LSN, queue uint32) broker.LSN {
+	for _, a := range s.acks {
+		if a.message == message && a.queue == queue {
+			return a.at
+		}
+	}
+	return 0
 }
 
 // check is the oracle: P1 no loss, P2 no phantom, P3 no resurrection, and the same of structure.
@@ -373,7 +493,7 @@ func (s *simulation) check(f simFound, strict broker.LSN) {
 	for at, m := range s.messages {
 		for q, done := range m.queues {
 			_, live := f.live[simPlace{at, q}]
-			if m.confirmed && !done && !live {
+			if m.confirmed && !done && !live && !m.volatile {
 				s.t.Errorf("P1, seed %d: message %d of queue %d is lost", s.seed, at, q)
 			}
 		}
@@ -384,7 +504,7 @@ func (s *simulation) check(f simFound, strict broker.LSN) {
 			s.t.Errorf("P2, seed %d: message %d of queue %d was never sent", s.seed, p.at, p.queue)
 			continue
 		}
-		if _, sent := m.queues[p.queue]; !sent || m.body != body {
+		if _, sent := m.queues[p.queue]; !sent || m.body != body || m.volatile {
 			s.t.Errorf("P2, seed %d: message %d of queue %d is another", s.seed, p.at, p.queue)
 		}
 	}

@@ -25,7 +25,7 @@ type crashFS struct {
 	names   map[string]*crashFile // what the process sees
 	durable map[string]*crashFile // what the disk has
 	pending []nameChange          // unsynced changes of names, in order
-	locked  bool
+	locked  map[string]bool
 
 	// ops counts operations that change something; fail, when not nil, may refuse one.
 	ops  int
@@ -50,7 +50,10 @@ type crashFile struct {
 var _ store.FS = (*crashFS)(nil)
 
 func newCrashFS() *crashFS {
-	return &crashFS{names: map[string]*crashFile{}, durable: map[string]*crashFile{}}
+	return &crashFS{
+		names: map[string]*crashFile{}, durable: map[string]*crashFile{},
+		locked: map[string]bool{},
+	}
 }
 
 // operation counts one change and asks whether it fails; the lock is held.
@@ -234,22 +237,25 @@ func (c *crashFS) SyncDir(dir string) error {
 }
 
 // Lock implements store.FS.
-func (c *crashFS) Lock(string) (io.Closer, error) {
+func (c *crashFS) Lock(name string) (io.Closer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.locked {
+	if c.locked[name] {
 		return nil, fs.ErrExist
 	}
-	c.locked = true
-	return unlocker{c}, nil
+	c.locked[name] = true
+	return unlocker{c, name}, nil
 }
 
-type unlocker struct{ fs *crashFS }
+type unlocker struct {
+	fs   *crashFS
+	name string
+}
 
 func (u unlocker) Close() error {
 	u.fs.mu.Lock()
 	defer u.fs.mu.Unlock()
-	u.fs.locked = false
+	delete(u.fs.locked, u.name)
 	return nil
 }
 

@@ -22,7 +22,7 @@ func (l *File) Step() (worked bool, err error) {
 }
 
 // Segments returns how many segments hold records.
-func (l *File) Segments() int { return len(l.segments) }
+func (l *File) Segments() int { return len(l.index.segments) }
 
 // EndSync does what the writer does last.
 func (l *File) EndSync() error {

@@ -14,7 +14,7 @@ import (
 
 const (
 	// batchesKept bounds the buffers of batches that wait to be used again.
-	batchesKept = 4
+	batchesKept = 8
 	// admitWait bounds how long a publisher is held back.
 	admitWait = time.Second
 )
@@ -39,13 +39,14 @@ type File struct {
 	room    chan struct{} // closed when publishers may go on; nil when none waits
 	failed  error
 	closed  bool
-	trim    broker.LSN
-	shown   []*segment // what Read may read, oldest first
+	again   bool // the writer should look what can go
 
 	writer
+	index  index
 	supply supply
 	// reading is held for reading while segments are read, for writing while one goes.
 	reading sync.RWMutex
+	blocks  sync.Pool   // of *[]byte, for reading
 	tickets chan *batch // written or failed: the notifier's
 	running sync.WaitGroup
 }
@@ -200,18 +201,6 @@ func (l *File) Synced() broker.LSN { return broker.LSN(l.synced.Load()) }
 // Shard implements broker.Log: there is one.
 func (l *File) Shard(uint32) broker.Log { return l }
 
-// Trim implements broker.Log: the segments below go with the next batch.
-func (l *File) Trim(below broker.LSN) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.refusal(); err != nil {
-		return err
-	}
-	l.trim = max(l.trim, below)
-	l.work.Signal()
-	return nil
-}
-
 // Close implements broker.Log.
 func (l *File) Close() error {
 	l.mu.Lock()
@@ -228,11 +217,26 @@ func (l *File) Close() error {
 	l.supply.close()
 	l.reading.Lock()
 	defer l.reading.Unlock()
-	err := l.failure()
-	for _, s := range l.segments {
+	return errors.Join(l.failure(), l.closeSegments(), l.lock.Close())
+}
+
+func (l *File) closeSegments() (err error) {
+	for _, s := range l.index.segments {
 		err = errors.Join(err, s.file.Close())
+		if s.index != nil {
+			err = errors.Join(err, s.index.Close())
+		}
 	}
-	return errors.Join(err, l.lock.Close())
+	return err
+}
+
+// review lets the writer look what can go.
+func (l *File) review() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.again = true
+	l.work.Signal()
+	return nil
 }
 
 func (l *File) failure() error {

@@ -5,13 +5,11 @@ package store
 import (
 	"encoding/binary"
 	"hash/crc32"
-
-	"github.com/parley-ipc/parley/internal/broker"
 )
 
 // A frame holds the records of one batch; doc.go draws it.
 const (
-	frameHeadBytes  = 56
+	frameHeadBytes  = 48
 	frameAlignBytes = 8
 	frameMagic      = 0x314d_5246_594c_5250 // "PRLYFRM1"
 )
@@ -32,8 +30,6 @@ type frameHead struct {
 	// records only tells what was synced.
 	bytes int64
 	count uint32
-	// last is the LSN of the newest record when the frame was written.
-	last broker.LSN
 }
 
 // put writes the head into the first bytes of a frame whose records stand behind it already.
@@ -45,7 +41,6 @@ func (h *frameHead) put(frame []byte) {
 	le.PutUint64(frame[24:], h.life)
 	le.PutUint64(frame[32:], h.seq)
 	le.PutUint64(frame[40:], uint64(h.synced))
-	le.PutUint64(frame[48:], uint64(h.last))
 	le.PutUint32(frame[8:], crc32.Checksum(frame[12:], castagnoli))
 }
 
@@ -63,7 +58,6 @@ func readFrameHead(b []byte, life uint64, room int64) (h frameHead, ok bool) {
 	return frameHead{
 		life: life, seq: le.Uint64(b[32:]), synced: int64(le.Uint64(b[40:])),
 		bytes: int64(n), count: le.Uint32(b[12:]),
-		last: broker.LSN(le.Uint64(b[48:])),
 	}, true
 }
 

@@ -44,7 +44,7 @@ const (
 	defaultFirstSegmentBytes = 4 << 20
 	defaultLastSegmentBytes  = 64 << 20
 	defaultFrameBytes        = 1 << 20
-	defaultRingBytes         = 16 << 20
+	defaultRingBytes         = 8 << 20
 	defaultSyncInterval      = 100 * time.Millisecond
 	// minSegmentBytes leaves room for the head and a frame.
 	minSegmentBytes = 2 * segmentHeadBytes
@@ -69,7 +69,7 @@ type FileOptions struct {
 	FirstSegmentBytes, LastSegmentBytes int64
 	// FrameBytes is how large a batch grows before the next one is begun. Default 1 MiB.
 	FrameBytes int
-	// RingBytes is how much may wait to be written before publishers are held back. Default 16 MiB.
+	// RingBytes is how much may wait to be written before publishers are held back. Default 8 MiB.
 	RingBytes int
 	// Logger gets what happens. Default: nothing is logged.
 	Logger *slog.Logger

@@ -3,141 +3,217 @@
 package store
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Read implements broker.Log. It reads what is written, each record once: of one that was moved,
-// the copy, unless its first place is still there.
-func (l *File) Read(from broker.LSN, fn func(broker.LSN, *broker.Record) bool) error {
-	l.reading.RLock()
-	defer l.reading.RUnlock()
+const (
+	// pageEntries is how many messages are looked up at once.
+	pageEntries = 1_024
+	// blockBytes is read at once where the messages of a queue lie close together, scatteredBytes
+	// where they do not.
+	blockBytes     = 256 << 10
+	scatteredBytes = 4 << 10
+	// readAhead is how many messages ahead tell whether they lie close together.
+	readAhead = 16
+)
+
+// Keeps implements broker.Log.
+func (l *File) Keeps() bool { return true }
+
+// Recovered implements broker.Log.
+func (l *File) Recovered() (*broker.Recovered, error) { return l.index.recovered(), nil }
+
+// ReadQueue implements broker.Log.
+func (l *File) ReadQueue(
+	queue uint32, after broker.LSN, fn func(broker.LSN, *broker.Record) bool,
+) error {
 	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
 		return ErrClosed
 	}
-	segments, last := l.shown, l.Written()
-	l.mu.Unlock()
-	r := reader{l: l, from: from, last: last, fn: fn}
-	r.decoder.Format = l.format
-	if len(segments) > 0 {
-		r.oldest = segments[0].base
-	}
-	if err := r.moved(segments); err != nil || r.stopped {
-		return err
-	}
-	for _, s := range segments {
-		if err := r.segment(s); err != nil || r.stopped {
+	for {
+		s, page, last, err := l.page(queue, after)
+		if err != nil || s == nil {
 			return err
 		}
+		more, err := l.readPage(s, queue, page, fn)
+		if err != nil || !more {
+			return err
+		}
+		after = last
 	}
-	return nil
 }
 
-// reader is one Read.
-type reader struct {
-	l          *File
-	from, last broker.LSN
-	oldest     broker.LSN // the first record that was not moved
-	fn         func(broker.LSN, *broker.Record) bool
-	decoder    broker.RecordDecoder
-	stopped    bool
-}
-
-// copied is a record that was moved.
-type copied struct {
-	place
-	at    broker.LSN
-	bytes int
-}
-
-// moved reads the records that were moved from segments which are gone, in order.
-func (r *reader) moved(segments []*segment) error {
-	latest := make(map[broker.LSN]copied)
-	for _, s := range segments {
-		if !s.hosts.Load() {
+// page finds the next messages of a queue, all in one segment, which comes back locked for reading; it is
+// nil when there are none. last is behind which LSN the next page begins.
+func (l *File) page(
+	queue uint32, after broker.LSN,
+) (s *segment, page []runEntry, last broker.LSN, err error) {
+	l.reading.RLock()
+	for last = after; err == nil; {
+		var found []runEntry
+		if s, found, err = l.index.behind(queue, last); s == nil || err != nil {
+			break
+		}
+		if len(found) == 0 {
+			last = s.last
 			continue
 		}
-		err := r.frames(s, func(at place, b []byte) error {
-			h, err := broker.ReadRecordHead(b)
-			if err == nil && h.Moved && h.At < r.oldest && h.At >= r.from {
-				latest[h.At] = copied{at, h.At, h.Bytes}
-			}
-			return err
-		})
+		last = s.base + broker.LSN(found[len(found)-1].rel)
+		if page = l.index.waiting(s, queue, found); len(page) > 0 {
+			return s, page, last, nil
+		}
+	}
+	l.reading.RUnlock()
+	return nil, nil, 0, err
+}
+
+// behind returns the first segment with live messages of a queue behind an LSN, and the entries
+// there, at most pageEntries; none may be live. No file is read under the index's lock.
+func (x *index) behind(queue uint32, after broker.LSN) (*segment, []runEntry, error) {
+	x.mu.RLock()
+	for _, s := range x.segments {
+		r := s.runs.find(queue)
+		if r == nil || r.live == 0 || s.last <= after {
+			continue
+		}
+		rel := int64(after) - int64(s.base)
+		if s.runs.entries != nil {
+			found, err := s.entriesBehind(r, rel, pageEntries)
+			found = slices.Clone(found)
+			x.mu.RUnlock()
+			return s, found, err
+		}
+		at := *r
+		x.mu.RUnlock()
+		found, err := s.entriesBehind(&at, rel, pageEntries)
+		return s, found, err
+	}
+	x.mu.RUnlock()
+	return nil, nil, nil
+}
+
+// waiting returns those of a queue's entries that are not settled.
+func (x *index) waiting(s *segment, queue uint32, entries []runEntry) []runEntry {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	r := s.runs.find(queue)
+	if r == nil {
+		return nil
+	}
+	return slices.DeleteFunc(entries, func(e runEntry) bool { return !r.waits(e.rel) })
+}
+
+// readPage hands the messages of a page on, and unlocks the segment.
+func (l *File) readPage(
+	s *segment, queue uint32, page []runEntry, fn func(broker.LSN, *broker.Record) bool,
+) (more bool, err error) {
+	defer l.reading.RUnlock()
+	buf, _ := l.blocks.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	in := blockReader{segment: s, buf: (*buf)[:0]}
+	defer func() {
+		*buf = in.buf
+		l.blocks.Put(buf)
+	}()
+	for i, e := range page {
+		r, h, err := in.message(l, e, page[min(i+readAhead, len(page)-1)])
 		if err != nil {
-			return err
+			return false, err
+		}
+		if !slices.Contains(r.Queues, queue) {
+			return false, in.damage(l, e, "a message of another queue")
+		}
+		if !fn(h.At, r) {
+			return false, nil
 		}
 	}
-	list := make([]copied, 0, len(latest))
-	for _, c := range latest {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b copied) int { return cmp.Compare(a.at, b.at) })
-	var buf []byte
-	for _, c := range list {
-		buf = slices.Grow(buf[:0], c.bytes)[:c.bytes]
-		if _, err := c.segment.file.ReadAt(buf, c.offset); err != nil {
-			return fmt.Errorf("read of %s: %w", segmentName(r.l.o.Dir, c.segment.number), err)
-		}
-		if err := r.pass(c.place, buf); err != nil || r.stopped {
-			return err
-		}
-	}
-	return nil
+	return true, nil
 }
 
-// segment reads the records of one segment that were not moved into it.
-func (r *reader) segment(s *segment) error {
-	return r.frames(s, func(at place, b []byte) error {
-		h, err := broker.ReadRecordHead(b)
-		if err != nil || h.Moved || h.At < r.from || r.stopped {
-			return err
-		}
-		return r.pass(at, b)
-	})
+// blockReader reads messages of one segment through a buffer.
+type blockReader struct {
+	segment *segment
+	buf     []byte
+	from    int64 // the offset of buf
+	decoder broker.RecordDecoder
 }
 
-// pass hands one record on.
-func (r *reader) pass(at place, b []byte) error {
-	rec, h, err := r.decoder.Decode(b)
+// message returns the message at an entry, borrowed until the next call; ahead is an entry that is
+// wanted soon.
+func (in *blockReader) message(
+	l *File, e, ahead runEntry,
+) (*broker.Record, broker.RecordHead, error) {
+	want := int64(scatteredBytes)
+	if gap := ahead.offset() - e.offset(); gap > 0 && gap < blockBytes {
+		want = blockBytes
+	}
+	b, err := in.bytes(l, e, want)
 	if err != nil {
-		return &DamageError{
-			File: segmentName(r.l.o.Dir, at.segment.number), Offset: at.offset, Reason: err.Error(),
-		}
+		return nil, broker.RecordHead{}, err
 	}
-	r.stopped = !r.fn(h.At, rec)
-	return nil
+	in.decoder.Format = l.format
+	r, h, err := in.decoder.Decode(b)
+	switch {
+	case err != nil:
+		return nil, h, in.damage(l, e, err.Error())
+	case h.At != in.segment.base+broker.LSN(e.rel) || h.Type != broker.RecordPublish:
+		return nil, h, in.damage(l, e, fmt.Sprintf("record %d instead of %d", h.At,
+			in.segment.base+broker.LSN(e.rel)))
+	}
+	return r, h, nil
 }
 
-// frames calls fn for each record of a segment.
-func (r *reader) frames(s *segment, fn func(at place, b []byte) error) error {
-	name := segmentName(r.l.o.Dir, s.number)
-	for c := (frameCursor{segment: s, at: segmentHeadBytes}); !r.stopped; {
-		h, frame, ok, err := c.read()
-		if err != nil {
-			return fmt.Errorf("read of %s: %w", name, err)
-		}
-		if !ok {
-			return nil
-		}
-		at := place{s, c.at + frameHeadBytes}
-		for b := frame[frameHeadBytes:]; len(b) > 0 && !r.stopped; {
-			head, err := broker.ReadRecordHead(b)
-			if err == nil && (head.At <= r.last || head.Moved) {
-				err = fn(at, b[:head.Bytes])
-			}
-			if err != nil {
-				return err
-			}
-			b = b[head.Bytes:]
-			at.offset += int64(head.Bytes)
-		}
-		c.at += h.bytes
+func (in *blockReader) damage(l *File, e runEntry, reason string) error {
+	return &DamageError{
+		File: segmentName(l.o.Dir, in.segment.number), Offset: e.offset(), Reason: reason,
 	}
-	return nil
+}
+
+// bytes returns the record at an entry, and what is behind it in the buffer.
+func (in *blockReader) bytes(l *File, e runEntry, want int64) ([]byte, error) {
+	need := int64(broker.RecordHeadBytes)
+	for {
+		b, err := in.window(l, e.offset(), need, want)
+		if err != nil {
+			return nil, err
+		}
+		n := broker.RecordLength(b)
+		if n <= int64(len(b)) {
+			return b, nil // whole, or no record: the decoder tells
+		}
+		if e.offset()+n > in.segment.size {
+			return nil, in.damage(l, e, fmt.Sprintf("a record of %d bytes", n))
+		}
+		need = n
+	}
+}
+
+// window returns what the buffer has from an offset on, at least need bytes.
+func (in *blockReader) window(l *File, offset, need, want int64) ([]byte, error) {
+	if at := offset - in.from; at >= 0 && at+need <= int64(len(in.buf)) {
+		return in.buf[at:], nil
+	}
+	n := min(max(need, want), in.segment.size-offset)
+	if n < need {
+		return nil, &DamageError{
+			File: segmentName(l.o.Dir, in.segment.number), Offset: offset,
+			Reason: "a record that reaches beyond the end",
+		}
+	}
+	in.buf = slices.Grow(in.buf[:0], int(n))[:n]
+	in.from = offset
+	if _, err := in.segment.file.ReadAt(in.buf, offset); err != nil {
+		in.buf = in.buf[:0]
+		return nil, fmt.Errorf("read of %s: %w",
+			segmentName(l.o.Dir, in.segment.number), err)
+	}
+	return in.buf, nil
 }

@@ -9,7 +9,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/parley-ipc/parley/internal/broker"
 )
@@ -23,7 +22,9 @@ const (
 	segmentMagic     = 0x314c_4157_594c_5250 // "PRLYWAL1"
 	segmentVersion   = 1
 	// segmentHeadUsed is what of the head's block holds anything.
-	segmentHeadUsed = 40
+	segmentHeadUsed = 48
+	// headRewritten is a flag in it.
+	headRewritten = 1
 )
 
 // segment is one file of the log.
@@ -32,31 +33,24 @@ type segment struct {
 	life   uint64 // see frameHead
 	size   int64
 	file   Handle
+	// rewritten says that the file holds only what was not settled when it was written again.
+	rewritten bool
 
 	// end is where the next frame goes, synced up to where the file is durable. The writer's.
 	end, synced int64
-
-	// base is the first LSN that was written here; refs are the records from there on. Records
-	// that were moved here are in File.moved.
-	base broker.LSN
-	refs []recordRef
-	// live counts the records that somebody needs, liveBytes their bytes.
-	live      int
-	liveBytes int64
+	// seq is the number of the last frame before this segment. The writer's.
+	seq uint64
 	// stale says that sound frames lie behind a gap; recovery erases them.
 	stale bool
-	// guests are the LSNs of records that were moved here.
-	guests []broker.LSN
-	// hosts says that there are any; Read asks from another goroutine.
-	hosts atomic.Bool
-	// rolled is the index in refs up to which live records were looked at for moving.
-	rolled int
-}
 
-// recordRef says where a record lies in its segment and how many queues need it.
-type recordRef struct {
-	offset, bytes uint32
-	queues        uint32
+	// base and last are the first and the newest of the LSNs that lie here. What follows is guarded
+	// by the index.
+	base, last broker.LSN
+	runs       runs
+	// index is the file with the entries of the runs, or nil while they are in memory.
+	index Handle
+	// sparse says that little was alive when the log went on to another segment.
+	sparse bool
 }
 
 func segmentName(dir string, number uint64) string {
@@ -82,6 +76,9 @@ func (s *segment) head() []byte {
 	le.PutUint64(b[16:], s.number)
 	le.PutUint64(b[24:], s.life)
 	le.PutUint64(b[32:], uint64(s.size))
+	if s.rewritten {
+		le.PutUint64(b[40:], headRewritten)
+	}
 	le.PutUint32(b[8:], crc32.Checksum(b[12:segmentHeadUsed], castagnoli))
 	return b
 }
@@ -106,6 +103,7 @@ func (s *segment) readHead(name string) error {
 		}
 	}
 	s.life, s.size = le.Uint64(b[24:]), int64(le.Uint64(b[32:]))
+	s.rewritten = le.Uint64(b[40:])&headRewritten != 0
 	have, err := s.file.Size()
 	if err != nil {
 		return fmt.Errorf("size of %s: %w", name, err)
@@ -125,28 +123,26 @@ const maxSegmentBytes = 1<<32 - 1
 // room returns the bytes that are left for frames.
 func (s *segment) room() int64 { return s.size - s.end }
 
-// add notes a record that was written here.
-func (s *segment) add(at broker.LSN, r recordRef) {
-	if len(s.refs) == 0 {
-		s.base = at
-	}
-	for s.base+broker.LSN(len(s.refs)) < at {
-		s.refs = append(s.refs, recordRef{})
-	}
-	s.refs = append(s.refs, r)
-	s.count(r)
-}
+// records returns how many LSNs the segment has.
+func (s *segment) records() uint32 { return uint32(s.last + 1 - s.base) }
 
-// count notes a record that somebody needs.
-func (s *segment) count(r recordRef) {
-	if r.queues > 0 {
-		s.live++
-		s.liveBytes += int64(r.bytes)
+// settle notes that a message of one of its runs is done with. A nil run is no error: the queue has
+// nothing here.
+func (s *segment) settle(r *run, rel uint32) {
+	if r == nil || !r.settle(rel, s.records()) {
+		return
+	}
+	s.runs.live--
+	if r.live == 0 && !s.runs.open() {
+		r.settled = nil
 	}
 }
 
-// discount notes that nobody needs a record any more.
-func (s *segment) discount(r recordRef) {
-	s.live--
-	s.liveBytes -= int64(r.bytes)
+// share returns the part of the segment's messages that is not settled.
+func (s *segment) share() float64 {
+	count := 0
+	for i := range s.runs.list {
+		count += int(s.runs.list[i].stored)
+	}
+	return float64(s.runs.live) / float64(max(count, 1))
 }

@@ -23,24 +23,32 @@ const (
 	zeroChunkBytes = 1 << 20
 )
 
-// supply prepares segments ahead of the writer and disposes of old ones behind it: creating,
-// filling and unlinking files may take long, and nobody who publishes waits for it.
+// supply prepares segments ahead of the writer and looks after old ones behind it: creating, filling
+// and unlinking files, checkpoints and indexes may take long, and nobody who publishes waits for it.
 type supply struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	spares  []*segment // prepared, durable, in order
 	retired []*segment
-	number  uint64 // of the newest segment
-	size    int64  // of the next one
-	need    int64  // what the writer waits for, when that is more
-	full    bool   // the last try found no room
-	retry   bool   // it is time to try again
-	err     error
-	leaving bool // nobody waits for room any more
-	closed  bool
-	started bool
-	timer   broker.Timer
-	running sync.WaitGroup
+	// sealed are segments whose index is not on the disk yet.
+	sealed []*segment
+	// sparse is a segment to be written again, or nil.
+	sparse *segment
+	// snapshot is a checkpoint to be written; its dead segments retire then.
+	snapshot      *snapshot
+	checkpointing bool // from the time it is taken until it is durable
+	slots         [checkpointSlots]slot
+	number        uint64 // of the newest segment
+	size          int64  // of the next one
+	need          int64  // what the writer waits for, when that is more
+	full          bool   // the last try found no room
+	retry         bool   // it is time to try again
+	err           error
+	leaving       bool // nobody waits for room any more
+	closed        bool
+	started       bool
+	timer         broker.Timer
+	running       sync.WaitGroup
 }
 
 func (s *supply) start(l *File) {
@@ -67,38 +75,129 @@ func (s *supply) run(l *File) {
 
 // busy says whether there is anything to do; the lock is held.
 func (s *supply) busy() bool {
-	return len(s.retired) > 0 || (len(s.spares) < sparesWanted && (!s.full || s.retry))
+	if len(s.retired) > 0 {
+		return true
+	}
+	return (!s.full || s.retry) && (len(s.spares) < sparesWanted || s.snapshot != nil ||
+		len(s.sealed) > 0 || s.sparse != nil)
 }
 
-// tend does one piece of work; the lock is held before and after, not during it.
+// tend does one piece of work; the lock is held before and after, not during it. What somebody waits
+// for comes first.
 func (s *supply) tend(l *File) {
-	var old *segment
-	if len(s.retired) > 0 {
-		old = s.retired[0]
-		s.retired = slices.Delete(s.retired, 0, 1)
-	}
-	want := len(s.spares) < sparesWanted
-	recycled := old != nil && want && old.size == max(s.size, s.need)
-	number, size := s.number+1, max(s.size, s.need)
 	s.retry = false
-	s.mu.Unlock()
-	var made *segment
 	var err error
 	switch {
-	case recycled:
-		made, err = l.recycleSegment(old, number)
-	case old != nil:
-		err = l.dispose(old)
-	default:
-		made, err = l.makeSegment(number, size)
+	case len(s.retired) > 0:
+		err = s.reuse(l)
+	case len(s.spares) < sparesWanted:
+		err = s.add(l.makeSegment, s.number+1, max(s.size, s.need))
+	case s.snapshot != nil:
+		err = s.keep(l)
+	case len(s.sealed) > 0:
+		err = s.unlocked(func() error { return l.writeIndex(s.sealed[0]) })
+		if err == nil && len(s.sealed) > 0 {
+			s.sealed = slices.Delete(s.sealed, 0, 1)
+		}
+	case s.sparse != nil:
+		err = s.unlocked(func() error { return l.rewriteSegment(s.sparse) })
+		if err == nil {
+			s.sparse = nil
+		}
 	}
-	s.mu.Lock()
+	s.outcome(l, err)
+	s.changed.Broadcast()
+}
+
+// unlocked does something without the lock.
+func (s *supply) unlocked(fn func() error) error {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	return fn()
+}
+
+// add makes one spare.
+func (s *supply) add(
+	prepare func(number uint64, size int64) (*segment, error), number uint64, size int64,
+) error {
+	var made *segment
+	err := s.unlocked(func() (err error) {
+		made, err = prepare(number, size)
+		return err
+	})
 	if made != nil {
 		s.spares = append(s.spares, made)
 		s.number = number
 	}
-	s.outcome(l, err)
+	return err
+}
+
+// reuse makes a spare of a segment that nobody needs, or takes it away.
+func (s *supply) reuse(l *File) error {
+	old := s.retired[0]
+	s.retired = slices.Delete(s.retired, 0, 1)
+	if len(s.spares) < sparesWanted && old.size == max(s.size, s.need) {
+		return s.add(func(number uint64, _ int64) (*segment, error) {
+			return l.recycleSegment(old, number)
+		}, s.number+1, old.size)
+	}
+	return s.unlocked(func() error { return l.dispose(old) })
+}
+
+// keep makes a checkpoint durable. When the disk has no room for it a spare goes: the checkpoint may be
+// what frees segments.
+func (s *supply) keep(l *File) error {
+	taken := s.snapshot
+	err := s.unlocked(func() error { return l.writeCheckpoint(taken.bytes) })
+	if err != nil {
+		if n := len(s.spares); IsFull(err) && n > 1 {
+			s.retired = append(s.retired, s.spares[n-1])
+			s.spares = s.spares[:n-1]
+		}
+		return err
+	}
+	s.snapshot, s.checkpointing = nil, false
+	s.retired = append(s.retired, taken.dead...)
+	s.sealed = slices.DeleteFunc(s.sealed, func(g *segment) bool {
+		return slices.Contains(taken.dead, g)
+	})
+	if slices.Contains(taken.dead, s.sparse) {
+		s.sparse = nil
+	}
+	return s.unlocked(l.review)
+}
+
+// takesCheckpoint reports whether the last checkpoint is durable.
+func (s *supply) takesCheckpoint() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.checkpointing
+}
+
+// checkpoint takes one to be made durable.
+func (s *supply) checkpoint(l *File, taken snapshot) {
+	s.ask(l, func() { s.snapshot, s.checkpointing = &taken, true })
+}
+
+// indexed takes a segment whose index is to be written.
+func (s *supply) indexed(l *File, sealed *segment) {
+	s.ask(l, func() { s.sealed = append(s.sealed, sealed) })
+}
+
+// rewrite takes a segment to be written again without what was settled.
+func (s *supply) rewrite(l *File, sparse *segment) {
+	s.ask(l, func() { s.sparse = sparse })
+}
+
+// ask adds work, and does it at once when nobody else will.
+func (s *supply) ask(l *File, add func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add()
 	s.changed.Broadcast()
+	for !s.started && s.err == nil && s.busy() {
+		s.tend(l)
+	}
 }
 
 // outcome takes note of what came of a piece of work; the lock is held.
@@ -191,19 +290,6 @@ func (s *supply) grow(filled int64, last int64) {
 	}
 }
 
-// retire takes a segment that nobody needs.
-func (s *supply) retire(l *File, old *segment) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retired = append(s.retired, old)
-	s.changed.Broadcast()
-	if !s.started {
-		for len(s.retired) > 0 && s.err == nil {
-			s.tend(l)
-		}
-	}
-}
-
 // stopWaiting ends the wait for room on a full disk: the log is about to close.
 func (s *supply) stopWaiting() {
 	s.mu.Lock()
@@ -226,6 +312,14 @@ func (s *supply) close() {
 	defer s.mu.Unlock()
 	for _, g := range slices.Concat(s.spares, s.retired) {
 		_ = g.file.Close() // nothing of it is needed
+		if g.index != nil {
+			_ = g.index.Close()
+		}
+	}
+	for _, slot := range s.slots {
+		if slot.file != nil {
+			_ = slot.file.Close() // it was synced
+		}
 	}
 	s.spares, s.retired = nil, nil
 }
@@ -278,6 +372,9 @@ func (l *File) recycleSegment(old *segment, number uint64) (*segment, error) {
 	if err := l.o.FS.SyncDir(path.Join(l.o.Dir, walDir)); err != nil {
 		return nil, fmt.Errorf("old segment: %w", err)
 	}
+	if err := l.removeIndex(old); err != nil {
+		return nil, fmt.Errorf("old segment: %w", err)
+	}
 	s := &segment{number: number, life: l.o.Life(), size: old.size, file: old.file}
 	if err := l.publish(s, tmp); err != nil {
 		return nil, fmt.Errorf("next segment: %w", err)
@@ -290,7 +387,7 @@ func (l *File) dispose(old *segment) error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	name := segmentName(l.o.Dir, old.number)
-	err := errors.Join(old.file.Close(), l.o.FS.Remove(name),
+	err := errors.Join(old.file.Close(), l.removeIndex(old), l.o.FS.Remove(name),
 		l.o.FS.SyncDir(path.Join(l.o.Dir, walDir)))
 	if err != nil {
 		return fmt.Errorf("old segment %s: %w", name, err)

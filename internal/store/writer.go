@@ -10,15 +10,20 @@ import (
 
 // writer is what only the writer goroutine touches, but for nowMS, which is the ring's.
 type writer struct {
-	liveness
 	current *segment
 	seq     uint64 // of the last frame
-	nowMS   int64  // the time of the records in the batch; under File.mu
-	marked  bool   // a mark stands where the next frame goes
-	stopped bool   // the writer has ended; under File.mu
+	// checkpoints is the number of the last one.
+	checkpoints uint64
+	// checkpointBytes is about how large the next one is.
+	checkpointBytes int
+	// covered are the segments that the last checkpoint covers, while the log is recovered.
+	covered []*segment
+	nowMS   int64 // the time of the records in the batch; under File.mu
+	marked  bool  // a mark stands where the next frame goes
+	stopped bool  // the writer has ended; under File.mu
 	timer   broker.Timer
 	due     bool // the interval of SyncInterval is over; under File.mu
-	roll    rolling
+	moved   bool // on to another segment, since the last checkpoint
 }
 
 // run writes batch after batch. While one is synced the next one fills: that is all the grouping
@@ -41,7 +46,7 @@ func (l *File) run() {
 func (l *File) await() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.batches) == 0 && l.trim == 0 && !l.due {
+	for len(l.batches) == 0 && !l.due && !l.again {
 		if l.closed || l.failed != nil {
 			return false
 		}
@@ -61,8 +66,8 @@ func (l *File) step() (worked bool, err error) {
 			l.admitAll()
 		}
 	}
-	trim, due := l.trim, l.due
-	l.trim, l.due = 0, false
+	due := l.due
+	l.due, l.again = false, false
 	l.mu.Unlock()
 	if due {
 		err = l.syncCurrent()
@@ -70,20 +75,33 @@ func (l *File) step() (worked bool, err error) {
 	if b != nil && err == nil {
 		err = l.commit(b)
 	}
-	if trim > 0 && err == nil {
-		l.liveness.trim(trim)
-	}
-	rolled := false
-	if err == nil {
-		rolled, err = l.rollSome()
-	}
 	if err == nil {
 		err = l.reclaim()
 	}
-	if err == nil && b == nil && !rolled {
+	if err == nil && b == nil {
 		err = l.mark()
 	}
-	return b != nil || rolled, err
+	return b != nil, err
+}
+
+// reclaim takes a checkpoint when the log has gone on to another segment, or one has nothing left
+// that anybody needs, unless the last one is not durable yet.
+func (l *File) reclaim() error {
+	due := l.current != nil && (l.moved || l.index.hasDead(l.current))
+	if !due || !l.supply.takesCheckpoint() {
+		return nil
+	}
+	if err := l.syncCurrent(); err != nil {
+		return err
+	}
+	l.supply.checkpoint(l, l.snapshot())
+	if l.moved {
+		l.moved = false
+		if s := l.index.sparse(); s != nil {
+			l.supply.rewrite(l, s)
+		}
+	}
+	return nil
 }
 
 // commit writes a batch as one frame, syncs it, and passes it on to whoever waits.
@@ -109,25 +127,24 @@ func (l *File) write(b *batch) error {
 		}
 	}
 	s := l.current
-	last := max(l.Written(), b.last)
 	l.seq++
 	l.marked = false
-	if err := l.put(b, last); err != nil {
+	if err := l.put(b); err != nil {
 		return err
 	}
 	at := place{s, s.end + frameHeadBytes}
 	s.end += n
-	if err := l.account(at, b.buf[frameHeadBytes:]); err != nil {
+	if err := l.index.account(at, b.buf[frameHeadBytes:]); err != nil {
 		return fmt.Errorf("records of this process: %w", err)
 	}
-	l.written.Store(uint64(last))
+	l.written.Store(uint64(b.last))
 	return nil
 }
 
 // put writes a frame where the segment ends.
-func (l *File) put(b *batch, last broker.LSN) error {
+func (l *File) put(b *batch) error {
 	s := l.current
-	h := frameHead{life: s.life, seq: l.seq, synced: s.synced, count: b.count, last: last}
+	h := frameHead{life: s.life, seq: l.seq, synced: s.synced, count: b.count}
 	h.put(b.buf)
 	if _, err := s.file.WriteAt(b.buf, s.end); err != nil {
 		return fmt.Errorf("write to %s: %w", segmentName(l.o.Dir, s.number), err)
@@ -181,7 +198,7 @@ func (l *File) mark() error {
 		return nil
 	}
 	l.marked = true
-	return l.put(&batch{buf: make([]byte, frameHeadBytes)}, l.Written())
+	return l.put(&batch{buf: make([]byte, frameHeadBytes)})
 }
 
 // nextSegment goes on in a fresh segment with room for a frame of n bytes.
@@ -196,18 +213,12 @@ func (l *File) nextSegment(n int64) error {
 	if err != nil {
 		return err
 	}
-	s.base = l.liveness.last + 1
-	l.current = s
-	l.segments = append(l.segments, s)
-	l.show()
+	l.index.begin(s)
+	if l.current != nil {
+		l.supply.indexed(l, l.current)
+	}
+	s.seq, l.current, l.moved = l.seq, s, true
 	return nil
-}
-
-// show tells Read which segments there are.
-func (l *File) show() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.shown = append([]*segment(nil), l.segments...)
 }
 
 // end ends the writer: what is left is failed, or there is nothing left and all gets synced.
