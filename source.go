@@ -182,6 +182,8 @@ func (a *attachment) handle(d *delivery) {
 		a.answer(d, nil, drop.err)
 		a.settle(&wire.BasicNack{DeliveryTag: d.tag})
 		return
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		// The hub tells the asker; an error that crosses it would pass for the service's own.
 	case meta.ReplyTo != "":
 		a.answer(d, nil, err)
 	default:
