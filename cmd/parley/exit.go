@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/parley-ipc/parley"
+	"github.com/parley-ipc/parley/hub"
 	"github.com/parley-ipc/parley/internal/config"
 )
 
@@ -31,7 +32,7 @@ const exitHelp = `Exit codes:
   0    ok
   1    failed
   2    usage or configuration invalid
-  3    partly done (a gather that is incomplete)
+  3    partly done (a gather that is incomplete, a log that is not saved whole)
   4    timed out
   5    no such queue, or nobody answers
   6    refused (authentication, permission)
@@ -59,7 +60,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case ctx.Err() != nil:
 		return exitInterrupted
-	case errors.As(err, &incomplete):
+	case errors.As(err, &incomplete), errors.Is(err, errLost):
 		return exitPartly
 	case errors.As(err, &e):
 		return codeExit(e.Code)
@@ -93,6 +94,9 @@ func codeExit(code parley.Code) int {
 
 // advice says what to do about an error, or nothing.
 func advice(err error) string {
+	if _, damaged := errors.AsType[*hub.DamageError](err); damaged {
+		return "copy what is sound into a new directory: parley log salvage DIR NEWDIR"
+	}
 	var e *parley.Error
 	if !errors.As(err, &e) {
 		return ""
