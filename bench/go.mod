@@ -6,6 +6,8 @@ replace github.com/parley-ipc/parley => ../
 
 tool github.com/nats-io/nats-server/v2
 
+require github.com/parley-ipc/parley v0.0.0
+
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/google/go-tpm v0.9.8 // indirect

@@ -53,7 +53,7 @@ func allWorks() []work {
 			peers:   []string{peer.Parley, peer.RabbitMQ},
 			latency: "publish to confirm",
 			do: func(ctx context.Context, p load.Params) (load.Result, error) {
-				return load.Confirmed(ctx, p, 1<<10)
+				return load.Confirmed(ctx, p, load.Shape{BodyBytes: 1 << 10, Lanes: 1})
 			},
 		},
 	}

@@ -11,7 +11,8 @@ import (
 
 // amqpDriver is AMQP 0-9-1 on the default exchange of the virtual host "/", as guest.
 type amqpDriver struct {
-	addr string
+	addr      string
+	queueType string // of durable queues
 }
 
 // amqpConn is a connection with one channel while it is being set up: one method, one answer.
@@ -162,15 +163,31 @@ func (c *amqpConn) expect(method uint32) ([]byte, error) {
 	}
 }
 
-// declare makes the queue, durable or transient; it is neither exclusive nor deleted by itself.
-func (c *amqpConn) declare(durable bool) error {
-	args := appendShortString([]byte{0, 0}, queueName)
-	var bits byte
-	if durable {
-		bits = 1 << 1
+// Bits of queue.declare (AMQP 0-9-1 §1.7.2.1).
+const (
+	declarePassive = 1 << 0
+	declareDurable = 1 << 1
+)
+
+// appendDeclare appends the arguments of queue.declare; a queue is neither exclusive nor deleted by
+// itself.
+func appendDeclare(dst []byte, queue string, bits byte, queueType string) []byte {
+	dst = append(appendShortString(append(dst, 0, 0), queue), bits)
+	var table []byte
+	if queueType != "" {
+		table = append(appendShortString(table, "x-queue-type"), 'S')
+		table = binary.BigEndian.AppendUint32(table, uint32(len(queueType)))
+		table = append(table, queueType...)
 	}
-	args = append(args, bits, 0, 0, 0, 0)
-	return c.call(queueDeclare, args, queueDeclareOK)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(table)))
+	return append(dst, table...)
+}
+
+// qos limits how many deliveries of a consumer are unacknowledged.
+func (c *amqpConn) qos(prefetch uint16) error {
+	args := binary.BigEndian.AppendUint32(nil, 0)
+	args = append(binary.BigEndian.AppendUint16(args, prefetch), 0)
+	return c.call(basicQos, args, basicQosOK)
 }
 
 // consume subscribes to a queue.

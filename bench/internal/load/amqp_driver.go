@@ -5,7 +5,6 @@ package load
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 )
 
 var _ driver = (*amqpDriver)(nil)
@@ -30,7 +29,8 @@ func (d *amqpDriver) publisher(ctx context.Context, o publishOptions) (*link, *b
 	durable := o.confirmed != nil
 	s := &amqpScanner{confirmed: o.confirmed, deliver: func(*delivery) {}}
 	l, err := d.setUp(ctx, s, func(c *amqpConn) error {
-		if err := c.declare(durable); err != nil || !durable {
+		if err := c.call(queueDeclare, d.declaration(o.queue, durable), queueDeclareOK); err != nil ||
+			!durable {
 			return err
 		}
 		return c.call(confirmSelect, []byte{0}, confirmSelectOK)
@@ -39,7 +39,7 @@ func (d *amqpDriver) publisher(ctx context.Context, o publishOptions) (*link, *b
 		return nil, nil, err
 	}
 	msg, _, bodyAt := appendPublish(nil, content{
-		key: []byte(queueName), persistent: durable, body: filler(o.bodyBytes),
+		key: []byte(o.queue), persistent: durable, body: filler(o.bodyBytes),
 	})
 	return l, newBatch(messageLayout{encoded: msg, seqAt: bodyAt, hexAt: -1}), nil
 }
@@ -50,18 +50,23 @@ func (d *amqpDriver) consumer(ctx context.Context, o consumeOptions) (*link, err
 	// message that has none.
 	s := &amqpScanner{deliver: o.deliver, properties: !o.durable}
 	return d.setUp(ctx, s, func(c *amqpConn) error {
-		if err := c.declare(o.durable); err != nil {
+		err := c.call(queueDeclare, d.declaration(o.queue, o.durable), queueDeclareOK)
+		if err == nil && o.durable {
+			err = c.qos(prefetchMessages)
+		}
+		if err != nil {
 			return err
 		}
-		if o.durable {
-			qos := binary.BigEndian.AppendUint32(nil, 0)
-			qos = append(binary.BigEndian.AppendUint16(qos, prefetchMessages), 0)
-			if err := c.call(basicQos, qos, basicQosOK); err != nil {
-				return err
-			}
-		}
-		return c.consume(queueName, !o.durable)
+		return c.consume(o.queue, !o.durable)
 	})
+}
+
+// declaration returns the arguments that declare a queue, durable or transient.
+func (d *amqpDriver) declaration(queue string, durable bool) []byte {
+	if durable {
+		return appendDeclare(nil, queue, declareDurable, d.queueType)
+	}
+	return appendDeclare(nil, queue, 0, "")
 }
 
 // asker implements driver with direct reply-to.
@@ -88,6 +93,11 @@ func (d *amqpDriver) appendAnswer(dst []byte, request *delivery) []byte {
 		key: request.replyTo, correlation: request.correlation, body: request.body,
 	})
 	return dst
+}
+
+// appendAck implements driver.
+func (d *amqpDriver) appendAck(dst []byte, m *delivery) []byte {
+	return appendAck(dst, m.tag, false)
 }
 
 // filler returns a body of n bytes, at least as many as a sequence number takes.

@@ -133,10 +133,14 @@ func appendPublish(dst []byte, c content) (out []byte, correlationAt, bodyAt int
 	return endFrame(append(dst, c.body...), at), correlationAt, bodyAt
 }
 
-// appendAck appends the acknowledgement of one delivery.
-func appendAck(dst []byte, tag uint64) []byte {
+// appendAck appends the acknowledgement of one delivery, or of all up to it.
+func appendAck(dst []byte, tag uint64, multiple bool) []byte {
 	dst, at := beginFrame(dst, frameMethod, theChannel)
 	dst = binary.BigEndian.AppendUint32(dst, basicAck)
 	dst = binary.BigEndian.AppendUint64(dst, tag)
-	return endFrame(append(dst, 0), at)
+	var bits byte
+	if multiple {
+		bits = 1
+	}
+	return endFrame(append(dst, bits), at)
 }

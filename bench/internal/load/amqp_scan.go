@@ -15,7 +15,8 @@ var errShort = errors.New("frame is shorter than what it should hold")
 type amqpScanner struct {
 	deliver    func(*delivery)
 	confirmed  func(tag uint64, multiple bool) error
-	properties bool // correlation id and reply-to are wanted
+	declared   func(messages uint32) error // takes what queue.declare-ok says, or nil
+	properties bool                        // correlation id and reply-to are wanted
 	message    delivery
 }
 
@@ -115,6 +116,7 @@ func (s *amqpScanner) content(deliver, rest []byte) (int, error) {
 	if len(deliver) < tagAt+8 {
 		return 0, errShort
 	}
+	m.consumer = deliver[5:tagAt]
 	m.tag = binary.BigEndian.Uint64(deliver[tagAt:])
 	if s.properties {
 		if err := readProperties(h.payload[12:], m); err != nil {
@@ -183,6 +185,8 @@ func (s *amqpScanner) method(p []byte) error {
 			return errors.New("confirm that was not asked for")
 		}
 		return s.confirmed(binary.BigEndian.Uint64(p[4:]), p[12]&1 != 0)
+	case queueDeclareOK:
+		return s.declareOK(p[4:])
 	case connectionClose, channelClose:
 		return closeError(p)
 	case connectionBlocked, connectionUnblocked:
@@ -190,6 +194,18 @@ func (s *amqpScanner) method(p []byte) error {
 	default:
 		return fmt.Errorf("method %d.%d while running", m>>16, m&0xffff)
 	}
+}
+
+// declareOK reads the name of a queue and how many messages are ready in it.
+func (s *amqpScanner) declareOK(p []byte) error {
+	_, counts, err := shortString(p)
+	if err != nil {
+		return err
+	}
+	if len(counts) < 8 || s.declared == nil {
+		return errors.New("declare-ok that is short or was not asked for")
+	}
+	return s.declared(binary.BigEndian.Uint32(counts))
 }
 
 // closeError turns a close method into an error with the peer's code and text.

@@ -73,9 +73,8 @@ func TestScanFindsDeliveriesHoweverTheyAreCut(t *testing.T) {
 
 func TestScanReportsConfirms(t *testing.T) {
 	t.Parallel()
-	wire := appendAck(nil, 7)
-	wire = append(wire, appendAck(nil, 9)...)
-	wire[len(wire)-2] = 1 // multiple
+	wire := appendAck(nil, 7, false)
+	wire = append(wire, appendAck(nil, 9, true)...)
 	var got []string
 	s := &amqpScanner{confirmed: func(tag uint64, multiple bool) error {
 		got = append(got, fmt.Sprint(tag, multiple))
@@ -109,7 +108,7 @@ func TestScanRefusesWhatIsWrong(t *testing.T) {
 		{"method without content header", append(slices.Clone(whole[:method.size]), whole...), "header"},
 		{"body size", huge, "body of"},
 		{"short method", appendShort(), "shorter"},
-		{"unasked confirm", appendAck(nil, 1), "not asked"},
+		{"unasked confirm", appendAck(nil, 1, false), "not asked"},
 		{"unknown method", appendMethod(nil, 1, basicCancel, nil), "60.30"},
 		{"close", appendMethod(nil, 1, channelClose, closing), "320 NOT_FOUND - x"},
 		{"short tag", appendMethod(nil, 1, basicDeliver, []byte{200, 1}), ""},

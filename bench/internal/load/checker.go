@@ -67,8 +67,11 @@ func (c *checker) lost(sent uint64) uint64 {
 	return lost
 }
 
-// account copies the findings into a result.
+// account adds the findings to a result.
 func (c *checker) account(r *Result, sent uint64) {
-	r.Sent, r.Received = sent, c.received
-	r.Lost, r.Duplicated, r.Reordered = c.lost(sent), c.duplicated, c.reordered
+	r.Sent += sent
+	r.Received += c.received
+	r.Lost += c.lost(sent)
+	r.Duplicated += c.duplicated
+	r.Reordered += c.reordered
 }

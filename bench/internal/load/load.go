@@ -13,8 +13,9 @@ type Protocol string
 
 // The protocols of the generator.
 const (
-	AMQP Protocol = "amqp"
-	NATS Protocol = "nats"
+	AMQP      Protocol = "amqp"
+	NATS      Protocol = "nats"
+	JetStream Protocol = "jetstream"
 )
 
 // Limits of the generator.
@@ -37,8 +38,10 @@ const (
 type Params struct {
 	Protocol Protocol
 	Addr     string
-	Warmup   time.Duration
-	Measure  time.Duration
+	// QueueType is the x-queue-type of durable queues on AMQP; empty is the broker's default.
+	QueueType string
+	Warmup    time.Duration
+	Measure   time.Duration
 	// BrokerCPU returns the processor time the broker has used so far. It is called at both ends
 	// of the measured window.
 	BrokerCPU func() (time.Duration, error)
@@ -63,6 +66,10 @@ type Result struct {
 	Lost       uint64        `json:"lost"`
 	Duplicated uint64        `json:"duplicated"`
 	Reordered  uint64        `json:"reordered"`
+	// Unconfirmed is how many messages were never confirmed, where confirms were asked for.
+	Unconfirmed uint64 `json:"unconfirmed"`
+	// Sending is how long Paced was sending, warm-up included and pauses not.
+	Sending time.Duration `json:"sendingNS,omitempty"`
 }
 
 // Rate returns messages per second.
@@ -73,19 +80,28 @@ func (r Result) Rate() float64 {
 	return float64(r.Messages) / r.Elapsed.Seconds()
 }
 
+// PublishRate returns how many messages a second were sent while sending, by Paced.
+func (r Result) PublishRate() float64 {
+	if r.Sending <= 0 {
+		return 0
+	}
+	return float64(r.Sent) / r.Sending.Seconds()
+}
+
 // BrokerMicros returns the broker's processor time per message in microseconds.
 func (r Result) BrokerMicros() float64 { return perMessage(r.BrokerCPU, r.Messages) }
 
 // LoadMicros returns the generator's processor time per message in microseconds.
 func (r Result) LoadMicros() float64 { return perMessage(r.LoadCPU, r.Messages) }
 
-// Check returns an error when a message was lost, came twice or came out of order.
+// Check returns an error when a message was lost, came twice, came out of order, or was never
+// confirmed although that was asked for.
 func (r Result) Check() error {
-	if r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0 {
+	if r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0 && r.Unconfirmed == 0 {
 		return nil
 	}
-	return fmt.Errorf("of %d messages sent %d were lost, %d came twice, %d out of order",
-		r.Sent, r.Lost, r.Duplicated, r.Reordered)
+	return fmt.Errorf("of %d messages sent %d were lost, %d came twice, %d out of order, "+
+		"%d were never confirmed", r.Sent, r.Lost, r.Duplicated, r.Reordered, r.Unconfirmed)
 }
 
 func perMessage(d time.Duration, n uint64) float64 {
@@ -106,11 +122,14 @@ type driver interface {
 	asker(ctx context.Context, deliver func(*delivery)) (*link, *batch, error)
 	// appendAnswer encodes the answer to a request.
 	appendAnswer(dst []byte, request *delivery) []byte
+	// appendAck encodes the acknowledgement of a delivery.
+	appendAck(dst []byte, d *delivery) []byte
 }
 
 // publishOptions says what a publisher sends; confirmed asks for confirms and makes everything
 // durable.
 type publishOptions struct {
+	queue     string
 	bodyBytes int
 	confirmed func(tag uint64, multiple bool) error
 }
@@ -118,6 +137,7 @@ type publishOptions struct {
 // consumeOptions says how a consumer consumes; durable asks for the durable queue and manual
 // acknowledgement.
 type consumeOptions struct {
+	queue   string
 	durable bool
 	deliver func(*delivery)
 }
@@ -126,6 +146,7 @@ type consumeOptions struct {
 // valid during the call only.
 type delivery struct {
 	tag         uint64
+	consumer    []byte // its tag, on AMQP
 	body        []byte
 	replyTo     []byte
 	correlation []byte
@@ -134,9 +155,11 @@ type delivery struct {
 func newDriver(p Params) (driver, error) {
 	switch p.Protocol {
 	case AMQP:
-		return &amqpDriver{addr: p.Addr}, nil
+		return &amqpDriver{addr: p.Addr, queueType: p.QueueType}, nil
 	case NATS:
 		return &natsDriver{addr: p.Addr}, nil
+	case JetStream:
+		return &jetDriver{natsDriver{addr: p.Addr}}, nil
 	default:
 		return nil, fmt.Errorf("unknown protocol %q", p.Protocol)
 	}

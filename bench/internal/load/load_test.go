@@ -18,21 +18,34 @@ import (
 // miniNATS relays PUBs to the one subscriber of a subject or of its wildcard. Every message goes
 // through fault, which returns how often it is relayed.
 type miniNATS struct {
-	fault func(n int) int
+	fault  func(n int) int
+	faults *jetFaults // plays JetStream with these, if not nil
 
-	mu   sync.Mutex
-	n    int
-	subs map[string]net.Conn
+	mu     sync.Mutex
+	n      int
+	subs   map[string]net.Conn
+	stored map[string]uint64 // messages in a stream
 }
 
 // startMini serves until the test ends and returns its address.
 func startMini(t *testing.T, fault func(n int) int) string {
 	t.Helper()
+	return (&miniNATS{fault: fault}).start(t)
+}
+
+// startJet does the same with JetStream.
+func startJet(t *testing.T, faults *jetFaults) string {
+	t.Helper()
+	return (&miniNATS{faults: faults, stored: map[string]uint64{}}).start(t)
+}
+
+func (s *miniNATS) start(t *testing.T) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &miniNATS{fault: fault, subs: map[string]net.Conn{}}
+	s.subs = map[string]net.Conn{}
 	var wg sync.WaitGroup
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {
@@ -84,6 +97,9 @@ func (s *miniNATS) serve(conn net.Conn) {
 func (s *miniNATS) relay(pub []string, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.jet(pub, body) {
+		return
+	}
 	subject, rest := pub[1], strings.Join(pub[2:], " ")
 	to := s.subs[subject]
 	if to == nil {
@@ -199,7 +215,7 @@ func TestConfirmerFollowsTagsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	_, r := newRun(t.Context(), Params{})
 	r.measuring.Store(true)
-	c := &confirmer{run: r, flow: newGate(confirmWindow), base: time.Now()}
+	c := newConfirmer(r.newLane(true), confirmWindow)
 	c.stamp(0, 6)
 	steps := []struct {
 		tag      uint64

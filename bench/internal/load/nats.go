@@ -28,14 +28,20 @@ type natsDriver struct {
 
 var _ driver = (*natsDriver)(nil)
 
-// open connects, sends CONNECT with what follows it, and waits for the PONG that says both were
-// taken.
-func (d *natsDriver) open(ctx context.Context, s *natsScanner, then string) (*link, error) {
+// open connects, sends CONNECT with what follows it, waits for the PONG that says both were taken,
+// and prepares the link, if prepare is not nil.
+func (d *natsDriver) open(
+	ctx context.Context, s *natsScanner, then string, prepare func(*link) error,
+) (*link, error) {
 	l, err := dial(ctx, d.addr)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.handshake(l, then); err != nil {
+	err = s.handshake(l, then)
+	if err == nil && prepare != nil {
+		err = prepare(l)
+	}
+	if err := firstError(err, l.ready(s)); err != nil {
 		l.close()
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
@@ -47,12 +53,12 @@ func (d *natsDriver) publisher(ctx context.Context, o publishOptions) (*link, *b
 	if o.confirmed != nil {
 		return nil, nil, errors.New("no confirms in NATS core")
 	}
-	l, err := d.open(ctx, &natsScanner{deliver: func(*delivery) {}}, "")
+	l, err := d.open(ctx, &natsScanner{deliver: func(*delivery) {}}, "", nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	body := filler(o.bodyBytes)
-	msg := appendPub(nil, queueName, nil, body)
+	msg := appendPub(nil, o.queue, nil, body)
 	layout := messageLayout{encoded: msg, seqAt: len(msg) - 2 - len(body), hexAt: -1}
 	return l, newBatch(layout), nil
 }
@@ -62,7 +68,7 @@ func (d *natsDriver) consumer(ctx context.Context, o consumeOptions) (*link, err
 	if o.durable {
 		return nil, errors.New("no durable queues in NATS core")
 	}
-	return d.open(ctx, &natsScanner{deliver: o.deliver}, "SUB "+queueName+" 1\r\n")
+	return d.open(ctx, &natsScanner{deliver: o.deliver}, "SUB "+o.queue+" 1\r\n", nil)
 }
 
 // asker implements driver with one wildcard subscription for all answers.
@@ -70,7 +76,7 @@ func (d *natsDriver) asker(
 	ctx context.Context, deliver func(*delivery),
 ) (*link, *batch, error) {
 	s := &natsScanner{deliver: deliver}
-	l, err := d.open(ctx, s, "SUB "+natsInbox+"* 1\r\n")
+	l, err := d.open(ctx, s, "SUB "+natsInbox+"* 1\r\n", nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,6 +95,9 @@ func (d *natsDriver) appendAnswer(dst []byte, request *delivery) []byte {
 	return appendPub(dst, request.replyTo, nil, request.body)
 }
 
+// appendAck implements driver; what NATS core has delivered it has forgotten.
+func (d *natsDriver) appendAck(dst []byte, _ *delivery) []byte { return dst }
+
 // appendPub appends a PUB with its body.
 func appendPub[T string | []byte](dst []byte, subject T, reply, body []byte) []byte {
 	dst = append(append(dst, "PUB "...), subject...)
@@ -102,11 +111,13 @@ func appendPub[T string | []byte](dst []byte, subject T, reply, body []byte) []b
 
 // natsScanner reads control lines and the bodies of messages.
 type natsScanner struct {
-	deliver func(*delivery)
-	pong    func() error // answers a PING
-	server  string
-	pongs   int
-	message delivery
+	deliver   func(*delivery)
+	confirmed func(*delivery) error // takes every message in place of deliver, if not nil
+	answers   string                // subject for the answers to requests, this connection's alone
+	pong      func() error          // answers a PING
+	server    string
+	pongs     int
+	message   delivery
 }
 
 // handshake logs in on a fresh link and makes it ready.
@@ -119,17 +130,22 @@ func (s *natsScanner) handshake(l *link, then string) error {
 		return err
 	}
 	for s.pongs < 2 {
-		if err := l.more(); err != nil {
+		if err := s.read(l); err != nil {
 			return err
 		}
-		used, err := s.scan(l.unread())
-		if err != nil {
-			return err
-		}
-		l.start += used
 	}
 	l.server = s.server
-	return l.ready(s)
+	return nil
+}
+
+// read acts on what one read of a link that is not running yet brings.
+func (s *natsScanner) read(l *link) error {
+	if err := l.more(); err != nil {
+		return err
+	}
+	used, err := s.scan(l.unread())
+	l.start += used
+	return err
 }
 
 // scan implements scanner.
@@ -188,6 +204,9 @@ func (s *natsScanner) msg(fields, rest []byte) (int, error) {
 	_, m.replyTo, _ = bytes.Cut(sidAndReply, []byte(" "))
 	if len(subject) > maxSequenceDigits {
 		m.correlation = subject[len(subject)-maxSequenceDigits:]
+	}
+	if s.confirmed != nil {
+		return n + 2, s.confirmed(m)
 	}
 	s.deliver(m)
 	return n + 2, nil

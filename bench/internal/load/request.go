@@ -22,14 +22,17 @@ func Requests(ctx context.Context, p Params, outstanding int) (Result, error) {
 	}
 	ctx, r := newRun(ctx, p)
 	var answers []byte
-	service, err := drv.consumer(ctx, consumeOptions{deliver: func(d *delivery) {
+	service, err := drv.consumer(ctx, consumeOptions{queue: queueName, deliver: func(d *delivery) {
 		answers = drv.appendAnswer(answers, d)
 	}})
 	if err != nil {
 		return Result{}, fmt.Errorf("service: %w", joinEnd(r, err))
 	}
 	r.add(service)
-	a := &asker{run: r, outstanding: outstanding, sentAt: make([]time.Time, maxOutstanding)}
+	a := &asker{
+		run: r, lane: r.newLane(false), outstanding: outstanding,
+		sentAt: make([]time.Time, maxOutstanding),
+	}
 	a.link, a.batch, err = drv.asker(ctx, a.answered)
 	if err != nil {
 		return Result{}, fmt.Errorf("asker: %w", joinEnd(r, err))
@@ -52,6 +55,7 @@ func Requests(ctx context.Context, p Params, outstanding int) (Result, error) {
 // asker sends requests and takes their answers, all on the goroutine that reads its link.
 type asker struct {
 	run         *run
+	lane        *lane
 	link        *link
 	batch       *batch
 	outstanding int
@@ -86,9 +90,9 @@ func (a *asker) answered(d *delivery) {
 // after sends as many requests as were answered.
 func (a *asker) after() error {
 	a.readAt = time.Time{}
-	a.run.completed.Store(a.sums.next)
+	a.lane.complete(a.sums.next)
 	if a.run.stopping.Load() {
-		a.run.sentAll(a.sent)
+		a.lane.sentAll(a.sent)
 		return nil
 	}
 	n := min(a.outstanding-int(a.sent-a.sums.received), a.batch.capacity())

@@ -13,46 +13,75 @@ import (
 	"time"
 )
 
-// run is one work under way: its goroutines, its links, and the count that is measured.
+// run is one work under way: its goroutines, its links, and the counts that are measured.
 type run struct {
 	params Params
 	ctx    context.Context //nolint:containedctx // a run lives for one call
 	cancel context.CancelCauseFunc
 	tasks  sync.WaitGroup
 	links  []*link
+	lanes  []*lane // complete before the first task starts
 
-	completed atomic.Uint64 // messages through so far
-	confirmed atomic.Uint64 // messages confirmed so far, where confirms are asked for
-	measuring atomic.Bool   // the measured window is open
-	stopping  atomic.Bool   // nothing new is sent any more
+	measuring atomic.Bool // the measured window is open
+	stopping  atomic.Bool // nothing new is sent any more
 
-	target  atomic.Uint64    // how many were sent in all, once that is known
-	marks   []*atomic.Uint64 // what must reach the target before the run is through
 	once    sync.Once
-	drained chan struct{} // closed by whoever brings the last mark to the target
+	drained chan struct{} // closed by whoever brings the last lane to its target
+}
+
+// lane is one publisher and its consumer: what is through, and how much there is to wait for.
+type lane struct {
+	run       *run
+	confirms  bool          // confirmed has to reach the target, too
+	completed atomic.Uint64 // messages through so far
+	confirmed atomic.Uint64 // messages confirmed so far
+	target    atomic.Uint64 // how many were sent in all, once that is known
 }
 
 // newRun returns a run and the context in which it lives, which its first error ends.
 func newRun(ctx context.Context, p Params) (context.Context, *run) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &run{params: p, ctx: ctx, cancel: cancel, drained: make(chan struct{})}
-	r.marks = []*atomic.Uint64{&r.completed}
-	r.target.Store(math.MaxUint64)
 	return ctx, r
 }
 
-// sentAll says how many messages there are to wait for.
-func (r *run) sentAll(n uint64) {
-	r.target.Store(n)
-	r.settle()
+// newLane adds a lane.
+func (r *run) newLane(confirms bool) *lane {
+	ln := &lane{run: r, confirms: confirms}
+	ln.target.Store(math.MaxUint64)
+	r.lanes = append(r.lanes, ln)
+	return ln
 }
 
-// settle ends the wait for what is under way when every mark has reached the target. Both sides
-// call it after they have moved theirs, so that one of them sees both.
+// sentAll says how many messages of the lane there are to wait for.
+func (ln *lane) sentAll(n uint64) {
+	ln.target.Store(n)
+	ln.run.settle()
+}
+
+// complete says that n messages of the lane are through.
+func (ln *lane) complete(n uint64) {
+	ln.completed.Store(n)
+	ln.run.settle()
+}
+
+// confirm says that n messages of the lane are confirmed.
+func (ln *lane) confirm(n uint64) {
+	ln.confirmed.Store(n)
+	ln.run.settle()
+}
+
+// settled reports whether nothing of the lane is under way any more.
+func (ln *lane) settled() bool {
+	target := ln.target.Load()
+	return ln.completed.Load() >= target && (!ln.confirms || ln.confirmed.Load() >= target)
+}
+
+// settle ends the wait for what is under way when every lane is settled. All sides call it after
+// they have moved their count, so that the last of them sees all.
 func (r *run) settle() {
-	target := r.target.Load()
-	for _, m := range r.marks {
-		if m.Load() < target {
+	for _, l := range r.lanes {
+		if !l.settled() {
 			return
 		}
 	}
@@ -157,7 +186,11 @@ func (r *run) sample() (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	return sample{at: time.Now(), messages: r.completed.Load(), broker: broker, load: own}, nil
+	var through uint64
+	for _, l := range r.lanes {
+		through += l.completed.Load()
+	}
+	return sample{at: time.Now(), messages: through, broker: broker, load: own}, nil
 }
 
 // ownCPU returns the processor time of this process.

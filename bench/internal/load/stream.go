@@ -15,34 +15,34 @@ func Stream(ctx context.Context, p Params, bodyBytes int) (Result, error) {
 		return Result{}, err
 	}
 	ctx, r := newRun(ctx, p)
+	ln := r.newLane(false)
 	var sums checker
 	flow := newGate(backlogMessages)
-	in, err := drv.consumer(ctx, consumeOptions{deliver: r.seeing(&sums)})
+	in, err := drv.consumer(ctx, consumeOptions{queue: queueName, deliver: r.seeing(&sums)})
 	if err != nil {
 		return Result{}, fmt.Errorf("consumer: %w", joinEnd(r, err))
 	}
 	r.add(in)
-	out, b, err := drv.publisher(ctx, publishOptions{bodyBytes: bodyBytes})
+	out, b, err := drv.publisher(ctx, publishOptions{queue: queueName, bodyBytes: bodyBytes})
 	if err != nil {
 		return Result{}, fmt.Errorf("publisher: %w", joinEnd(r, err))
 	}
 	r.add(out)
 
 	r.pump(in, func() error {
-		r.completed.Store(sums.next)
 		flow.advance(sums.next)
-		r.settle()
+		ln.complete(sums.next)
 		return nil
 	})
 	r.pump(out, nil)
-	r.start(func() error { return r.publish(out, b, flow) })
+	r.start(func() error { return ln.publish(out, b, flow) })
 
 	res := Result{Server: in.server}
 	err = r.measure(&res)
 	if err := firstError(err, r.finish()); err != nil {
 		return res, err
 	}
-	sums.account(&res, r.target.Load())
+	sums.account(&res, ln.target.Load())
 	return res, res.Check()
 }
 
@@ -57,7 +57,8 @@ func (r *run) seeing(sums *checker) func(*delivery) {
 }
 
 // publish sends batches as fast as the gate lets it until the run stops.
-func (r *run) publish(l *link, b *batch, flow *gate) error {
+func (ln *lane) publish(l *link, b *batch, flow *gate) error {
+	r := ln.run
 	want := uint64(min(b.capacity(), backlogMessages/4))
 	var sent uint64
 	for !r.stopping.Load() {
@@ -69,7 +70,7 @@ func (r *run) publish(l *link, b *batch, flow *gate) error {
 		}
 		sent += want
 	}
-	r.sentAll(sent)
+	ln.sentAll(sent)
 	return nil
 }
 

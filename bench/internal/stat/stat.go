@@ -71,6 +71,15 @@ func (h *Histogram) Record(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
+// Add counts everything that other has counted.
+func (h *Histogram) Add(other *Histogram) {
+	for i, n := range other.counts {
+		h.counts[i] += n
+	}
+	h.total += other.total
+	h.max = max(h.max, other.max)
+}
+
 // Count returns how many durations were recorded.
 func (h *Histogram) Count() uint64 { return h.total }
 

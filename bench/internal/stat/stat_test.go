@@ -92,3 +92,15 @@ func TestHistogramQuantiles(t *testing.T) {
 		}
 	}
 }
+
+func TestHistogramsAdd(t *testing.T) {
+	t.Parallel()
+	var a, b Histogram
+	a.Record(time.Millisecond)
+	b.Record(time.Second)
+	b.Record(time.Microsecond)
+	a.Add(&b)
+	if a.Count() != 3 || a.Max() != time.Second || a.Quantile(0.34) < time.Millisecond {
+		t.Errorf("count %d, max %v, p34 %v", a.Count(), a.Max(), a.Quantile(0.34))
+	}
+}
