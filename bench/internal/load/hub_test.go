@@ -69,3 +69,92 @@ func TestPacedPausesWhenAllIsConfirmed(t *testing.T) {
 		}
 	}
 }
+
+func TestABacklogIsFilledAndDrained(t *testing.T) {
+	t.Parallel()
+	for _, b := range []Backlog{
+		{Queues: 1, PerQueue: 5000, BodyBytes: 100},
+		{Queues: drainQueues + 3, PerQueue: 5, BodyBytes: minBacklogBody},
+	} {
+		p := hubParams(t)
+		if err := Declare(t.Context(), p, b); err != nil {
+			t.Fatal(err)
+		}
+		filled, err := Fill(t.Context(), p, b)
+		if err != nil || filled.Messages != b.Messages() || filled.Rate() <= 0 || filled.P50 <= 0 {
+			t.Fatalf("%+v: %+v, %v", b, filled, err)
+		}
+		drained, err := Drain(t.Context(), p, b)
+		if err != nil || drained.Messages != b.Messages() || drained.Rate() <= 0 {
+			t.Fatalf("%+v: %+v, %v", b, drained, err)
+		}
+	}
+}
+
+func TestDrainFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	p := hubParams(t)
+	b := Backlog{Queues: 2, PerQueue: 10, BodyBytes: 16}
+	if err := Declare(t.Context(), p, b); err != nil {
+		t.Fatal(err)
+	}
+	// Half of what is expected, twice.
+	half := Backlog{Queues: 2, PerQueue: 5, BodyBytes: 16}
+	for range 2 {
+		if _, err := Fill(t.Context(), p, half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Drain(t.Context(), p, b); err == nil {
+		t.Error("duplicates and gaps were not found")
+	}
+	if _, err := Drain(t.Context(), p, Backlog{Queues: 3, PerQueue: 1, BodyBytes: 16}); err == nil {
+		t.Error("a queue that is not there was not missed")
+	}
+}
+
+func TestBacklogBatchGoesRoundTheQueues(t *testing.T) {
+	t.Parallel()
+	b := newBacklogBatch(Backlog{Queues: 3, PerQueue: 10, BodyBytes: 16})
+	var got []string
+	for range 2 {
+		var wire []byte
+		wire = append(wire, b.fill(4, 2)...) // message 1 of queue 1, message 1 of queue 2
+		for len(wire) > 0 {
+			method, err := nextFrame(wire)
+			if err != nil || method.size == 0 {
+				t.Fatal(err)
+			}
+			key, _, err := shortString(method.payload[7:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			header, _ := nextFrame(wire[method.size:])
+			body, _ := nextFrame(wire[method.size+header.size:])
+			got = append(got, string(key))
+			if seq := body.payload[7]; seq != 1 || body.payload[15] != key[len(key)-1]-'0' {
+				t.Errorf("%s: body % x", key, body.payload)
+			}
+			wire = wire[method.size+header.size+body.size:]
+		}
+	}
+	want := []string{"backlog-00000001", "backlog-00000002"}
+	if len(got) != 4 || got[0] != want[0] || got[1] != want[1] || got[2] != want[0] {
+		t.Errorf("keys %v", got)
+	}
+}
+
+func TestBacklogLimits(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []Backlog{
+		{Queues: 0, PerQueue: 1, BodyBytes: 16},
+		{Queues: maxBacklogQueues + 1, PerQueue: 1, BodyBytes: 16},
+		{Queues: 1, PerQueue: 0, BodyBytes: 16},
+		{Queues: 1000, PerQueue: maxBacklogMessages, BodyBytes: 16},
+		{Queues: 1, PerQueue: 1, BodyBytes: minBacklogBody - 1},
+	} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
