@@ -167,7 +167,7 @@ func (e *engine) start(ctx context.Context, p peer.Peer, dir string) (*peer.Runn
 		if err != nil {
 			return nil, err
 		}
-		broker, err := p.Start(ctx, place)
+		broker, err := p.Start(ctx, peer.Place{Dir: place})
 		if err == nil {
 			return broker, nil
 		}

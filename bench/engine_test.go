@@ -23,8 +23,8 @@ func (p *shyPeer) Name() string { return "shy" }
 
 func (p *shyPeer) Build(context.Context, string) error { return nil }
 
-func (p *shyPeer) Start(_ context.Context, dir string) (*peer.Running, error) {
-	p.dirs = append(p.dirs, dir)
+func (p *shyPeer) Start(_ context.Context, place peer.Place) (*peer.Running, error) {
+	p.dirs = append(p.dirs, place.Dir)
 	if len(p.dirs) <= p.failures {
 		return nil, errors.New("address already in use")
 	}

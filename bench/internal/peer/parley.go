@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 )
 
+// ParleyData is parley's data directory below the place where it runs.
+const ParleyData = "data"
+
 // parley is the hub of this repository.
 type parley struct {
 	root    string
@@ -26,7 +29,7 @@ func (p *parley) Build(ctx context.Context, dir string) error {
 	return goBuild(ctx, p.root, "./cmd/parley", p.program)
 }
 
-func (p *parley) Start(ctx context.Context, dir string) (*Running, error) {
+func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 	ports, err := freePorts(ctx, 4)
 	if err != nil {
 		return nil, err
@@ -36,9 +39,11 @@ func (p *parley) Start(ctx context.Context, dir string) (*Running, error) {
 	proc, err := start(spawn{
 		program: p.program,
 		args:    []string{"serve", "--pprof", pprof},
-		dir:     dir,
+		dir:     place.Dir,
+		trace:   place.Trace,
 		env: append(os.Environ(),
-			"PARLEY_DATA="+filepath.Join(dir, "data"),
+			"PARLEY_DATA="+filepath.Join(place.Dir, ParleyData),
+			"PARLEY_SYNC=always",
 			"PARLEY_DOORS__AMQP__LISTEN="+amqp,
 			"PARLEY_DOORS__STOMP__LISTEN="+stomp,
 			"PARLEY_DOORS__REST__LISTEN="+rest,

@@ -28,14 +28,20 @@ import (
 const (
 	Parley   = "parley"
 	RabbitMQ = "rabbitmq"
-	NATS     = "nats"
+	// RabbitQuorum is RabbitMQ, used with quorum queues.
+	RabbitQuorum = "rabbitmq-quorum"
+	NATS         = "nats"
+	// JetStream is nats-server with JetStream, which by default syncs every two minutes.
+	JetStream = "jetstream"
+	// JetStreamSync is the same with sync_interval: always.
+	JetStreamSync = "jetstream-sync"
 )
 
 const (
 	startTimeout  = 90 * time.Second // from the start of a process until it serves
 	stopTimeout   = 10 * time.Second // from SIGTERM to SIGKILL
 	orphanTimeout = time.Second      // from the end of a process to that of what it leaves behind
-	pollInterval  = 25 * time.Millisecond
+	pollInterval  = 5 * time.Millisecond
 	maxLogTail    = 2_000 // bytes of a broker's output shown when it fails
 	loopback      = "127.0.0.1"
 )
@@ -50,14 +56,22 @@ type Peer interface {
 	// Build prepares the program, in dir if it has to be compiled. It wraps ErrMissing if this
 	// machine cannot have it.
 	Build(ctx context.Context, dir string) error
-	// Start runs the broker with its data in dir and returns when it serves.
-	Start(ctx context.Context, dir string) (*Running, error)
+	// Start runs the broker and returns when it serves.
+	Start(ctx context.Context, place Place) (*Running, error)
+}
+
+// Place is where a broker runs.
+type Place struct {
+	Dir string // its data and its output; what an earlier start has left there is found again
+	// Trace, when set, is the file into which strace counts its system calls for syncing.
+	Trace string
 }
 
 // Running is a broker that serves.
 type Running struct {
-	Addr  string // of the measured protocol
-	Pprof string // address of net/http/pprof, or empty
+	Addr    string        // of the measured protocol
+	Pprof   string        // address of net/http/pprof, or empty
+	ReadyIn time.Duration // from the start of the process until it served
 
 	counted *process   // the broker, whose tree is measured
 	helpers []*process // what else has to be ended
@@ -71,7 +85,10 @@ func (r *Running) PID() int { return r.counted.cmd.Process.Pid }
 
 // PeakRSS returns the sum of the broker's processes' highest resident memory in bytes since
 // ResetPeak or their start.
-func (r *Running) PeakRSS() (uint64, error) { return r.counted.peakRSS() }
+func (r *Running) PeakRSS() (uint64, error) { return r.counted.memory("VmHWM:") }
+
+// RSS returns the sum of the broker's processes' present resident memory in bytes.
+func (r *Running) RSS() (uint64, error) { return r.counted.memory("VmRSS:") }
 
 // ResetPeak makes the present memory the highest, where the kernel allows it.
 func (r *Running) ResetPeak() { r.counted.resetPeak() }
@@ -79,6 +96,15 @@ func (r *Running) ResetPeak() { r.counted.resetPeak() }
 // Stop ends the broker and what was started with it, and waits until all are gone.
 func (r *Running) Stop() error {
 	err := r.counted.stop()
+	for _, h := range r.helpers {
+		err = errors.Join(err, h.stop())
+	}
+	return err
+}
+
+// Kill ends the broker as a crash would, without a word, and waits until it is gone.
+func (r *Running) Kill() error {
+	err := r.counted.kill()
 	for _, h := range r.helpers {
 		err = errors.Join(err, h.stop())
 	}
@@ -96,10 +122,10 @@ func New(name string, from Source) (Peer, error) {
 	switch name {
 	case Parley:
 		return &parley{root: from.Root, program: from.Parley}, nil
-	case RabbitMQ:
-		return &rabbitMQ{}, nil
-	case NATS:
-		return &natsServer{root: from.Root}, nil
+	case RabbitMQ, RabbitQuorum:
+		return &rabbitMQ{name: name}, nil
+	case NATS, JetStream, JetStreamSync:
+		return &natsServer{name: name, root: from.Root}, nil
 	default:
 		return nil, fmt.Errorf("unknown peer %q", name)
 	}
@@ -157,8 +183,11 @@ func accepts(ctx context.Context, addr string) error {
 	return conn.Close()
 }
 
-// goBuild compiles a package of a module into a program.
+// goBuild compiles a package of a module into a program, unless another peer has done so.
 func goBuild(ctx context.Context, moduleDir, pkg, out string) error {
+	if _, err := os.Stat(out); err == nil {
+		return nil
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
 	cmd.Dir = moduleDir
 	if text, err := cmd.CombinedOutput(); err != nil {
@@ -180,5 +209,6 @@ func (r *Running) once(ctx context.Context, ready func(context.Context) error) (
 	if err := await(ctx, r.counted, ready); err != nil {
 		return nil, errors.Join(err, r.Stop())
 	}
+	r.ReadyIn = time.Since(r.counted.began)
 	return r, nil
 }

@@ -65,29 +65,29 @@ func readStat(pid int) (procStat, error) {
 	return parseStat(line)
 }
 
-// parsePeakRSS finds VmHWM, which is in kilobytes, in /proc/PID/status.
-func parsePeakRSS(status []byte) (uint64, error) {
+// parseMemory finds a size in kilobytes, like "VmHWM:", in /proc/PID/status.
+func parseMemory(status []byte, field string) (uint64, error) {
 	for line := range bytes.Lines(status) {
-		rest, ok := bytes.CutPrefix(line, []byte("VmHWM:"))
+		rest, ok := bytes.CutPrefix(line, []byte(field))
 		if !ok {
 			continue
 		}
 		fields := bytes.Fields(rest)
 		if len(fields) != 2 || string(fields[1]) != "kB" {
-			return 0, fmt.Errorf("malformed VmHWM %q", rest)
+			return 0, fmt.Errorf("malformed %s %q", field, rest)
 		}
 		n, err := strconv.ParseUint(string(fields[0]), 10, 64)
 		return n << 10, err
 	}
-	return 0, errors.New("no VmHWM")
+	return 0, fmt.Errorf("no %s", field)
 }
 
-func readPeakRSS(pid int) (uint64, error) {
+func readMemory(pid int, field string) (uint64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	return parsePeakRSS(status)
+	return parseMemory(status, field)
 }
 
 // treeOf returns a process and everything below it.

@@ -30,14 +30,16 @@ func TestParseStatCountsFromTheLastBracket(t *testing.T) {
 	}
 }
 
-func TestParsePeakRSS(t *testing.T) {
+func TestParseMemory(t *testing.T) {
 	t.Parallel()
-	got, err := parsePeakRSS([]byte("Name:\tx\nVmPeak:\t  9 kB\nVmHWM:\t  2048 kB\nVmRSS:\t 1 kB\n"))
-	if err != nil || got != 2<<20 {
-		t.Errorf("%d, %v", got, err)
+	text := []byte("Name:\tx\nVmPeak:\t  9 kB\nVmHWM:\t  2048 kB\nVmRSS:\t 1 kB\n")
+	for field, want := range map[string]uint64{"VmHWM:": 2 << 20, "VmRSS:": 1 << 10} {
+		if got, err := parseMemory(text, field); err != nil || got != want {
+			t.Errorf("%s %d, %v", field, got, err)
+		}
 	}
 	for _, text := range []string{"", "VmRSS: 1 kB\n", "VmHWM:\t7\n", "VmHWM:\tx kB\n"} {
-		if _, err := parsePeakRSS([]byte(text)); err == nil {
+		if _, err := parseMemory([]byte(text), "VmHWM:"); err == nil {
 			t.Errorf("%q: no error", text)
 		}
 	}
@@ -49,7 +51,7 @@ func TestOwnProcessHasFigures(t *testing.T) {
 	if err != nil || s.started == 0 || s.parent != os.Getppid() {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if n, err := readPeakRSS(os.Getpid()); err != nil || n < 1<<20 {
+	if n, err := readMemory(os.Getpid(), "VmHWM:"); err != nil || n < 1<<20 {
 		t.Errorf("peak %d, %v", n, err)
 	}
 }

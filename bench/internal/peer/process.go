@@ -16,6 +16,7 @@ import (
 type process struct {
 	cmd    *exec.Cmd
 	log    string
+	began  time.Time
 	exited chan struct{}
 }
 
@@ -25,6 +26,7 @@ type spawn struct {
 	args    []string
 	env     []string // in place of the environment of this program; nil takes that
 	dir     string   // working directory, and place of its output
+	trace   string   // file of strace's counts, or empty
 }
 
 // start runs a program with its output in a file. It gets a process group of its own, so that
@@ -35,15 +37,20 @@ func start(s spawn) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()                         // the child has its own copy
-	cmd := exec.Command(s.program, s.args...) //nolint:noctx // ended by stop, with a grace period
+	defer out.Close() // the child has its own copy
+	program, args := s.program, s.args
+	if s.trace != "" {
+		program, args = straced(s)
+	}
+	cmd := exec.Command(program, args...) //nolint:noctx // ended by stop, with a grace period
 	cmd.Env, cmd.Dir = s.env, s.dir
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.program, err)
 	}
-	p := &process{cmd: cmd, log: path, exited: make(chan struct{})}
+	p := &process{cmd: cmd, log: path, began: began, exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
 		_ = cmd.Wait() // how it ended shows in its output
@@ -74,6 +81,18 @@ func (p *process) stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil &&
 		!errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end %d: %w", p.cmd.Process.Pid, err)
+	}
+	return p.outlive(tree)
+}
+
+// kill makes the process and its tree end at once.
+func (p *process) kill() error {
+	tree, err := treeOf(p.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	for _, id := range tree {
+		_ = syscall.Kill(id.pid, syscall.SIGKILL) // gone already is as good
 	}
 	return p.outlive(tree)
 }
@@ -119,15 +138,15 @@ func (p *process) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// peakRSS sums VmHWM over the tree.
-func (p *process) peakRSS() (uint64, error) {
+// memory sums a field of /proc/PID/status over the tree.
+func (p *process) memory(field string) (uint64, error) {
 	tree, err := treeOf(p.cmd.Process.Pid)
 	if err != nil {
 		return 0, err
 	}
 	var sum uint64
 	for _, id := range tree {
-		if n, err := readPeakRSS(id.pid); err == nil {
+		if n, err := readMemory(id.pid, field); err == nil {
 			sum += n
 		}
 	}

@@ -19,10 +19,11 @@ const rabbitScript = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 // rabbitMQ is Debian's rabbitmq-server without plugins and with its default settings, but for
 // its places and ports. It gets an epmd, the name server of Erlang, of its own.
 type rabbitMQ struct {
+	name string
 	epmd string
 }
 
-func (r *rabbitMQ) Name() string { return RabbitMQ }
+func (r *rabbitMQ) Name() string { return r.name }
 
 func (r *rabbitMQ) Build(context.Context, string) error {
 	if _, err := os.Stat(rabbitScript); err != nil {
@@ -36,7 +37,8 @@ func (r *rabbitMQ) Build(context.Context, string) error {
 	return nil
 }
 
-func (r *rabbitMQ) Start(ctx context.Context, dir string) (*Running, error) {
+func (r *rabbitMQ) Start(ctx context.Context, place Place) (*Running, error) {
+	dir := place.Dir
 	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return nil, err
@@ -66,6 +68,7 @@ func (r *rabbitMQ) Start(ctx context.Context, dir string) (*Running, error) {
 	run.counted, err = start(spawn{
 		program: rabbitScript,
 		dir:     dir,
+		trace:   place.Trace,
 		env: append(os.Environ(),
 			"HOME="+dir, // the cookie lies there
 			"ERL_EPMD_PORT="+epmdPort,
