@@ -107,8 +107,8 @@ fuzz: ## every fuzz target, 60 s each (FUZZ_SECONDS=600)
 	scripts/fuzz.sh each $(FUZZ_SECONDS)
 
 .PHONY: bench
-bench: ## parley, RabbitMQ and nats-server side by side; writes docs/performance.md
-	cd bench && $(GO) run .
+bench: ## parley, RabbitMQ, NATS and JetStream side by side; writes docs/performance.md
+	cd bench && $(GO) run . $(BENCH_ARGS)
 
 .PHONY: interop
 interop: build ## clients in other languages, installed from Debian and npm, and RabbitMQ as oracle

@@ -35,13 +35,14 @@ type Run struct {
 	PeakRSS uint64 `json:"peakRSSBytes"`
 	Error   string `json:"error,omitempty"`
 	load.Result
+	Disk *diskTimes `json:"disk,omitempty"` // where the disk was probed
 }
 
 // measure builds the peers and does all runs that the budget allows.
 func (e *engine) measure(ctx context.Context) (*report, error) {
 	rep := newReport(e.opts)
 	var peers []peer.Peer
-	for _, name := range e.opts.Peers {
+	for _, name := range e.needed() {
 		p, err := peer.New(name, peer.Source{Root: e.opts.Root, Parley: e.opts.Program})
 		if err != nil {
 			return nil, err
@@ -57,20 +58,37 @@ func (e *engine) measure(ctx context.Context) (*report, error) {
 		peers = append(peers, p)
 	}
 	rep.Commit = commitOf(ctx, e.opts.Root)
-	if err := e.rounds(ctx, peers, rep); err != nil {
-		return nil, err
-	}
-	if e.opts.Write {
-		return rep, e.explain(ctx, peers, rep)
+	for _, step := range []func(context.Context, []peer.Peer, *report) error{
+		e.countSyncs, e.rounds, e.backlogs, e.explain,
+	} {
+		if err := step(ctx, peers, rep); err != nil {
+			return nil, err
+		}
 	}
 	return rep, nil
+}
+
+// needed returns those of the chosen peers that a chosen work is done with.
+func (e *engine) needed() []string {
+	var names []string
+	for _, name := range e.opts.Peers {
+		if slices.ContainsFunc(e.opts.Works, func(w work) bool {
+			return slices.Contains(w.peers, name)
+		}) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // rounds does the runs round by round until all are done or the budget is used up.
 func (e *engine) rounds(ctx context.Context, peers []peer.Peer, rep *report) error {
 	for round := range e.opts.Runs {
 		for _, w := range e.opts.Works {
-			if e.overBudget() {
+			if w.kind == deep {
+				continue
+			}
+			if e.overBudget(w) {
 				e.say("the budget of %v allows no further run", e.opts.Budget)
 				rep.CutShort = true
 				return nil
@@ -93,9 +111,15 @@ func rotate(peers []peer.Peer, round int) []peer.Peer {
 	return slices.Concat(peers[at:], peers[:at])
 }
 
-// overBudget reports whether one more work for all peers would probably end too late.
-func (e *engine) overBudget() bool {
-	need := e.longest * time.Duration(len(e.opts.Peers))
+// backlogReserve is what is left of the budget for the backlogs, which come last.
+const backlogReserve = 5 * time.Minute
+
+// overBudget reports whether one more work for its peers would probably end too late.
+func (e *engine) overBudget(w work) bool {
+	need := e.longest * time.Duration(len(w.peers))
+	if slices.ContainsFunc(e.opts.Works, func(w work) bool { return w.kind == deep }) {
+		need += backlogReserve
+	}
 	return time.Now().Add(need).After(e.deadline)
 }
 
@@ -133,14 +157,7 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		return fmt.Errorf("start: %w", err)
 	}
 	defer func() { err = errors.Join(err, broker.Stop()) }()
-	params := load.Params{
-		Protocol:  protocolOf(p.Name()),
-		Addr:      broker.Addr,
-		Warmup:    warmup,
-		Measure:   e.opts.Measure,
-		BrokerCPU: broker.CPU,
-		Begin:     broker.ResetPeak,
-	}
+	params := e.params(p, broker)
 	prof := &profiler{
 		file:   profilePath(e.opts.Profile, w.name),
 		addr:   broker.Pprof,
@@ -149,25 +166,52 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 	if prof.wanted() {
 		params.Begin = func() { broker.ResetPeak(); prof.begin(ctx) }
 	}
-	r.Result, err = w.do(ctx, params)
+	if w.kind == paced {
+		r.Result, r.Disk, err = e.paced(ctx, params, dir)
+	} else {
+		r.Result, err = w.do(ctx, params)
+	}
 	peak, peakErr := broker.PeakRSS()
 	r.PeakRSS = peak
 	return errors.Join(err, peakErr, prof.end())
+}
+
+// params says how a running broker is loaded.
+func (e *engine) params(p peer.Peer, broker *peer.Running) load.Params {
+	return load.Params{
+		Protocol:  protocolOf(p.Name()),
+		Addr:      broker.Addr,
+		QueueType: queueTypeOf(p.Name()),
+		Warmup:    warmup,
+		Measure:   e.opts.Measure,
+		BrokerCPU: broker.CPU,
+		Begin:     broker.ResetPeak,
+	}
 }
 
 // startAttempts is how often a broker is started: the ports that were found free may be taken by
 // another process before the broker listens on them.
 const startAttempts = 2
 
-// start runs a peer below dir.
+// start runs a peer in a fresh place below dir.
 func (e *engine) start(ctx context.Context, p peer.Peer, dir string) (*peer.Running, error) {
+	return e.startAt(ctx, p, func() (peer.Place, error) {
+		place, err := os.MkdirTemp(dir, "start-")
+		return peer.Place{Dir: place}, err
+	})
+}
+
+// startAt runs a peer where place says, which is asked before each attempt.
+func (e *engine) startAt(
+	ctx context.Context, p peer.Peer, place func() (peer.Place, error),
+) (*peer.Running, error) {
 	var failed error
 	for range startAttempts {
-		place, err := os.MkdirTemp(dir, "start-")
+		at, err := place()
 		if err != nil {
 			return nil, err
 		}
-		broker, err := p.Start(ctx, peer.Place{Dir: place})
+		broker, err := p.Start(ctx, at)
 		if err == nil {
 			return broker, nil
 		}
@@ -185,14 +229,19 @@ func (e *engine) say(format string, args ...any) {
 }
 
 func progressLine(r Run) string {
-	line := fmt.Sprintf("%-13s %-8s #%d", r.Work, r.Peer, r.Round+1)
+	line := fmt.Sprintf("%-17s %-15s #%d", r.Work, r.Peer, r.Round+1)
 	if r.Error != "" {
 		return line + " FAILED: " + oneLine(r.Error)
 	}
-	return line + fmt.Sprintf(" %11s/s  broker %7.2f us (%4.0f%%)  load %6.2f us  peak %4d MiB"+
+	line += fmt.Sprintf(" %11s/s  broker %7.2f us (%4.0f%%)  load %6.2f us  peak %4d MiB"+
 		"  p50 %v p99 %v", thousands(r.Rate()), r.BrokerMicros(),
 		100*r.BrokerCPU.Seconds()/r.Elapsed.Seconds(), r.LoadMicros(), r.PeakRSS>>20,
 		r.P50.Round(time.Microsecond), r.P99.Round(time.Microsecond))
+	if r.Disk != nil {
+		line += fmt.Sprintf("  disk p50 %v, paced %v", r.Disk.P50.Round(time.Microsecond),
+			r.Disk.PacedP50.Round(time.Microsecond))
+	}
+	return line
 }
 
 // commitOf returns the commit of the main module, marked if files differ from it; empty outside

@@ -78,16 +78,28 @@ func TestRotatePutsAnotherPeerFirst(t *testing.T) {
 
 func TestBudgetKeepsRoomForOneWork(t *testing.T) {
 	t.Parallel()
-	e := &engine{
-		opts:     Options{Peers: allPeers()},
-		deadline: time.Now().Add(time.Minute),
-		longest:  10 * time.Second,
-	}
-	if e.overBudget() {
+	three := work{kind: throughput, peers: allPeers()[:3]}
+	e := &engine{deadline: time.Now().Add(time.Minute), longest: 10 * time.Second}
+	if e.overBudget(three) {
 		t.Error("over budget with a minute left and 30 s needed")
 	}
 	e.longest = 30 * time.Second
-	if !e.overBudget() {
+	if !e.overBudget(three) {
 		t.Error("not over budget with a minute left and 90 s needed")
+	}
+	e.longest, e.opts.Works = 10*time.Second, []work{{kind: deep}}
+	if !e.overBudget(three) {
+		t.Error("no room is kept for the backlogs")
+	}
+}
+
+func TestOnlyNeededPeersAreBuilt(t *testing.T) {
+	t.Parallel()
+	o, err := parseFlags([]string{"-work", backlog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := (&engine{opts: o}).needed(); !slices.Equal(got, []string{peer.Parley}) {
+		t.Errorf("needed %v", got)
 	}
 }

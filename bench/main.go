@@ -6,11 +6,16 @@
 // It builds and starts each broker by itself (internal/peer), loads it from this process
 // (internal/load), and reports medians with their spread: messages a second, the broker's
 // processor time per message, its peak memory, the generator's own processor time, latencies
-// where they mean something. Figures of different days or machines do not compare; ratios within
-// one call do. A call of everything writes docs/performance.md and results/MACHINE.json; a part
-// of it prints only.
+// where they mean something, how often the broker made its writes durable. Parley alone also gets a
+// deep backlog. Figures of different days or machines do not compare; ratios within one call do.
+//
+// Each work has its table in docs/performance.md and its part of results/MACHINE.json. A call of
+// everything writes all of them; a part of it prints only, or with -write yes writes the tables of
+// the works that it has measured and leaves the others.
 //
 //	go run . -peers parley,rabbitmq,nats -work all -runs 5 -seconds 5
+//	go run . -work persistent-1k,paced-1k -write yes
+//	go run . -work backlog -backlog 1x200000,100x1000
 //
 // Caveat: broker and generator share the processors. A warning is printed where the generator
 // used more of them than the broker, because then it may be what limits.
@@ -29,6 +34,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/parley-ipc/parley/bench/internal/disk"
+	"github.com/parley-ipc/parley/bench/internal/load"
 	"github.com/parley-ipc/parley/bench/internal/peer"
 )
 
@@ -47,10 +54,15 @@ type Options struct {
 	Measure time.Duration // of one run; 1 s to maxSeconds
 	Budget  time.Duration // no run is begun that would probably end after it
 	Profile string        // directory for parley's processor profile, or empty
-	Write   bool          // write the document and the results
+	Trace   bool          // count syncs with strace
+	Write   bool          // write the measured works' tables and results
 	Machine string        // name of the results file, without its extension
 	Root    string        // directory of the main module
 	Program string        // a parley to measure in place of the one built from Root, or empty
+	Data    string        // directory for the brokers' data
+	// FileSystem is what Data lies on.
+	FileSystem string
+	Backlogs   []load.Backlog // of the deep work
 }
 
 func main() {
@@ -72,7 +84,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "parley-bench-")
+	dir, err := os.MkdirTemp(opts.Data, "parley-bench-")
 	if err != nil {
 		return err
 	}
@@ -88,6 +100,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	for _, line := range rep.verdicts() {
 		fmt.Fprintln(out, line)
 	}
+	for _, line := range rep.Missing {
+		fmt.Fprintln(out, line)
+	}
 	if opts.Write {
 		if err := rep.write(opts); err != nil {
 			return err
@@ -98,51 +113,69 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // parseFlags turns the command line into options.
 func parseFlags(args []string) (Options, error) {
+	var o Options
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	peers := fs.String("peers", strings.Join(allPeers(), ","), "brokers to measure")
 	works := fs.String("work", "all", "works to do: all, or of "+strings.Join(workNames(), ","))
-	runs := fs.Int("runs", 5, "rounds")
+	fs.IntVar(&o.Runs, "runs", 5, "rounds")
 	seconds := fs.Float64("seconds", 5, "length of one measurement")
-	budget := fs.Duration("budget", 12*time.Minute, "time for everything")
-	profile := fs.String("profile", "", "write parley's CPU profiles into `dir`")
-	write := fs.String("write", "auto",
-		"write docs/performance.md and results: yes, no, or auto (when everything is measured)")
-	machine := fs.String("machine", defaultMachine(), "name of the results file")
+	fs.DurationVar(&o.Budget, "budget", 30*time.Minute, "time for everything")
+	fs.StringVar(&o.Profile, "profile", "", "write parley's CPU profiles into `dir`")
+	fs.BoolVar(&o.Trace, "strace", true, "count the brokers' syncs with strace")
+	write := fs.String("write", "auto", "write the tables of what is measured into "+
+		"docs/performance.md, and results: yes, no, or auto (when everything is measured)")
+	fs.StringVar(&o.Machine, "machine", defaultMachine(), "name of the results file")
 	root := fs.String("root", "..", "directory of the main module")
-	program := fs.String("parley", "", "measure this `program` in place of the one built from root")
+	fs.StringVar(&o.Program, "parley", "",
+		"measure this `program` in place of the one built from root")
+	data := fs.String("data", "",
+		"`dir` for the brokers' data; by default a temporary directory that is on a disk")
+	backlogs := fs.String("backlog", "1x10000000,10000x1000",
+		"backlogs of the work "+backlog+", as QUEUESxMESSAGES")
 	if err := fs.Parse(args); err != nil {
 		return Options{}, err
 	}
-	if *runs < 1 || *runs > maxRuns {
-		return Options{}, fmt.Errorf("runs: %d is not in 1..%d", *runs, maxRuns)
+	if o.Runs < 1 || o.Runs > maxRuns {
+		return Options{}, fmt.Errorf("runs: %d is not in 1..%d", o.Runs, maxRuns)
 	}
 	if *seconds < 1 || *seconds > maxSeconds {
 		return Options{}, fmt.Errorf("seconds: %v is not in 1..%d", *seconds, maxSeconds)
 	}
-	chosen, err := parseWorks(*works)
-	if err != nil {
+	o.Measure = time.Duration(*seconds * float64(time.Second))
+	o.Peers = strings.Split(*peers, ",")
+	var err error
+	if o.Works, err = parseWorks(*works); err != nil {
 		return Options{}, err
 	}
-	abs, err := filepath.Abs(*root)
-	if err != nil {
+	if o.Backlogs, err = parseBacklogs(*backlogs); err != nil {
 		return Options{}, err
 	}
-	opts := Options{
-		Peers:   strings.Split(*peers, ","),
-		Works:   chosen,
-		Runs:    *runs,
-		Measure: time.Duration(*seconds * float64(time.Second)),
-		Budget:  *budget,
-		Profile: *profile,
-		Machine: *machine,
-		Root:    abs,
-		Program: *program,
+	if o.Root, err = filepath.Abs(*root); err != nil {
+		return Options{}, err
 	}
-	opts.Write, err = opts.shouldWrite(*write)
-	return opts, err
+	if err := o.place(*data); err != nil {
+		return Options{}, err
+	}
+	o.Write, err = o.shouldWrite(*write)
+	return o, err
 }
 
-// shouldWrite decides whether the document is written: by itself only when it would be whole.
+// place chooses where the brokers keep their data. A disk is wanted, because in memory a sync is
+// free; a directory that is given is taken as it is, and the tables say what it is on.
+func (o *Options) place(given string) (err error) {
+	if o.Data, err = filepath.Abs(given); err != nil {
+		return err
+	}
+	if given == "" {
+		if o.Data, err = disk.Place(os.TempDir(), "/var/tmp", o.Root); err != nil {
+			return fmt.Errorf("data: %w: give a directory", err)
+		}
+	}
+	o.FileSystem, err = disk.FileSystem(o.Data)
+	return err
+}
+
+// shouldWrite decides whether tables are written: by itself only when all of them would be.
 func (o Options) shouldWrite(flagValue string) (bool, error) {
 	switch flagValue {
 	case "yes":
@@ -157,4 +190,8 @@ func (o Options) shouldWrite(flagValue string) (bool, error) {
 	}
 }
 
-func allPeers() []string { return []string{peer.Parley, peer.RabbitMQ, peer.NATS} }
+func allPeers() []string {
+	return []string{
+		peer.Parley, peer.RabbitMQ, peer.RabbitQuorum, peer.NATS, peer.JetStream, peer.JetStreamSync,
+	}
+}

@@ -40,30 +40,43 @@ func profilePath(dir, work string) string {
 	return filepath.Join(dir, "parley-"+work+".cpu.pprof")
 }
 
-// explain does one more run of parley at the first work, with a profile, and puts the functions
-// that cost most into the report.
+// explain does one more run of parley at each work that asks for it, with a profile, and puts the
+// functions that cost most into the report. It does so only for the document.
 func (e *engine) explain(ctx context.Context, peers []peer.Peer, rep *report) error {
 	i := slices.IndexFunc(peers, func(p peer.Peer) bool { return p.Name() == peer.Parley })
-	if i < 0 {
+	if i < 0 || !e.opts.Write {
 		return nil
 	}
+	for _, w := range e.opts.Works {
+		if !w.explain {
+			continue
+		}
+		text, err := e.profile(ctx, w, peers[i])
+		if err != nil {
+			return fmt.Errorf("profile of %s: %w", w.name, err)
+		}
+		rep.Profiles[w.name] = text
+	}
+	return nil
+}
+
+// profile returns the functions that cost parley most at a work.
+func (e *engine) profile(ctx context.Context, w work, p peer.Peer) (string, error) {
 	profiled := *e
 	profiled.opts.Profile = e.dir
-	w := e.opts.Works[0]
 	r := Run{Work: w.name, Peer: peer.Parley}
 	e.say("profiling %s", w.name)
-	if err := profiled.one(ctx, w, peers[i], &r); err != nil {
-		return fmt.Errorf("profile of %s: %w", w.name, err)
+	if err := profiled.one(ctx, w, p, &r); err != nil {
+		return "", err
 	}
 	cmd := exec.CommandContext(ctx, "go", "tool", "pprof", "-top",
 		"-nodecount="+strconv.Itoa(profiledLines), profilePath(e.dir, w.name))
 	cmd.Dir = e.opts.Root
 	text, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("go tool pprof: %w", err)
+		return "", fmt.Errorf("go tool pprof: %w", err)
 	}
-	rep.Profile = topOf(string(text))
-	return nil
+	return topOf(string(text)), nil
 }
 
 // topOf cuts the table out of what pprof -top prints and shortens the names of this module.

@@ -10,35 +10,73 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-ipc/parley/bench/internal/load"
 	"github.com/parley-ipc/parley/bench/internal/peer"
 	"github.com/parley-ipc/parley/bench/internal/stat"
 )
 
-// report is what one call has found out; its exported part is the results file.
+// report is what one call has found out; its exported part goes into the results file.
 type report struct {
-	Machine  Machine   `json:"machine"`
-	Date     time.Time `json:"date"`
-	Commit   string    `json:"commit"`
-	Seconds  float64   `json:"seconds"`
-	Wanted   int       `json:"wantedRuns"`
-	CutShort bool      `json:"cutShort"`
-	Missing  []string  `json:"missing,omitempty"`
-	Runs     []Run     `json:"runs"`
-	Profile  string    `json:"profile,omitempty"` // of parley at the first work
+	Machine    Machine           `json:"machine"`
+	FileSystem string            `json:"fileSystem"` // below the brokers' data
+	Date       time.Time         `json:"date"`
+	Commit     string            `json:"commit"`
+	Seconds    float64           `json:"seconds"`
+	Wanted     int               `json:"wantedRuns"`
+	CutShort   bool              `json:"cutShort"`
+	Missing    []string          `json:"missing,omitempty"`
+	Runs       []Run             `json:"runs,omitempty"`
+	Syncs      []Syncs           `json:"syncs,omitempty"`
+	Backlogs   []Deep            `json:"backlogs,omitempty"`
+	Profiles   map[string]string `json:"profiles,omitempty"` // of parley, by work
 
-	works []work
-	peers []string
+	works    []work
+	peers    []string
+	backlogs []load.Backlog // what the deep work was asked for
 }
 
 func newReport(o Options) *report {
 	return &report{
-		Machine: thisMachine(),
-		Date:    time.Now().UTC().Truncate(time.Second),
-		Seconds: o.Measure.Seconds(),
-		Wanted:  o.Runs,
-		works:   o.Works,
-		peers:   o.Peers,
+		Machine:    thisMachine(),
+		FileSystem: o.FileSystem,
+		Date:       time.Now().UTC().Truncate(time.Second),
+		Seconds:    o.Measure.Seconds(),
+		Wanted:     o.Runs,
+		Profiles:   map[string]string{},
+		works:      o.Works,
+		peers:      o.Peers,
+		backlogs:   o.Backlogs,
 	}
+}
+
+// part returns what the report holds about one work.
+func (r *report) part(w work) *report {
+	p := *r
+	p.works = []work{w}
+	p.Runs, p.Syncs, p.Backlogs, p.Profiles = nil, nil, nil, nil
+	for _, run := range r.Runs {
+		if run.Work == w.name {
+			p.Runs = append(p.Runs, run)
+		}
+	}
+	for _, s := range r.Syncs {
+		if s.Work == w.name {
+			p.Syncs = append(p.Syncs, s)
+		}
+	}
+	if w.kind == deep {
+		p.Backlogs = r.Backlogs
+	}
+	if text, ok := r.Profiles[w.name]; ok {
+		p.Profiles = map[string]string{w.name: text}
+	}
+	return &p
+}
+
+// measured reports whether anything about a work is there to be shown.
+func (r *report) measured(w work) bool {
+	p := r.part(w)
+	return len(p.Runs) > 0 || len(p.Backlogs) > 0
 }
 
 // roundOf returns the number of runs that a peer has done at a work.
@@ -84,9 +122,37 @@ func (r *report) ratio(work, other string) stat.Summary {
 func rate(r Run) float64         { return r.Rate() }
 func brokerMicros(r Run) float64 { return r.BrokerMicros() }
 func loadMicros(r Run) float64   { return r.LoadMicros() }
+func publishRate(r Run) float64  { return r.PublishRate() }
 func peakMiB(r Run) float64      { return float64(r.PeakRSS) / (1 << 20) }
-func p50Micros(r Run) float64    { return float64(r.P50) / float64(time.Microsecond) }
-func p99Micros(r Run) float64    { return float64(r.P99) / float64(time.Microsecond) }
+func p50Micros(r Run) float64    { return micros(r.P50) }
+func p99Micros(r Run) float64    { return micros(r.P99) }
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// diskFigure returns a figure of the disk's own times; of a run without them, zero.
+func diskFigure(figure func(diskTimes) time.Duration) func(Run) float64 {
+	return func(r Run) float64 {
+		if r.Disk == nil {
+			return 0
+		}
+		return micros(figure(*r.Disk))
+	}
+}
+
+func diskP50(d diskTimes) time.Duration      { return d.P50 }
+func diskP99(d diskTimes) time.Duration      { return d.P99 }
+func diskPacedP50(d diskTimes) time.Duration { return d.PacedP50 }
+
+// byDisk returns the time from publish to confirm by one of the disk's own, of the same run.
+func byDisk(figure func(diskTimes) time.Duration) func(Run) float64 {
+	return func(r Run) float64 {
+		own := diskFigure(figure)(r)
+		if own == 0 {
+			return 0
+		}
+		return p50Micros(r) / own
+	}
+}
 
 // servers returns what each measured peer calls itself.
 func (r *report) servers() []string {
@@ -100,103 +166,25 @@ func (r *report) servers() []string {
 		if name == peer.Parley && r.Commit != "" {
 			server += " (" + r.Commit + ")"
 		}
-		list = append(list, server)
+		if !slices.Contains(list, server) {
+			list = append(list, server)
+		}
+	}
+	if len(list) == 0 && len(r.Backlogs) > 0 {
+		list = append(list, strings.TrimSpace("parley "+r.Commit))
 	}
 	return list
 }
 
-// markdown returns the tables with what a reader needs to repeat them.
+// markdown returns the tables of all works that were measured.
 func (r *report) markdown() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Machine: %s. Date: %s. Brokers: %s. %d rounds of %v s after %v of warm-up",
-		r.Machine, r.Date.Format(time.DateOnly), strings.Join(r.servers(), ", "), r.Wanted,
-		r.Seconds, warmup)
-	b.WriteString("; medians, in brackets lowest and highest.\n")
-	if r.CutShort {
-		b.WriteString("\nThe time budget ended the call early: the last rounds are missing.\n")
-	}
-	for _, m := range r.Missing {
-		fmt.Fprintf(&b, "\n%s.\n", m)
-	}
+	var parts []string
 	for _, w := range r.works {
-		r.workTable(&b, w)
-	}
-	if r.Profile != "" {
-		fmt.Fprintf(&b, "\n### Where parley's time goes: %s\n\n", r.works[0].title)
-		fmt.Fprintf(&b, "`cd bench && go run . -peers parley -work %s -profile DIR`, then `go tool "+
-			"pprof -top`\n\n```\n%s```\n", r.works[0].name, r.Profile)
-	}
-	return b.String()
-}
-
-// workTable appends one work's table.
-func (r *report) workTable(b *strings.Builder, w work) {
-	var names []string
-	for _, name := range r.peers {
-		if r.roundOf(w.name, name) > 0 {
-			names = append(names, name)
+		if r.measured(w) {
+			parts = append(parts, r.section(w))
 		}
 	}
-	if len(names) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "\n### %s\n\n", w.title)
-	fmt.Fprintf(b, "`cd bench && go run . -work %s -runs %d -seconds %v`\n\n",
-		w.name, r.Wanted, r.Seconds)
-	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(names, " | "),
-		strings.Repeat("---|", len(names)))
-	row := func(title string, cell func(name string) string) {
-		fmt.Fprintf(b, "| %s |", title)
-		for _, name := range names {
-			fmt.Fprintf(b, " %s |", cell(name))
-		}
-		b.WriteString("\n")
-	}
-	figures := func(figure func(Run) float64, format func(float64) string) func(string) string {
-		return func(name string) string { return spread(r.summary(w.name, name, figure), format) }
-	}
-	row(w.unit+" a second", figures(rate, thousands))
-	row("broker CPU, us each", figures(brokerMicros, decimals))
-	row("broker peak RSS, MiB", figures(peakMiB, whole))
-	row("generator CPU, us each", figures(loadMicros, decimals))
-	if w.latency != "" {
-		row(w.latency+", p50 us", figures(p50Micros, whole))
-		row(w.latency+", p99 us", figures(p99Micros, whole))
-	}
-	if slices.Contains(names, peer.Parley) && len(names) > 1 {
-		row("parley's rate by this one's", func(name string) string {
-			if name == peer.Parley {
-				return ""
-			}
-			return spread(r.ratio(w.name, name), decimals)
-		})
-	}
-	if w.note != "" {
-		fmt.Fprintf(b, "\n%s\n", w.note)
-	}
-	for _, line := range r.warnings(w, names) {
-		fmt.Fprintf(b, "\n%s\n", line)
-	}
-}
-
-// warnings says where the generator used more processor time than the broker, and what failed.
-func (r *report) warnings(w work, names []string) []string {
-	var lines []string
-	for _, name := range names {
-		own, broker := r.summary(w.name, name, loadMicros), r.summary(w.name, name, brokerMicros)
-		if broker.Runs > 0 && own.Median > broker.Median {
-			lines = append(lines, fmt.Sprintf("Warning: with %s the generator used more processor "+
-				"time than the broker (%.2f and %.2f us): it may be what limits.",
-				name, own.Median, broker.Median))
-		}
-	}
-	for _, run := range r.Runs {
-		if run.Work == w.name && run.Error != "" {
-			lines = append(lines, fmt.Sprintf("Failed: %s, round %d: %s", run.Peer, run.Round+1,
-				oneLine(run.Error)))
-		}
-	}
-	return lines
+	return strings.Join(parts, "\n")
 }
 
 // maxErrorBytes is how much of an error the document shows; the results file has all of it.

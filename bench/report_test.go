@@ -3,6 +3,10 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,8 +52,11 @@ func TestRatioPairsRounds(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
+func TestVerdicts(t *testing.T) {
 	t.Parallel()
+	slow := ran(paced1K, peer.Parley, 0, 1000)
+	slow.P50, slow.Disk = 400*time.Microsecond, &diskTimes{P50: 200 * time.Microsecond}
+	cheap := ran(persistent1K, peer.Parley, 0, 100_000)
 	testCases := []struct {
 		name   string
 		runs   []Run
@@ -59,23 +66,31 @@ func TestGate(t *testing.T) {
 		{
 			"met",
 			[]Run{ran(transient16, peer.Parley, 0, 1e6), ran(transient16, peer.RabbitMQ, 0, 1e5)},
-			"gate met    16 B transient at least 10 x RabbitMQ: 10.00 x", false,
+			"PASS gate transient-16: at least 10.00 x rabbitmq: 10.00 (10.00 to 10.00, 1 runs)", false,
 		},
 		{
 			"missed",
 			[]Run{ran(transient16, peer.Parley, 0, 9e5), ran(transient16, peer.RabbitMQ, 0, 1e5)},
-			"gate missed 16 B transient at least 10 x RabbitMQ: 9.00 x", true,
+			"FAIL gate transient-16: at least 10.00 x rabbitmq: 9.00", true,
 		},
 		{
 			"an aim missed fails nothing",
 			[]Run{ran(transient16, peer.Parley, 0, 4e5), ran(transient16, peer.NATS, 0, 1e6)},
-			"aim  missed 16 B transient at least 0.5 x NATS core: 0.40 x", false,
+			"FAIL aim transient-16: at least 0.50 x nats: 0.40", false,
 		},
 		{
 			"without RabbitMQ",
 			[]Run{ran(transient16, peer.Parley, 0, 1e6)},
-			"gate not evaluated", false,
+			"open gate transient-16: at least 10.00 x rabbitmq: not measured", false,
 		},
+		{
+			"persistent, against the synced",
+			[]Run{cheap, ran(persistent1K, peer.JetStreamSync, 0, 10_000)},
+			"FAIL gate persistent-1k: at least 15.00 x jetstream-sync: 10.00", true,
+		},
+		{"persistent, rate", []Run{cheap}, "PASS aim persistent-1k: at least 80,000 messages a second: 100,000", false},
+		{"persistent, processor", []Run{cheap}, "PASS aim persistent-1k: broker CPU at most 12.00 us: 10.00", false},
+		{"by the disk", []Run{slow}, "FAIL aim paced-1k: publish to confirm at most 1.50 x the disk's own fdatasync, p50: 2.00", false},
 	}
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -91,6 +106,137 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// deepRun is a backlog that meets every gate.
+func deepRun() Deep {
+	return Deep{
+		Queues: 1, PerQueue: 1000, RSSBefore: 10 << 20, RSSAfter: 20 << 20, RSSPeak: 30 << 20,
+		Publish: load.Moved{Messages: 1000, Elapsed: time.Second},
+		Drain:   load.Moved{Messages: 1000, Elapsed: 2 * time.Second},
+		Restart: time.Second, RestartKill: 2 * time.Second, DiskFull: 900 << 20, DiskEmpty: 100 << 20,
+	}
+}
+
+func TestBacklogGates(t *testing.T) {
+	t.Parallel()
+	testCases := []struct {
+		name   string
+		change func(*Deep)
+		line   string
+	}{
+		{"memory", func(d *Deep) { d.RSSAfter = 80 << 20 }, "growth at most 64 MiB: 70 MiB"},
+		{"restart", func(d *Deep) { d.Restart = 4 * time.Second }, "restart at most 3s: 4s"},
+		{"never restarted", func(d *Deep) { d.Restart = 0 }, "restart at most 3s: 0s"},
+		{"incomplete", func(d *Deep) { d.Drain.Messages = 999 }, "complete and in order: 999 of 1,000"},
+		{"out of order", func(d *Deep) { d.Error = "reordered" }, "complete and in order: 1,000 of 1,000"},
+		{"disk", func(d *Deep) { d.DiskEmpty = 900 << 20 }, "afterwards at most 384 MiB: 900 MiB"},
+	}
+	r := reportOf()
+	r.Backlogs = []Deep{deepRun()}
+	if err := r.failure(); err != nil {
+		t.Errorf("a backlog that is all right: %v", err)
+	}
+	if lines := r.verdicts(); len(lines) != 4 || !strings.HasPrefix(lines[0], "PASS gate backlog 1 queue x 1,000") {
+		t.Errorf("verdicts %q", lines)
+	}
+	for _, tc := range testCases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			d := deepRun()
+			tc.change(&d)
+			r := reportOf()
+			r.Backlogs = []Deep{d}
+			all := strings.Join(r.verdicts(), "\n")
+			if !strings.Contains(all, "FAIL gate backlog 1 queue x 1,000: ") || !strings.Contains(all, tc.line) {
+				t.Errorf("no %q in\n%s", tc.line, all)
+			}
+			if r.failure() == nil {
+				t.Error("the call has not failed")
+			}
+		})
+	}
+}
+
+func TestBacklogTable(t *testing.T) {
+	t.Parallel()
+	r := reportOf()
+	many := deepRun()
+	many.Queues, many.PerQueue, many.Error = 10_000, 5, "no progress"
+	r.Backlogs = []Deep{deepRun(), many}
+	text := r.markdown()
+	for _, want := range []string{
+		"| | 1 queue x 1,000 | 10,000 queues x 5 |",
+		"| published a second | **1,000** |",
+		"| growth, MiB | **10** |",
+		"| restart after SIGKILL, s | **2.00** |",
+		"| drained a second | **500** |",
+		"-work backlog -backlog 1x1000,10000x5`",
+		"Failed: backlog 10,000 queues x 5: no progress",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	got, err := parseBacklogs("1x200000,100x1000")
+	want := []load.Backlog{
+		{Queues: 1, PerQueue: 200_000, BodyBytes: 100}, {Queues: 100, PerQueue: 1000, BodyBytes: 100},
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", "5", "ax1", "1x", "0x5", "1x5,"} {
+		if _, err := parseBacklogs(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestSyncsAreShownForAThousandMessages(t *testing.T) {
+	t.Parallel()
+	r := reportOf(ran(persistent1K, peer.Parley, 0, 10), ran(persistent1K, peer.JetStream, 0, 10),
+		ran(persistent1K, peer.RabbitMQ, 0, 10), ran(persistent1K, peer.RabbitQuorum, 0, 10))
+	r.Syncs = []Syncs{
+		{Work: persistent1K, Peer: peer.Parley, Messages: 4000, Calls: map[string]uint64{"fsync": 4, "fdatasync": 10}},
+		{Work: persistent1K, Peer: peer.JetStream, Messages: 4000},
+		{Work: persistent1K, Peer: peer.RabbitMQ, Messages: 10, Error: "it hung"},
+		{Work: transient16, Peer: peer.RabbitQuorum, Messages: 10},
+	}
+	text := r.markdown()
+	for _, want := range []string{
+		"| syncs per 1,000 messages | 2.50 fdatasync, 1.00 fsync | not counted | not counted | none |",
+		"Failed: persistent-1k, rabbitmq, below strace: it hung",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
+func TestPacedTable(t *testing.T) {
+	t.Parallel()
+	r := ran(paced1K, peer.Parley, 0, 1000)
+	r.P50, r.Sent, r.Sending = 300*time.Microsecond, 1000, time.Second
+	r.Disk = &diskTimes{P50: 200 * time.Microsecond, P99: time.Millisecond, PacedP50: 250 * time.Microsecond}
+	behind := r
+	behind.Peer, behind.Sending = peer.JetStreamSync, 2*time.Second
+	text := reportOf(r, behind).markdown()
+	for _, want := range []string{
+		"| published a second | **1,000** | **500** |",
+		"| publish to confirm, p50 us | **300** |",
+		"| the disk's fdatasync, p50 us | **200** |",
+		"| the disk's fdatasync at this rate, p50 us | **250** |",
+		"| publish to confirm by the disk's fdatasync, p50 | **1.50** |",
+		"| the same by that at this rate | **1.20** |",
+		"jetstream-sync did not keep up",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "parley did not keep up") {
+		t.Errorf("parley has kept up:\n%s", text)
+	}
+}
+
 func TestARunThatFailedFailsTheCall(t *testing.T) {
 	t.Parallel()
 	bad := ran(request1, peer.NATS, 0, 1)
@@ -99,7 +245,7 @@ func TestARunThatFailedFailsTheCall(t *testing.T) {
 	if err := r.failure(); err == nil || !strings.Contains(err.Error(), "3 were lost") {
 		t.Errorf("failure() = %v", err)
 	}
-	if text := r.markdown(); !strings.Contains(text, "Failed: nats, round 1: 3 were lost and more") {
+	if text := r.markdown(); !strings.Contains(text, "Failed: request-1, nats, round 1: 3 were lost and more") {
 		t.Errorf("not in the document:\n%s", text)
 	}
 }
@@ -120,7 +266,7 @@ func TestMarkdownShowsWhatWasMeasured(t *testing.T) {
 		"| broker peak RSS, MiB | **32** (32, 32) |",
 		"| parley's rate by this one's |  | **1.00** (0.50, 1.50) |",
 		"`cd bench && go run . -work transient-16 -runs 2 -seconds 1`",
-		"parley 1, nats 1",
+		"parley 1, nats 1.",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -145,15 +291,79 @@ func TestMarkdownWarnsOfAHeavyGenerator(t *testing.T) {
 
 func TestReplaceMarked(t *testing.T) {
 	t.Parallel()
-	doc := "# Title\n" + beginMark + "\nold\n" + endMark + "\nby hand\n"
-	got, err := replaceMarked(doc, "new\n")
-	want := "# Title\n" + beginMark + "\nnew\n" + endMark + "\nby hand\n"
-	if err != nil || got != want {
+	page := func(a, b string) string {
+		return "# Title\n" + beginMark("a") + "\n" + a + endMark("a") + "\nby hand\n" +
+			beginMark("b") + b + endMark("b") + "\n"
+	}
+	got, err := replaceMarked(page("old\n", "other"), "a", "new\n")
+	if want := page("new\n", "other"); err != nil || got != want {
 		t.Errorf("%q, %v", got, err)
 	}
-	for _, bad := range []string{"", beginMark, endMark + beginMark} {
-		if _, err := replaceMarked(bad, "x"); err == nil {
+	for _, bad := range []string{"", beginMark("a"), endMark("a") + beginMark("a"), beginMark("b") + endMark("b")} {
+		if _, err := replaceMarked(bad, "a", "x"); err == nil {
 			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+// TestAPartIsWrittenAlone lets two calls measure one work each: neither touches the other's.
+func TestAPartIsWrittenAlone(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "docs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join(root, "docs", "performance.md")
+	var text string
+	for _, w := range allWorks() {
+		text += beginMark(w.name) + "\n" + endMark(w.name) + "\n"
+	}
+	if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Root: root, Machine: "m"}
+	for _, r := range []*report{
+		reportOf(ran(transient16, peer.Parley, 0, 111_000)),
+		reportOf(ran(transient1K, peer.Parley, 0, 222_000)),
+		reportOf(ran(transient1K, peer.Parley, 0, 333_000)),
+	} {
+		if err := r.write(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, present := range map[string]bool{"111,000": true, "222,000": false, "333,000": true} {
+		if strings.Contains(string(got), want) != present {
+			t.Errorf("%s in the page: %v, want %v\n%s", want, !present, present, got)
+		}
+	}
+	var all results
+	text2, err := os.ReadFile(filepath.Join(root, "bench", "results", "m.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text2, &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Parts) != 2 || all.Parts[transient16].Runs[0].Messages != 111_000 ||
+		len(all.Parts[transient1K].Runs) != 1 || all.Parts[transient1K].Runs[0].Messages != 333_000 {
+		t.Errorf("results %s", text2)
+	}
+}
+
+// TestThePageHasAPlaceForEveryWork looks at the page itself.
+func TestThePageHasAPlaceForEveryWork(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "performance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range allWorks() {
+		if _, err := replaceMarked(string(page), w.name, ""); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -185,13 +395,21 @@ func TestFlags(t *testing.T) {
 		len(o.Works) != len(allWorks()) || o.Machine == "" {
 		t.Errorf("defaults %+v, %v", o, err)
 	}
+	if o.FileSystem == "" || !filepath.IsAbs(o.Data) || len(o.Backlogs) != 2 {
+		t.Errorf("defaults: data in %q on %q, backlogs %v", o.Data, o.FileSystem, o.Backlogs)
+	}
 	o, err = parseFlags([]string{"-work", "request-64,transient-16", "-seconds", "1.5"})
 	if err != nil || o.Write || len(o.Works) != 2 || o.Works[0].name != request64 ||
 		o.Measure != 1500*time.Millisecond {
 		t.Errorf("a part: %+v, %v", o, err)
 	}
 	for _, bad := range [][]string{
-		{"-runs", "0"}, {"-seconds", "0.5"}, {"-work", "juggling"}, {"-write", "maybe"},
+		{"-runs", "0"},
+		{"-seconds", "0.5"},
+		{"-work", "juggling"},
+		{"-write", "maybe"},
+		{"-backlog", "many"},
+		{"-data", "/no/such/place"},
 	} {
 		if _, err := parseFlags(bad); err == nil {
 			t.Errorf("%v: no error", bad)
@@ -212,7 +430,7 @@ func TestTopOfKeepsTheTable(t *testing.T) {
 		t.Errorf("topOf = %q", got)
 	}
 	r := reportOf(ran(transient16, peer.Parley, 0, 10))
-	r.Profile = want
+	r.Profiles[transient16] = want
 	if text := r.markdown(); !strings.Contains(text, "```\n"+want+"```\n") {
 		t.Errorf("no profile in\n%s", text)
 	}

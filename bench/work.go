@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-ipc/parley/bench/internal/load"
 	"github.com/parley-ipc/parley/bench/internal/peer"
@@ -14,29 +15,72 @@ import (
 
 // The names of the works.
 const (
-	transient16  = "transient-16"
-	transient1K  = "transient-1k"
-	request1     = "request-1"
-	request64    = "request-64"
-	persistent1K = "persistent-1k"
+	transient16   = "transient-16"
+	transient1K   = "transient-1k"
+	request1      = "request-1"
+	request64     = "request-64"
+	persistent1K  = "persistent-1k"
+	persistent4x4 = "persistent-1k-4x4"
+	paced1K       = "paced-1k"
+	backlog       = "backlog"
+)
+
+// kind is how a work is done and shown.
+type kind int
+
+const (
+	throughput kind = iota // as much as goes, peers in alternation
+	paced                  // a fixed rate, peers in alternation, the disk probed in between
+	deep                   // a backlog, parley alone, once
 )
 
 // work is one thing that brokers are measured at.
 type work struct {
 	name    string
+	kind    kind
 	title   string
 	unit    string // what is counted
 	note    string // what a reader has to know, or empty
 	peers   []string
 	latency string // what the latencies are of, or empty
+	syncs   bool   // the system calls for syncing are counted in a run of their own
+	explain bool   // a profile of parley is shown
 	do      func(context.Context, load.Params) (load.Result, error)
 }
 
-// persistentNote says what a confirm is worth; it changes with parley's log.
-const persistentNote = "Parley's log is in memory for now: its confirm does not yet follow a " +
-	"write to disk, so its figure stands for the path through the hub only and is no " +
-	"comparison with RabbitMQ's, whose durable classic queue writes to disk and syncs now and " +
-	"then."
+// durablePeers are the brokers that keep messages on disk.
+func durablePeers() []string {
+	return []string{
+		peer.Parley, peer.RabbitMQ, peer.RabbitQuorum, peer.JetStream, peer.JetStreamSync,
+	}
+}
+
+// persistentNote says what a confirm is worth at each broker.
+const persistentNote = "What a confirm says differs. Parley (`sync: always`), a quorum queue and " +
+	"JetStream with `sync_interval: always` confirm after the disk has said that it has the " +
+	"message; JetStream by default confirms after the write and syncs every two minutes; a classic " +
+	"queue of RabbitMQ 3.10 writes and syncs in batches. JetStream's " +
+	"queue is a stream on file with its default retention, which keeps what is acknowledged, a " +
+	"durable push consumer and explicit acknowledgements; forgetting what is acknowledged (retention " +
+	"`workqueue`) makes it slower."
+
+// syncsNote says where the syncs come from.
+const syncsNote = " The row of syncs is what strace counted in a run of its own, from the start of the " +
+	"broker to its end, which is part of no other figure; writes to files opened with O_SYNC would " +
+	"not show in it."
+
+// pacedNote says how the latency of the disk is taken.
+const pacedNote = "In each run the disk itself is probed between slices of one second of load, while " +
+	"the broker is idle: 4 KiB of a file that was filled with zeros and synced before are " +
+	"overwritten, then `fdatasync`; half of the time one after another, half of the time at the " +
+	"rate of the messages. The aim is for the first of the two."
+
+// backlogNote says how a backlog is measured.
+const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queues by turns, with at " +
+	"most 10,000 unconfirmed. Then the hub is stopped and started, killed with SIGKILL and started, " +
+	"and drained with manual acknowledgement; every queue must have each of its messages once, in " +
+	"order, and be empty afterwards. Memory is resident memory; growth is that after the last " +
+	"confirm over that before the first message, with the queues declared."
 
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
@@ -45,26 +89,35 @@ func allWorks() []work {
 		streamWork(transient1K, "Transient, auto-ack, 1 KiB", 1<<10),
 		requestWork(request1, "Request/reply, 1 outstanding, 16 B", 1),
 		requestWork(request64, "Request/reply, 64 outstanding, 16 B", 64),
+		confirmedWork(persistent1K, "Persistent 1 KiB, 1 publisher, 1 queue, 1 consumer", 1),
+		confirmedWork(persistent4x4, "Persistent 1 KiB, 4 publishers, 4 queues, 4 consumers", 4),
 		{
-			name:    persistent1K,
-			title:   "Persistent 1 KiB, confirms (window 1,000), manual ack, durable queue",
+			name:    paced1K,
+			kind:    paced,
+			title:   "Persistent 1 KiB, 1,000 messages a second",
 			unit:    "messages",
-			note:    persistentNote,
-			peers:   []string{peer.Parley, peer.RabbitMQ},
+			note:    pacedNote,
+			peers:   durablePeers(),
 			latency: "publish to confirm",
-			do: func(ctx context.Context, p load.Params) (load.Result, error) {
-				return load.Confirmed(ctx, p, load.Shape{BodyBytes: 1 << 10, Lanes: 1})
-			},
+		},
+		{
+			name:  backlog,
+			kind:  deep,
+			title: "A backlog that nobody consumes, persistent, 100 B",
+			unit:  "messages",
+			note:  backlogNote,
+			peers: []string{peer.Parley},
 		},
 	}
 }
 
 func streamWork(name, title string, bodyBytes int) work {
 	return work{
-		name:  name,
-		title: title,
-		unit:  "messages",
-		peers: allPeers(),
+		name:    name,
+		title:   title,
+		unit:    "messages",
+		peers:   []string{peer.Parley, peer.RabbitMQ, peer.NATS},
+		explain: name == transient16,
 		do: func(ctx context.Context, p load.Params) (load.Result, error) {
 			return load.Stream(ctx, p, bodyBytes)
 		},
@@ -76,13 +129,40 @@ func requestWork(name, title string, outstanding int) work {
 		name:    name,
 		title:   title,
 		unit:    "requests",
-		peers:   allPeers(),
+		peers:   []string{peer.Parley, peer.RabbitMQ, peer.NATS},
 		latency: "request to answer",
 		do: func(ctx context.Context, p load.Params) (load.Result, error) {
 			return load.Requests(ctx, p, outstanding)
 		},
 	}
 }
+
+func confirmedWork(name, title string, lanes int) work {
+	note := persistentNote
+	if lanes == 1 {
+		note += syncsNote
+	}
+	return work{
+		name:    name,
+		title:   title + ", durable, confirms (window 1,000), manual ack",
+		unit:    "messages",
+		note:    note,
+		peers:   durablePeers(),
+		latency: "publish to confirm",
+		syncs:   lanes == 1,
+		explain: lanes == 1,
+		do: func(ctx context.Context, p load.Params) (load.Result, error) {
+			return load.Confirmed(ctx, p, load.Shape{BodyBytes: 1 << 10, Lanes: lanes})
+		},
+	}
+}
+
+// How a paced work is laid out.
+const (
+	pacedPerSecond = 1_000
+	pacedSlice     = time.Second
+	probeTime      = 200 * time.Millisecond // one after another, and the same again at the rate
+)
 
 func workNames() []string {
 	works := allWorks()
@@ -112,8 +192,20 @@ func parseWorks(list string) ([]work, error) {
 
 // protocolOf returns what a peer speaks here.
 func protocolOf(name string) load.Protocol {
-	if name == peer.NATS {
+	switch name {
+	case peer.NATS:
 		return load.NATS
+	case peer.JetStream, peer.JetStreamSync:
+		return load.JetStream
+	default:
+		return load.AMQP
 	}
-	return load.AMQP
+}
+
+// queueTypeOf returns the x-queue-type of a peer's durable queues; empty is the default.
+func queueTypeOf(name string) string {
+	if name == peer.RabbitQuorum {
+		return "quorum"
+	}
+	return ""
 }
