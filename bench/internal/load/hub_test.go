@@ -16,6 +16,7 @@ func hubParams(t *testing.T) Params {
 	h := parleytest.Hub(t, func(o *hub.Options) { o.Data = t.TempDir() })
 	p := brief(h.Addr("amqp"))
 	p.Protocol, p.Drain = AMQP, 20*time.Second
+	p.Measure = 500 * time.Millisecond // a confirm waits for a disk that others use, too
 	return p
 }
 
@@ -47,7 +48,6 @@ func TestConfirmedAccountsForEveryLane(t *testing.T) {
 func TestPacedPausesWhenAllIsConfirmed(t *testing.T) {
 	t.Parallel()
 	p := hubParams(t)
-	p.Measure = 600 * time.Millisecond
 	idle := 0
 	res, err := Paced(t.Context(), p, Pace{
 		BodyBytes: 64, PerSecond: 500, Slice: 100 * time.Millisecond,
