@@ -26,10 +26,9 @@ type behind struct {
 	attempts map[LSN]uint32
 }
 
-// fits reports whether a message of the log stays in memory, behind others that do. The queue's lock
-// is held.
-func (q *Queue) fits() bool {
-	if !q.pages {
+// fits reports whether a message of the log stays in memory. The queue's lock is held.
+func (q *Queue) fits(m *Message) bool {
+	if !q.pages || (q.ready == 0 && (q.needsHead() || m.Expires || m.DeadlineMS != 0)) {
 		return true
 	}
 	b := q.vh.b

@@ -98,7 +98,7 @@ func (q *Queue) first() *readyList {
 // held and the queue is not deleted.
 func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	if e.lsn != 0 {
-		if q.ready > 0 && !q.fits() {
+		if !q.fits(m) {
 			q.pass(m, e.lsn)
 			if q.args.limited() {
 				q.dropOverflow(t)

@@ -14,7 +14,7 @@ import (
 
 const (
 	// batchesKept bounds the buffers of batches that wait to be used again.
-	batchesKept = 8
+	batchesKept = 4
 	// admitWait bounds how long a publisher is held back.
 	admitWait = time.Second
 )
