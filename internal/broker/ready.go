@@ -2,7 +2,11 @@
 
 package broker
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/parley-ipc/parley/internal/check"
+)
 
 // entry is one message in one queue.
 type entry struct {
@@ -109,6 +113,10 @@ func (l *readyList) drained() {
 
 // putBack returns an entry to its place among those that came back.
 func (l *readyList) putBack(e entry) {
+	if check.Bug == check.RequeueAtTail {
+		l.push(e)
+		return
+	}
 	l.back = append(l.back, e)
 	l.siftUp(len(l.back) - 1)
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 // RecordHead is what every record begins with.
@@ -118,7 +120,8 @@ func (d *RecordDecoder) Decode(b []byte) (*Record, RecordHead, error) {
 		return nil, h, err
 	}
 	b = b[:h.Bytes]
-	if binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:], castagnoli) {
+	if check.Bug != check.SkipChecksum &&
+		binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:], castagnoli) {
 		return nil, h, fmt.Errorf("%w: checksum of record %d", ErrRecordDamaged, h.At)
 	}
 	d.record = Record{Queues: d.record.Queues[:0], At: d.record.At[:0]}

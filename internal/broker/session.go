@@ -5,6 +5,8 @@ package broker
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 // Session is one conversation with the heart, and the only thing that a door holds: an AMQP
@@ -84,8 +86,9 @@ func (s *Session) mayOwe() bool {
 func (s *Session) send(c *Consumer, e *entry, queue string) {
 	d := &s.delivery
 	*d = Delivery{
-		Tag: s.nextTag, Consumer: c, Message: e.msg, Queue: queue, Redelivered: e.redelivered,
-		Attempt: e.attempts, Settled: c.autoAck,
+		Tag: s.nextTag, Consumer: c, Message: e.msg, Queue: queue,
+		Redelivered: e.redelivered && check.Bug != check.LoseRedelivered,
+		Attempt:     e.attempts, Settled: c.autoAck,
 	}
 	if r := e.msg.request; r != nil {
 		r.started()

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 // A checkpoint is what the log knows when it is at a segment: which older segments still hold
@@ -295,8 +296,10 @@ func (l *File) snapshot() snapshot {
 	var dead []*segment
 	x := &l.index
 	x.mu.Lock()
+	early := check.Bug == check.FreeSegmentEarly && len(x.segments) > segmentsKept
+	oldest := x.segments[0]
 	x.segments = slices.DeleteFunc(x.segments, func(s *segment) bool {
-		if s == l.current || s.runs.live > 0 {
+		if s == l.current || (s.runs.live > 0 && !(early && s == oldest)) {
 			return false
 		}
 		dead = append(dead, s)

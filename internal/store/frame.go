@@ -5,6 +5,8 @@ package store
 import (
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 // A frame holds the records of one batch; doc.go draws it.
@@ -63,5 +65,8 @@ func readFrameHead(b []byte, life uint64, room int64) (h frameHead, ok bool) {
 
 // sound reports whether a whole frame is as it was written.
 func sound(frame []byte) bool {
+	if check.Bug == check.SkipChecksum {
+		return true
+	}
 	return binary.LittleEndian.Uint32(frame[8:]) == crc32.Checksum(frame[12:], castagnoli)
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 const (
@@ -98,6 +100,15 @@ func (OS) Lock(name string) (io.Closer, error) {
 
 // osFile is a file of the real file system.
 type osFile struct{ *os.File }
+
+// WriteAt implements io.WriterAt.
+func (f osFile) WriteAt(b []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(b, at)
+	if check.Bug == check.SwallowNoSpace && IsFull(err) {
+		return len(b), nil
+	}
+	return n, err
+}
 
 // Size implements Handle.
 func (f osFile) Size() (int64, error) {

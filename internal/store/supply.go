@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 const (
@@ -355,7 +356,8 @@ func (l *File) publish(s *segment, tmp string) error {
 		return err
 	}
 	s.end, s.synced = segmentHeadBytes, segmentHeadBytes
-	if err := l.o.FS.Rename(tmp, segmentName(l.o.Dir, s.number)); err != nil {
+	err := l.o.FS.Rename(tmp, segmentName(l.o.Dir, s.number))
+	if err != nil || check.Bug == check.DropDirSync {
 		return err
 	}
 	return l.o.FS.SyncDir(path.Join(l.o.Dir, walDir))

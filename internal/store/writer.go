@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/check"
 )
 
 // writer is what only the writer goroutine touches, but for nowMS, which is the ring's.
@@ -107,6 +108,10 @@ func (l *File) reclaim() error {
 // commit writes a batch as one frame, syncs it, and passes it on to whoever waits.
 func (l *File) commit(b *batch) error {
 	err := l.write(b)
+	if check.Bug == check.ConfirmBeforeSync && err == nil {
+		l.tickets <- b
+		return l.syncCurrent()
+	}
 	if err == nil && l.o.Sync == SyncAlways {
 		err = l.syncCurrent()
 	}
@@ -158,7 +163,14 @@ func (l *File) syncCurrent() error {
 	if s == nil || s.synced == s.end {
 		return nil
 	}
-	if err := s.file.Sync(); err != nil {
+	var err error
+	if check.Bug != check.DropFdatasync {
+		err = s.file.Sync()
+	}
+	if check.Bug == check.RetrySync && err != nil {
+		err = s.file.Sync()
+	}
+	if err != nil {
 		return fmt.Errorf("sync of %s: %w", segmentName(l.o.Dir, s.number), err)
 	}
 	s.synced = s.end

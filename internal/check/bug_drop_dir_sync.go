@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build bug_drop_dir_sync
+
+package check
+
+// Bug is the mistake that this build makes.
+const Bug = DropDirSync
