@@ -41,6 +41,7 @@ const (
 // checkpoint is one that was read, or is to be written.
 type checkpoint struct {
 	number uint64
+	raw    []byte // what was read
 	// replay is the segment whose frames, and all later ones, are to be read; seq and last are of
 	// the frame before.
 	replay, seq uint64
@@ -154,7 +155,7 @@ func decodeCheckpoint(
 		return nil, false, fmt.Errorf("the checkpoint has format %d; this build reads format %d", v,
 			checkpointVersion)
 	}
-	c = &checkpoint{number: le.Uint64(b[16:])}
+	c = &checkpoint{number: le.Uint64(b[16:]), raw: b[:n]}
 	in := checkpointReader{b: b[checkpointHeadBytes:n], format: format}
 	c.replay, c.seq, c.last = in.number(), in.number(), broker.LSN(in.number())
 	c.end, c.queueID = int64(in.number()), uint32(in.number())
@@ -277,6 +278,17 @@ func (l *File) readCheckpoint() (*checkpoint, error) {
 		}
 	}
 	return newest, nil
+}
+
+// confirm makes sure that a checkpoint which was read is on the disk, before anything goes that an
+// older one needs. As with the last frames, what a process that ended had written may be on no disk,
+// and after a sync that failed the system takes it for written.
+func (l *File) confirm(c *checkpoint) error {
+	if err := l.writeCheckpoint(c.raw); err != nil {
+		return err
+	}
+	c.raw = nil
+	return nil
 }
 
 // slot is one of the two files of checkpoints.

@@ -91,7 +91,7 @@ func TestRow07SyncFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := told.wait(t); !errors.Is(err, syscall.EIO) {
-				t.Errorf("the publisher was told %v", err)
+				t.Errorf("P1: the publisher was told %v", err)
 			}
 			select {
 			case err := <-f.fatal:
@@ -102,7 +102,7 @@ func TestRow07SyncFails(t *testing.T) {
 				t.Fatal("nobody was told that the disk failed")
 			}
 			if _, err := f.Append(persistent("late"), told, 3); !errors.Is(err, syscall.EIO) {
-				t.Errorf("a failed log took a record: %v", err)
+				t.Errorf("P1: a failed log took a record: %v", err)
 			}
 			if err := f.Wait(true); !errors.Is(err, syscall.EIO) {
 				t.Errorf("Wait: %v", err)
@@ -111,7 +111,7 @@ func TestRow07SyncFails(t *testing.T) {
 				t.Errorf("Close: %v", err)
 			}
 			if n := after.Load(); n != 1 || len(f.fatal) != 0 {
-				t.Errorf("the disk was asked %d times, and told of %d times more", n, len(f.fatal))
+				t.Errorf("P1: the disk was asked %d times, and told of %d times more", n, len(f.fatal))
 			}
 		})
 	}
@@ -194,7 +194,7 @@ func TestRow07SlowSync(t *testing.T) {
 		}
 	}
 	if len(told) != 0 || f.Synced() != synced {
-		t.Errorf("%d confirms, synced %d after %d: the disk has not answered", len(told), f.Synced(),
+		t.Errorf("P1: %d confirms, synced %d after %d: the disk has not answered", len(told), f.Synced(),
 			synced)
 	}
 	stalled.Store(false)
@@ -288,7 +288,7 @@ func TestRollFreesSegments(t *testing.T) {
 		found = at == kept && string(r.Message.Body) == "kept"
 		return false
 	}); err != nil || !found {
-		t.Errorf("the message is not the first that is read: %v", err)
+		t.Errorf("P1: the message is not the first that is read: %v", err)
 	}
 }
 

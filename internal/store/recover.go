@@ -93,6 +93,9 @@ func (l *File) recover(wal string) error {
 		return err
 	}
 	if c != nil {
+		if err := l.confirm(c); err != nil {
+			return err
+		}
 		if err := l.restore(c); err != nil {
 			return err
 		}
@@ -375,17 +378,19 @@ func (l *File) scan(s *segment) (used bool, err error) {
 		l.seq, used = h.seq, true
 		s.synced = max(s.synced, min(h.synced, cursor.at))
 		cursor.at += h.bytes
+		if h.count > 0 { // a mark need not be durable, so nobody may count on it
+			s.end = cursor.at
+		}
 	}
-	s.end = cursor.at
 	s.runs.seal()
-	return used, l.checkEnd(s, name)
+	return used, l.checkEnd(s, cursor.at, name)
 }
 
-// checkEnd looks behind the end of a segment's frames: a later frame that knew the bytes at the end
-// to be durable proves that they were damaged since. Others were cut off from what came before them
-// by a power loss, and must not come back to life: they are noted for settleTail.
-func (l *File) checkEnd(s *segment, name string) error {
-	cursor := frameCursor{segment: s, at: s.end}
+// checkEnd looks behind the frames of a segment, which reach up to from: a later frame that knew the
+// bytes at the end to be durable proves that they were damaged since. Others were cut off from what
+// came before them by a power loss, and must not come back to life: they are noted for settleTail.
+func (l *File) checkEnd(s *segment, from int64, name string) error {
+	cursor := frameCursor{segment: s, at: from}
 	later, found, err := cursor.search()
 	if err != nil {
 		return fmt.Errorf("read of %s: %w", name, err)
