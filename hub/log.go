@@ -27,8 +27,10 @@ func (h *Hub) newLog() (boundLog, error) {
 	}
 	return store.NewFile(store.FileOptions{
 		Dir: o.Data, Clock: systemClock{}, Formats: formats(), Sync: sync, Logger: o.Logger,
-		OnFatal: h.fail,
-		OnFull:  func(full bool) { h.broker.DiskFull(full) },
+		FirstSegmentBytes: int64(min(firstSegmentBytes, o.Log.SegmentBytes)),
+		LastSegmentBytes:  int64(o.Log.SegmentBytes),
+		OnFatal:           h.fail,
+		OnFull:            func(full bool) { h.broker.DiskFull(full) },
 	})
 }
 

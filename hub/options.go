@@ -26,6 +26,8 @@ type Options struct {
 	Data string `yaml:"data"`
 	// Sync says when a confirm is given: always, interval or off. Default always.
 	Sync string `yaml:"sync"`
+	// Log shapes the log in the data directory.
+	Log Log `yaml:"log"`
 	// ListenAll allows doors to listen on addresses other than loopback. Default false.
 	ListenAll bool `yaml:"listen_all"`
 	// Drain bounds the wait for clients at shutdown. Default 10 s.
@@ -41,6 +43,21 @@ type Options struct {
 	// Logger gets what happens. Default: nothing is logged.
 	Logger *slog.Logger `yaml:"-"`
 }
+
+// Log shapes the log in the data directory.
+type Log struct {
+	// SegmentBytes is the size to which the log's files grow, from 4 MiB or from this when it is
+	// less. Publishers are blocked when there is no room for another file, so a small disk wants
+	// small ones: at most a sixth of the room that the log may have. Default 64 MiB.
+	SegmentBytes int `yaml:"segment_bytes"`
+}
+
+// Bounds of Log.SegmentBytes.
+const (
+	minSegmentBytes   = 64 << 10
+	maxSegmentBytes   = 1 << 30
+	firstSegmentBytes = 4 << 20
+)
 
 // Limits are the heart's limits.
 type Limits = broker.Limits
@@ -76,7 +93,7 @@ type Product struct {
 // Defaults returns the options of a hub that nobody configured.
 func Defaults() Options {
 	return Options{
-		Name: "hub", Sync: "always", Drain: 10 * time.Second,
+		Name: "hub", Sync: "always", Drain: 10 * time.Second, Log: Log{SegmentBytes: 64 << 20},
 		Doors: Doors{
 			AMQP:       Door{Listen: "127.0.0.1:5672"},
 			STOMP:      Door{Listen: "127.0.0.1:61613"},
@@ -100,6 +117,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Drain == 0 {
 		o.Drain = d.Drain
+	}
+	if o.Log.SegmentBytes == 0 {
+		o.Log.SegmentBytes = d.Log.SegmentBytes
 	}
 	mine, theirs := o.Doors.all(), d.Doors.all()
 	for i := range mine {
@@ -149,6 +169,9 @@ func (o *Options) Validate() error {
 	case "", "always", "interval", "off":
 	default:
 		fault("sync: %q is not always, interval or off", o.Sync)
+	}
+	if n := o.Log.SegmentBytes; n != 0 && (n < minSegmentBytes || n > maxSegmentBytes) {
+		fault("log.segment_bytes: %d is not between 64KiB and 1GiB", n)
 	}
 	if o.Drain < 0 {
 		fault("drain: must not be negative")
