@@ -72,6 +72,24 @@ type opened struct {
 	err      error // of serve
 }
 
+const (
+	// logDescriptors are kept for the log, however many clients come.
+	logDescriptors = 64
+	// ownDescriptors are for listeners, the standard streams and what the runtime opens.
+	ownDescriptors = 16
+	// fewestConnections are allowed in any case.
+	fewestConnections = 16
+)
+
+// newRoom returns what the doors may take of the process's descriptors.
+func newRoom() *listen.Room {
+	n := descriptors()
+	if n == 0 {
+		return nil
+	}
+	return listen.NewRoom(max(n-logDescriptors-ownDescriptors, fewestConnections))
+}
+
 func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
 	serve, err := h.newDoor(d.name)
 	if err != nil {
@@ -79,7 +97,7 @@ func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
 	}
 	listener, err := listen.Listen(ctx, listen.Options{
 		Address: d.door.Listen, ListenAll: h.options.ListenAll, Door: d.name,
-		Metrics: h.metrics, Logger: h.options.Logger,
+		Metrics: h.metrics, Logger: h.options.Logger, Room: h.room,
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/listen"
 	"github.com/parley-ipc/parley/internal/metric"
 )
 
@@ -22,6 +23,7 @@ type Hub struct {
 	log     boundLog
 	broker  *broker.Broker
 	metrics *metric.Registry
+	room    *listen.Room
 	ready   atomic.Bool
 	failed  chan error
 
@@ -45,6 +47,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
+		room: newRoom(),
 	}
 	if h.log, err = h.newLog(); err != nil {
 		return nil, err

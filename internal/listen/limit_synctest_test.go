@@ -201,6 +201,37 @@ func TestSecConnections(t *testing.T) {
 	})
 }
 
+// Two listeners share a room: one may take all of it, and what ends makes room for the other.
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	room := NewRoom(2)
+	run(t, Options{Room: room}, func(s *scripted, _ *Listener, _ chan<- struct{}) {
+		first := s.connect("127.0.0.1")
+		if closed(first) || closed(s.connect("127.0.0.1")) {
+			t.Error("refused within the room")
+		}
+		if !closed(s.connect("127.0.0.1")) {
+			t.Error("above the room")
+		}
+		first.Close()
+		synctest.Wait()
+		other := newScripted()
+		o := Options{Room: room}
+		o.setDefaults()
+		second := newListener(o, other)
+		go second.Serve(context.Background(), idleHandler(nil))
+		if closed(other.connect("127.0.0.1")) || !closed(other.connect("127.0.0.1")) {
+			t.Error("the room is not shared")
+		}
+		if err := second.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if left := room.left.Load(); left != 2 {
+		t.Errorf("%d places are left of 2", left)
+	}
+}
+
 // Section 2: who has not logged in after 10 s is out, who has may be silent.
 func TestSecHandshakeTimeout(t *testing.T) {
 	t.Parallel()

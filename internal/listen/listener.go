@@ -81,7 +81,7 @@ func (l *Listener) register() {
 		Labels: []metric.Label{door}, Scale: 0,
 	})
 	l.refused = make(map[refusal]*metric.Counter)
-	for _, reason := range []refusal{tooMany, tooManyPending, tooManyFromSource, tooLate} {
+	for _, reason := range []refusal{tooMany, noRoom, tooManyPending, tooManyFromSource, tooLate} {
 		l.refused[reason] = l.options.Metrics.Counter(metric.Desc{
 			Name: "parley_connections_refused_total",
 			Help: "Connections closed before login, by reason.",

@@ -28,6 +28,8 @@ type Options struct {
 	ListenAll bool
 	// MaxConnections bounds the connections that are open at a time. Default 100,000.
 	MaxConnections int
+	// Room bounds them together with those of other listeners. Default: no such bound.
+	Room *Room
 	// MaxPending bounds those of them that are not logged in. Default 1,000.
 	MaxPending int
 	// MaxPendingPerAddress bounds those that are not logged in and come from one address, for

@@ -25,6 +25,7 @@ type refusal string
 
 const (
 	tooMany           refusal = "connections"
+	noRoom            refusal = "descriptors"
 	tooManyPending    refusal = "pending"
 	tooManyFromSource refusal = "pending-per-address"
 	tooLate           refusal = "handshake-timeout"
@@ -71,6 +72,8 @@ func (l *Listener) enter(s *slot) refusal {
 		return tooManyPending
 	case s.counted && l.sources[s.source] >= l.options.MaxPendingPerAddress:
 		return tooManyFromSource
+	case !l.options.Room.take():
+		return noRoom
 	}
 	l.slots[s] = struct{}{}
 	l.openNow.Set(int64(len(l.slots)))
@@ -148,6 +151,7 @@ func (s *slot) release() {
 		return
 	}
 	s.released = true
+	l.options.Room.give()
 	delete(l.slots, s)
 	l.openNow.Set(int64(len(l.slots)))
 	l.checkIdle()
