@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,7 @@ const (
 type Options struct {
 	Dir  string   // data directory; empty: a new one that ends with the test
 	Args []string // after `serve`
+	Wrap []string // a command that runs what follows it, such as strace
 	Env  []string // KEY=value, after the harness's own
 }
 
@@ -132,7 +134,8 @@ func Start(tb testing.TB, binary string, opts Options) *Hub {
 func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	tb.Helper()
 	h := &Hub{AMQP: FreeAddr(tb), STOMP: FreeAddr(tb), REST: FreeAddr(tb), Dir: opts.Dir}
-	cmd := exec.Command(binary, append([]string{"serve"}, opts.Args...)...)
+	line := slices.Concat(opts.Wrap, []string{binary, "serve"}, opts.Args)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = cleanEnv(
 		"PARLEY_DATA="+h.Dir,
 		"PARLEY_DOORS__AMQP__LISTEN="+h.AMQP,

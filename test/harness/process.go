@@ -73,6 +73,13 @@ func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 // Output returns the end of what the process wrote.
 func (p *Process) Output() string { return p.out.String() }
 
+// Panic returns the first line of output that says that the program went wrong, or "".
+func (p *Process) Panic() string {
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	return p.out.crash
+}
+
 // Stop asks the process to end and kills its group when it does not.
 func (p *Process) Stop(tb testing.TB) {
 	tb.Helper()
@@ -98,8 +105,32 @@ func (p *Process) Kill() {
 
 // tail keeps the last maxLogBytes written to it.
 type tail struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	line  []byte // the beginning of the line that is being written
+	crash string
+}
+
+// maxLineBytes is how much of a line is looked at.
+const maxLineBytes = 200
+
+// watch looks for the lines with which the runtime of Go ends a program.
+func (t *tail) watch(b []byte) {
+	for _, c := range b {
+		if c != '\n' {
+			if len(t.line) < maxLineBytes {
+				t.line = append(t.line, c)
+			}
+			continue
+		}
+		line := string(t.line)
+		for _, begin := range [...]string{"panic: ", "fatal error: ", "WARNING: DATA RACE"} {
+			if t.crash == "" && strings.HasPrefix(line, begin) {
+				t.crash = line
+			}
+		}
+		t.line = t.line[:0]
+	}
 }
 
 // Write implements io.Writer.
@@ -107,6 +138,7 @@ func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf.Write(b)
+	t.watch(b)
 	if over := t.buf.Len() - maxLogBytes; over > 0 {
 		t.buf.Next(over)
 	}

@@ -1,14 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oracle judges whether a broker kept its promises to the clients of a test.
-//
-// Basics: publishers tell it what they sent and what was confirmed, consumers what they got and
-// what is settled: acknowledged, and a synchronous answer came after it, since an acknowledgement
-// has none of its own. It notes violations of P1 (no loss), P2 (no phantom, no corruption), P3 (no
-// resurrection), P4 (order) and P5 (flags). It is safe for concurrent use.
-//
-// Caveats: order is judged for one consumer per queue. What was sent and neither confirmed nor
-// refused may come once, twice flagged, or never.
 package oracle
 
 import (
@@ -30,30 +21,49 @@ type Key struct {
 
 // Oracle is the judge of one run.
 type Oracle struct {
+	began time.Time
+
 	mu         sync.Mutex
-	sent       map[Key]*message
-	first      map[stream]int
+	sent       map[string][]*message // by publisher, in order
+	queues     map[string]*queue
 	violations []string
 
-	confirmed, deliveries, settled int
+	total, confirmed, refused, deliveries, settled int
 }
 
+// message is what is known of one message. Times are since the oracle began; 0 is never.
 type message struct {
-	sum       uint32
-	queues    []string
-	confirmed bool
-	seen      map[string]int       // deliveries by queue
-	settled   map[string]time.Time // by queue: when that was certain
+	sum                    uint32
+	at, confirmed, refused time.Duration
+	places                 []*spot
 }
 
-// stream is what order is promised for.
-type stream struct {
-	publisher, queue string
+// spot is one message in one queue.
+type spot struct {
+	queue          *queue
+	seen           int
+	first, last    time.Duration
+	acked, settled time.Duration
+	left           string // why it left the queue otherwise
+}
+
+// queue is what is known of one queue.
+type queue struct {
+	name  string
+	first map[string]int // by publisher: the newest that was delivered
+	// certain counts what must be in it, possible what may be.
+	certain, possible int
+	// window is the prefetch of its consumer, fresh the number of first deliveries, and requeued
+	// says how many there had been when a message was requeued that has not come back.
+	window, fresh int
+	requeued      map[Key]int
 }
 
 // New returns an oracle that knows of nothing.
 func New() *Oracle {
-	return &Oracle{sent: make(map[Key]*message), first: make(map[stream]int)}
+	return &Oracle{
+		began: time.Now(), sent: make(map[string][]*message), queues: make(map[string]*queue),
+	}
 }
 
 // Body returns the body of a message: its key, and filler.
@@ -71,53 +81,170 @@ func parse(body string) (Key, bool) {
 	return k, err == nil
 }
 
-// Sent notes a publish that is about to happen, and to which queues it goes.
+func (o *Oracle) now() time.Duration { return time.Since(o.began) }
+
+func (o *Oracle) find(k Key) *message {
+	if list := o.sent[k.Publisher]; k.Seq >= 1 && k.Seq <= len(list) {
+		return list[k.Seq-1]
+	}
+	return nil
+}
+
+func (o *Oracle) queue(name string) *queue {
+	q := o.queues[name]
+	if q == nil {
+		q = &queue{name: name, first: make(map[string]int), requeued: make(map[Key]int)}
+		o.queues[name] = q
+	}
+	return q
+}
+
+func (m *message) in(queue string) *spot {
+	for _, p := range m.places {
+		if p.queue.name == queue {
+			return p
+		}
+	}
+	return nil
+}
+
+// Sent notes a publish that is about to happen, and to which queues it goes. The numbers of a
+// publisher have no gaps.
 func (o *Oracle) Sent(k Key, body string, queues ...string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sent[k] = &message{
-		sum: crc32.ChecksumIEEE([]byte(body)), queues: queues,
-		seen: make(map[string]int), settled: make(map[string]time.Time),
+	m := &message{sum: crc32.ChecksumIEEE([]byte(body)), at: o.now()}
+	for _, name := range queues {
+		q := o.queue(name)
+		q.possible++
+		m.places = append(m.places, &spot{queue: q})
 	}
+	for len(o.sent[k.Publisher]) < k.Seq-1 {
+		o.sent[k.Publisher] = append(o.sent[k.Publisher], nil)
+	}
+	o.sent[k.Publisher] = append(o.sent[k.Publisher], m)
+	o.total++
 }
 
 // Confirmed notes that the publisher was told that the message is safe.
 func (o *Oracle) Confirmed(k Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if m := o.sent[k]; m != nil {
-		m.confirmed = true
-		o.confirmed++
+	m := o.find(k)
+	if m == nil || m.confirmed != 0 {
+		return
+	}
+	m.confirmed = o.now()
+	o.confirmed++
+	for _, p := range m.places {
+		if p.acked == 0 && p.left == "" {
+			p.queue.certain++
+		}
 	}
 }
 
-// Delivered judges one delivery and returns its key for Settled.
+// Refused notes that the publisher was told that a full queue does not take the message.
+func (o *Oracle) Refused(k Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m := o.find(k)
+	if m == nil || m.refused != 0 {
+		return
+	}
+	m.refused = o.now()
+	o.refused++
+	for _, p := range m.places {
+		p.queue.possible--
+	}
+}
+
+// Attached notes that a new consumer, the only one of the queue, may hold so many messages.
+func (o *Oracle) Attached(queue string, prefetch int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q := o.queue(queue)
+	q.window = prefetch
+	clear(q.requeued)
+}
+
+// Delivered judges one delivery and returns its key.
 func (o *Oracle) Delivered(queue, body string, redelivered bool) Key {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.deliveries++
 	k, ok := parse(body)
-	m := o.sent[k]
+	m := o.find(k)
 	if !ok || m == nil || m.sum != crc32.ChecksumIEEE([]byte(body)) {
 		o.violate("P2: %s delivered %.60q, which nobody sent", queue, body)
 		return k
 	}
-	if _, done := m.settled[queue]; done {
-		o.violate("P3: %s delivered %v, which was settled", queue, k)
+	p := m.in(queue)
+	if p == nil {
+		o.violate("P2: %s delivered %v, which was not sent there: %v", queue, k, m)
+		return k
 	}
-	m.seen[queue]++
-	if m.seen[queue] > 1 {
+	if m.refused != 0 {
+		o.violate("P7: %s delivered %v, which was refused: %v", queue, k, m)
+	}
+	if p.settled != 0 {
+		o.violate("P3: %s delivered %v, which was settled: %v", queue, k, m)
+	}
+	delete(p.queue.requeued, k)
+	p.seen++
+	p.last = o.now()
+	if p.seen > 1 {
 		if !redelivered {
-			o.violate("P5: %s delivered %v for the %d. time without the flag", queue, k, m.seen[queue])
+			o.violate("P5: %s delivered %v for the %d. time without the flag: %v", queue, k, p.seen, m)
 		}
 		return k
 	}
-	s := stream{k.Publisher, queue}
-	if before := o.first[s]; k.Seq < before {
-		o.violate("P4: %s delivered %v after number %d", queue, k, before)
-	}
-	o.first[s] = max(o.first[s], k.Seq)
+	p.first = p.last
+	o.fresh(p.queue, k, m)
 	return k
+}
+
+// fresh judges the order of a first delivery.
+func (o *Oracle) fresh(q *queue, k Key, m *message) {
+	if before := q.first[k.Publisher]; k.Seq < before {
+		o.violate("P4: %s delivered %v after number %d: %v", q.name, k, before, m)
+	}
+	q.first[k.Publisher] = max(q.first[k.Publisher], k.Seq)
+	q.fresh++
+	for back, at := range q.requeued {
+		// What was on its way already when the message was requeued may come before it.
+		if q.window > 0 && q.fresh-at >= q.window {
+			o.violate("P4: %s delivered %d newer messages while %v was to come back", q.name,
+				q.fresh-at, back)
+			delete(q.requeued, back)
+		}
+	}
+}
+
+// Requeued notes that the consumer gives a message back.
+func (o *Oracle) Requeued(queue string, k Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	q := o.queue(queue)
+	q.requeued[k] = q.fresh
+}
+
+// Acked notes an acknowledgement that is about to be given.
+func (o *Oracle) Acked(queue string, k Key) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if m := o.find(k); m != nil {
+		o.ack(m, m.in(queue))
+	}
+}
+
+func (o *Oracle) ack(m *message, p *spot) {
+	if p == nil || p.acked != 0 {
+		return
+	}
+	p.acked = o.now()
+	if m.confirmed != 0 && p.left == "" {
+		p.queue.certain--
+	}
 }
 
 // Settled notes acknowledgements that a synchronous answer followed.
@@ -125,26 +252,69 @@ func (o *Oracle) Settled(queue string, keys ...Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, k := range keys {
-		m := o.sent[k]
+		m := o.find(k)
 		if m == nil {
 			continue
 		}
-		if _, done := m.settled[queue]; !done {
-			m.settled[queue] = time.Now()
+		p := m.in(queue)
+		o.ack(m, p)
+		if p != nil && p.settled == 0 {
+			p.settled = o.now()
+			p.queue.possible--
 			o.settled++
 		}
 	}
 }
 
-// Unsettle takes back what was settled since a moment: a power loss may bring it back.
+// Left notes that a message left a queue by a rule of that queue: it expired, was dropped, or was
+// dead-lettered, which also puts it into the queues to.
+func (o *Oracle) Left(from string, k Key, why string, to ...string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m := o.find(k)
+	if m == nil {
+		return
+	}
+	if p := m.in(from); p != nil && p.left == "" {
+		p.left = why
+		p.queue.possible--
+		if m.confirmed != 0 && p.acked == 0 {
+			p.queue.certain--
+		}
+	}
+	for _, name := range to {
+		q := o.queue(name)
+		m.places = append(m.places, &spot{queue: q})
+		q.possible++
+		if m.confirmed != 0 {
+			q.certain++
+		}
+	}
+}
+
+// Unsettle takes back what was settled or refused since a moment: a power loss may bring it back.
 func (o *Oracle) Unsettle(since time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.sent {
-		for queue, at := range m.settled {
-			if at.After(since) {
-				delete(m.settled, queue)
-				o.settled--
+	limit := since.Sub(o.began)
+	for _, list := range o.sent {
+		for _, m := range list {
+			if m == nil {
+				continue
+			}
+			if m.refused > limit {
+				m.refused = 0
+				o.refused--
+				for _, p := range m.places {
+					p.queue.possible++
+				}
+			}
+			for _, p := range m.places {
+				if p.settled > limit {
+					p.settled = 0
+					p.queue.possible++
+					o.settled--
+				}
 			}
 		}
 	}
@@ -167,20 +337,59 @@ func (o *Oracle) Waiting() int {
 func (o *Oracle) Judge() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for k, m := range o.sent {
-		for _, q := range m.queues {
-			if m.confirmed && m.seen[q] == 0 {
-				o.violate("P1: %v was confirmed and never came from %s", k, q)
+	for publisher, list := range o.sent {
+		for i, m := range list {
+			if m == nil {
+				continue
+			}
+			for _, p := range m.places {
+				switch k := (Key{publisher, i + 1}); {
+				case m.confirmed != 0 && p.seen == 0 && p.left == "":
+					o.violate("P1: %v was confirmed and never came from %s: %v", k, p.queue.name, m)
+				case m.refused != 0 && p.seen > 0 && p.first < m.refused:
+					o.violate("P7: %s delivered %v, which was refused then: %v", p.queue.name, k, m)
+				}
 			}
 		}
 	}
 	return o.violations
 }
 
+// Violations returns what was found so far: whatever else comes, it has happened.
+func (o *Oracle) Violations() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.violations
+}
+
+// String tells the history of a message.
+func (m *message) String() string {
+	var b strings.Builder
+	at := func(what string, t time.Duration) {
+		if t != 0 {
+			fmt.Fprintf(&b, ", %s %.3fs", what, t.Seconds())
+		}
+	}
+	fmt.Fprintf(&b, "sent %.3fs", m.at.Seconds())
+	at("confirmed", m.confirmed)
+	at("refused", m.refused)
+	for _, p := range m.places {
+		fmt.Fprintf(&b, "; %s: %d deliveries", p.queue.name, p.seen)
+		at("first", p.first)
+		at("last", p.last)
+		at("acked", p.acked)
+		at("settled", p.settled)
+		if p.left != "" {
+			fmt.Fprintf(&b, ", %s", p.left)
+		}
+	}
+	return b.String()
+}
+
 // String tells how much was judged.
 func (o *Oracle) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return fmt.Sprintf("%d sent, %d confirmed, %d deliveries, %d settled", len(o.sent), o.confirmed,
-		o.deliveries, o.settled)
+	return fmt.Sprintf("%d sent, %d confirmed, %d refused, %d deliveries, %d settled", o.total,
+		o.confirmed, o.refused, o.deliveries, o.settled)
 }

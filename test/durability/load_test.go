@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package durability
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/parley-ipc/parley/test/durability/oracle"
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+// goOn lets a row do more cycles than its fewest.
+var goOn = flag.Duration("for", 0, "go on with a row until this time is over")
+
+// rounds yields numbers from 0 on: at least so many, then until the time of -for is over or the test
+// has failed. It logs how many there were, for the report of `make faults`.
+func rounds(t *testing.T, fewest int) func(yield func(int) bool) {
+	t.Helper()
+	return func(yield func(int) bool) {
+		n := 0
+		for end := time.Now().Add(*goOn); n < fewest || time.Now().Before(end); n++ {
+			if t.Failed() || !yield(n) {
+				break
+			}
+		}
+		t.Logf("faults: cycles=%d seeds=0", n)
+	}
+}
+
+const (
+	queueCount = 4
+	// tightQueue refuses publishes when it is full.
+	tightQueue  = "durable.tight"
+	tightLength = 20
+	// window is how many publishes of one publisher wait for their confirm.
+	window = 100
+	// batch is how many acknowledgements a consumer gives before it asks for an answer.
+	batch = 20
+	// backlog is how many messages may wait before publishers slow down.
+	backlog = 20_000
+	// drainWait bounds the emptying of the queues at the end.
+	drainWait = 30 * time.Second
+	// drainIdle is how long nothing comes until a queue counts as empty.
+	drainIdle = time.Second
+)
+
+func queueName(i int) string { return fmt.Sprintf("durable.%d", i) }
+
+// queueNames are those of the load.
+func queueNames() []string {
+	names := []string{tightQueue}
+	for i := range queueCount {
+		names = append(names, queueName(i))
+	}
+	return names
+}
+
+// load is the clients of one cycle: 4 publishers with confirms, one of them to two queues at once,
+// one more to a queue that refuses what it has no room for, and a consumer for each queue that
+// acknowledges and requeues.
+type load struct {
+	t       *testing.T
+	judge   *oracle.Oracle
+	started time.Time // when the hub was, for the first confirm; zero when it does not count
+	first   sync.Once
+	conns   []*amqp.Connection
+	group   sync.WaitGroup
+	stop    chan struct{} // closed: publishers end
+}
+
+func dial(t *testing.T, hub *harness.Hub) *amqp.Connection {
+	t.Helper()
+	conn, err := amqp.Dial(hub.AMQPURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func channel(t *testing.T, conn *amqp.Connection) *amqp.Channel {
+	t.Helper()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+// declare declares what the load needs; it is there already after the first cycle.
+func declare(t *testing.T, ch *amqp.Channel) {
+	t.Helper()
+	err := ch.ExchangeDeclare("durable.both", "fanout", true, false, false, false, nil)
+	for i := range queueCount {
+		if err == nil {
+			_, err = ch.QueueDeclare(queueName(i), true, false, false, false, nil)
+		}
+		if err == nil && i < 2 {
+			err = ch.QueueBind(queueName(i), "", "durable.both", false, nil)
+		}
+	}
+	if err == nil {
+		_, err = ch.QueueDeclare(tightQueue, true, false, false, false, amqp.Table{
+			"x-max-length": int32(tightLength), "x-overflow": "reject-publish",
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// begin starts the clients. What the hub holds is judged before they work.
+func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int) *load {
+	t.Helper()
+	l := &load{t: t, judge: judge, stop: make(chan struct{})}
+	declare(t, channel(t, l.dial(hub)))
+	balance(t, hub, judge)
+	for i := range queueCount {
+		exchange, key, queues := "", queueName(i), []string{queueName(i)}
+		if i == 0 {
+			exchange, key, queues = "durable.both", "", []string{queueName(0), queueName(1)}
+		}
+		l.publisher(hub, fmt.Sprintf("p%d.%d", cycle, i), exchange, key, queues)
+		l.consumer(hub, queueName(i), time.Hour)
+	}
+	l.publisher(hub, fmt.Sprintf("p%d.tight", cycle), "", tightQueue, []string{tightQueue})
+	l.consumer(hub, tightQueue, time.Hour)
+	return l
+}
+
+func (l *load) publisher(hub *harness.Hub, name, exchange, key string, queues []string) {
+	ch := channel(l.t, l.dial(hub))
+	if err := ch.Confirm(false); err != nil {
+		l.t.Fatal(err)
+	}
+	p := &publisher{load: l, ch: ch, name: name, exchange: exchange, key: key, queues: queues}
+	l.group.Go(p.run)
+}
+
+func (l *load) consumer(hub *harness.Hub, queue string, idle time.Duration) {
+	ch := channel(l.t, l.dial(hub))
+	l.group.Go(func() { l.consume(ch, queue, idle) })
+}
+
+func (l *load) dial(hub *harness.Hub) *amqp.Connection {
+	c := dial(l.t, hub)
+	l.conns = append(l.conns, c)
+	return c
+}
+
+// end waits for the clients, whose hub is gone or whose work is done.
+func (l *load) end() {
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.group.Wait()
+}
+
+// publisher publishes to one exchange with one key.
+type publisher struct {
+	*load
+
+	ch                  *amqp.Channel
+	name, exchange, key string
+	queues              []string
+}
+
+// run publishes until the connection ends or the load stops.
+func (p *publisher) run() {
+	// Only what the hub itself says counts: a connection that ends refuses what a deferred
+	// confirmation waits for.
+	confirms := p.ch.NotifyPublish(make(chan amqp.Confirmation, window))
+	slots, over := make(chan struct{}, window), make(chan struct{})
+	p.group.Go(func() {
+		defer close(over)
+		for c := range confirms {
+			k := oracle.Key{Publisher: p.name, Seq: int(c.DeliveryTag)}
+			switch {
+			case c.Ack:
+				p.judge.Confirmed(k)
+				p.first.Do(func() {
+					if !p.started.IsZero() {
+						p.judge.Confirming(time.Since(p.started))
+					}
+				})
+			case p.key == tightQueue:
+				p.judge.Refused(k)
+				time.Sleep(time.Millisecond)
+			}
+			<-slots
+		}
+	})
+	for seq := 1; ; seq++ {
+		select {
+		case slots <- struct{}{}:
+		case <-over:
+			return
+		case <-p.stop:
+			return
+		}
+		k := oracle.Key{Publisher: p.name, Seq: seq}
+		body := oracle.Body(k, rand.N(2_000))
+		p.judge.Sent(k, body, p.queues...)
+		err := p.ch.PublishWithContext(p.t.Context(), p.exchange, p.key, true, false,
+			amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(body)})
+		if err != nil {
+			return
+		}
+		if p.judge.Waiting() > backlog {
+			time.Sleep(time.Millisecond) // so that a run of many cycles does not fill the disk
+		}
+	}
+}
+
+// consume acknowledges most of what comes and requeues the rest, until the connection ends or
+// nothing comes for a while.
+func (l *load) consume(ch *amqp.Channel, queue string, idle time.Duration) {
+	const prefetch = 2 * batch
+	if err := ch.Qos(prefetch, 0, false); err != nil {
+		return
+	}
+	l.judge.Attached(queue, prefetch)
+	deliveries, err := ch.Consume(queue, "", false, false, false, false, nil)
+	if err != nil {
+		if !errors.Is(err, amqp.ErrClosed) {
+			l.t.Error(err)
+		}
+		return
+	}
+	var acked []oracle.Key
+	settle := func() bool {
+		if ch.Qos(prefetch, 0, false) != nil { // its answer proves the acknowledgements before it
+			return false
+		}
+		l.judge.Settled(queue, acked...)
+		acked = acked[:0]
+		return true
+	}
+	for {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				return
+			}
+			k := l.judge.Delivered(queue, string(d.Body), d.Redelivered)
+			if rand.N(20) == 0 {
+				l.judge.Requeued(queue, k)
+				if d.Nack(false, true) != nil {
+					return
+				}
+				continue
+			}
+			l.judge.Acked(queue, k)
+			if d.Ack(false) != nil {
+				return
+			}
+			if acked = append(acked, k); len(acked) == batch && !settle() {
+				return
+			}
+		case <-time.After(idle):
+			settle()
+			return
+		}
+	}
+}
+
+// drain takes everything out of the queues of the load, or of those that are named.
+func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...string) {
+	t.Helper()
+	if len(queues) == 0 {
+		queues = queueNames()
+	}
+	l := &load{t: t, judge: judge, stop: make(chan struct{})}
+	for _, q := range queues {
+		l.consumer(hub, q, drainIdle)
+	}
+	_ = harness.Poll(drainWait, func() error {
+		for _, q := range queues {
+			if ready, _, err := counts(t.Context(), hub, q); err != nil || ready > 0 {
+				return fmt.Errorf("%s holds %d messages: %w", q, ready, err)
+			}
+		}
+		return nil
+	})
+	l.group.Wait()
+	l.end()
+	for _, q := range queues {
+		ready, unsettled, err := counts(t.Context(), hub, q)
+		if err != nil {
+			t.Error(err)
+		}
+		judge.Drained(q, ready+unsettled)
+	}
+}
+
+// balance judges the hub's counters of the queues while no client is at work.
+func balance(t *testing.T, hub *harness.Hub, judge *oracle.Oracle) {
+	t.Helper()
+	for _, q := range queueNames() {
+		ready, unsettled, err := counts(t.Context(), hub, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judge.Balance(q, ready, unsettled)
+	}
+}
+
+// counts asks the hub for its counters of a queue.
+func counts(ctx context.Context, hub *harness.Hub, queue string) (ready, unsettled int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, hub.URL("/v1/queues/"+queue), nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	req.SetBasicAuth("guest", "guest")
+	client := http.Client{Timeout: drainWait, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer res.Body.Close()
+	var body struct {
+		Messages  int `json:"message_count"`
+		Unsettled int `json:"unsettled_count"`
+	}
+	if res.StatusCode != http.StatusOK {
+		return 0, 0, fmt.Errorf("queue %s: %s", queue, res.Status)
+	}
+	err = json.NewDecoder(res.Body).Decode(&body)
+	return body.Messages, body.Unsettled, err
+}
+
+// verdict fails the test for every violation, at the end.
+func verdict(t *testing.T, judge *oracle.Oracle) {
+	t.Helper()
+	judge.Judge()
+	sound(t, judge)
+	t.Log(judge)
+}
+
+// sound fails the test for the violations so far, and says whether there are none.
+func sound(t *testing.T, judge *oracle.Oracle) bool {
+	t.Helper()
+	list := judge.Violations()
+	for _, v := range list {
+		t.Error(v)
+	}
+	return len(list) == 0
+}
