@@ -35,6 +35,7 @@ type File struct {
 	last    broker.LSN
 	batches []*batch // waiting to be written; records go to the last one
 	waiting int      // bytes in batches
+	ring    int      // how many before publishers are held back
 	free    []*batch
 	room    chan struct{} // closed when publishers may go on; nil when none waits
 	failed  error
@@ -96,7 +97,7 @@ func (l *File) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, erro
 		b.owed = append(b.owed, owedTicket{t, seq})
 	}
 	l.waiting += len(b.buf) - before
-	if l.waiting > l.o.RingBytes && !l.crowded.Load() {
+	if l.waiting > l.ring && !l.crowded.Load() {
 		l.crowded.Store(true)
 	}
 	if b.count == 1 && len(l.batches) == 1 {

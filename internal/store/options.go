@@ -67,9 +67,12 @@ type FileOptions struct {
 	// FirstSegmentBytes is the size of the first segment, and each next one doubles it up to
 	// LastSegmentBytes. Defaults 4 MiB and 64 MiB.
 	FirstSegmentBytes, LastSegmentBytes int64
-	// FrameBytes is how large a batch grows before the next one is begun. Default 1 MiB.
+	// FrameBytes is how large a batch grows before the next one is begun. A frame that fits into no
+	// segment needs one of its own, and on a full disk there is none. Default 1 MiB, or a quarter of
+	// the first segment.
 	FrameBytes int
-	// RingBytes is how much may wait to be written before publishers are held back. Default 8 MiB.
+	// RingBytes is how much may wait to be written before publishers are held back, but never more
+	// than half a segment. Default 8 MiB.
 	RingBytes int
 	// Logger gets what happens. Default: nothing is logged.
 	Logger *slog.Logger
@@ -97,7 +100,7 @@ func (o *FileOptions) setDefaults() error {
 	set(&o.FirstSegmentBytes, defaultFirstSegmentBytes)
 	set(&o.LastSegmentBytes, max(defaultLastSegmentBytes, o.FirstSegmentBytes))
 	if o.FrameBytes == 0 {
-		o.FrameBytes = defaultFrameBytes
+		o.FrameBytes = int(min(defaultFrameBytes, o.FirstSegmentBytes/4))
 	}
 	if o.RingBytes == 0 {
 		o.RingBytes = defaultRingBytes

@@ -15,9 +15,13 @@ import (
 )
 
 const (
-	// sparesWanted are segments prepared ahead: one to go on in, and one for what must be written
-	// while the disk is full.
-	sparesWanted = 2
+	// sparesWanted are segments prepared ahead: one to go on in, one for what publishers have sent
+	// already when the disk is full, and one for what must be written until it is not: settlements,
+	// and all that a restart on the full disk brings.
+	sparesWanted = 3
+	// sparesKept are not taken before the disk is known to be full: a writer that is faster than the
+	// preparing of segments would have used them up when that turns out.
+	sparesKept = 2
 	// fullRetry is how often a full disk is tried again.
 	fullRetry = 100 * time.Millisecond
 	// zeroChunkBytes is written at once when a segment is filled with zeros.
@@ -91,10 +95,10 @@ func (s *supply) tend(l *File) {
 	switch {
 	case len(s.retired) > 0:
 		err = s.reuse(l)
+	case s.snapshot != nil:
+		err = s.keep(l) // it may be what makes room
 	case len(s.spares) < sparesWanted:
 		err = s.add(l.makeSegment, s.number+1, max(s.size, s.need))
-	case s.snapshot != nil:
-		err = s.keep(l)
 	case len(s.sealed) > 0:
 		err = s.unlocked(func() error { return l.writeIndex(s.sealed[0]) })
 		if err == nil && len(s.sealed) > 0 {
@@ -258,7 +262,7 @@ func (s *supply) next(l *File, n int64) (*segment, error) {
 			s.spares = slices.Delete(s.spares, 0, 1)
 		}
 		switch {
-		case len(s.spares) > 0:
+		case len(s.spares) > sparesKept, len(s.spares) > 0 && !s.mayWait():
 			spare := s.spares[0]
 			s.spares = slices.Delete(s.spares, 0, 1)
 			s.need = 0
@@ -280,6 +284,11 @@ func (s *supply) next(l *File, n int64) (*segment, error) {
 			s.changed.Wait()
 		}
 	}
+}
+
+// mayWait says whether another segment may come; the lock is held.
+func (s *supply) mayWait() bool {
+	return s.started && !s.full && !s.leaving && !s.closed && s.err == nil
 }
 
 // grow doubles the size of the segments to come after one of a size has been filled.

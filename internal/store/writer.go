@@ -63,7 +63,7 @@ func (l *File) step() (worked bool, err error) {
 	if len(l.batches) > 0 {
 		b, l.batches = l.batches[0], l.batches[1:]
 		l.waiting -= len(b.buf) - frameHeadBytes
-		if l.waiting <= l.o.RingBytes/2 {
+		if l.waiting <= l.ring/2 {
 			l.admitAll()
 		}
 	}
@@ -230,8 +230,14 @@ func (l *File) nextSegment(n int64) error {
 		l.supply.indexed(l, l.current)
 	}
 	s.seq, l.current, l.moved = l.seq, s, true
+	l.mu.Lock()
+	l.ring = l.ringFor(s.size)
+	l.mu.Unlock()
 	return nil
 }
+
+// ringFor bounds what waits to be written: when the disk is full it has to fit into one segment.
+func (l *File) ringFor(segment int64) int { return int(min(int64(l.o.RingBytes), segment/2)) }
 
 // end ends the writer: what is left is failed, or there is nothing left and all gets synced.
 func (l *File) end() {
