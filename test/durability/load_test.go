@@ -51,6 +51,8 @@ const (
 	backlog = 20_000
 	// drainWait bounds the emptying of the queues at the end.
 	drainWait = 30 * time.Second
+	// closeWait bounds the good-bye of a client.
+	closeWait = time.Second
 	// drainIdle is how long nothing comes until a queue counts as empty.
 	drainIdle = time.Second
 )
@@ -74,18 +76,26 @@ type load struct {
 	judge   *oracle.Oracle
 	started time.Time // when the hub was, for the first confirm; zero when it does not count
 	first   sync.Once
+	filler  int                // what bodies have at most beside their key
+	blocked chan amqp.Blocking // what the first publisher is told
 	conns   []*amqp.Connection
 	group   sync.WaitGroup
 	stop    chan struct{} // closed: publishers end
 }
 
+func newLoad(t *testing.T, judge *oracle.Oracle) *load {
+	t.Helper()
+	return &load{t: t, judge: judge, filler: 2_000, stop: make(chan struct{})}
+}
+
 func dial(t *testing.T, hub *harness.Hub) *amqp.Connection {
 	t.Helper()
-	conn, err := amqp.Dial(hub.AMQPURL())
+	// A client whose hub is silent for three heartbeats gives up.
+	conn, err := amqp.DialConfig(hub.AMQPURL(), amqp.Config{Heartbeat: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	t.Cleanup(func() { _ = conn.CloseDeadline(time.Now().Add(closeWait)) })
 	return conn
 }
 
@@ -123,7 +133,7 @@ func declare(t *testing.T, ch *amqp.Channel) {
 // begin starts the clients. What the hub holds is judged before they work.
 func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int) *load {
 	t.Helper()
-	l := &load{t: t, judge: judge, stop: make(chan struct{})}
+	l := newLoad(t, judge)
 	declare(t, channel(t, l.dial(hub)))
 	balance(t, hub, judge)
 	for i := range queueCount {
@@ -140,7 +150,11 @@ func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int) *loa
 }
 
 func (l *load) publisher(hub *harness.Hub, name, exchange, key string, queues []string) {
-	ch := channel(l.t, l.dial(hub))
+	conn := l.dial(hub)
+	if l.blocked == nil {
+		l.blocked = conn.NotifyBlocked(make(chan amqp.Blocking, 16))
+	}
+	ch := channel(l.t, conn)
 	if err := ch.Confirm(false); err != nil {
 		l.t.Fatal(err)
 	}
@@ -162,7 +176,7 @@ func (l *load) dial(hub *harness.Hub) *amqp.Connection {
 // end waits for the clients, whose hub is gone or whose work is done.
 func (l *load) end() {
 	for _, c := range l.conns {
-		_ = c.Close()
+		_ = c.CloseDeadline(time.Now().Add(closeWait)) // a hub does not read who is blocked
 	}
 	l.group.Wait()
 }
@@ -210,7 +224,7 @@ func (p *publisher) run() {
 			return
 		}
 		k := oracle.Key{Publisher: p.name, Seq: seq}
-		body := oracle.Body(k, rand.N(2_000))
+		body := oracle.Body(k, rand.N(p.filler))
 		p.judge.Sent(k, body, p.queues...)
 		err := p.ch.PublishWithContext(p.t.Context(), p.exchange, p.key, true, false,
 			amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(body)})
@@ -281,7 +295,7 @@ func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...strin
 	if len(queues) == 0 {
 		queues = queueNames()
 	}
-	l := &load{t: t, judge: judge, stop: make(chan struct{})}
+	l := newLoad(t, judge)
 	for _, q := range queues {
 		l.consumer(hub, q, drainIdle)
 	}

@@ -43,6 +43,13 @@ func (o *Oracle) Drained(queue string, left int) {
 	}
 }
 
+// Lost notes that what was confirmed cannot be there (P1).
+func (o *Oracle) Lost(format string, args ...any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.violate("P1: "+format, args...)
+}
+
 // Stuck notes that the hub did not do what it must (P8).
 func (o *Oracle) Stuck(format string, args ...any) {
 	o.mu.Lock()

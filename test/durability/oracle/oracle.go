@@ -29,10 +29,12 @@ type Oracle struct {
 	violations []string
 
 	total, confirmed, refused, deliveries, settled int
+	confirmedBytes                                 int
 }
 
 // message is what is known of one message. Times are since the oracle began; 0 is never.
 type message struct {
+	bytes                  int
 	sum                    uint32
 	at, confirmed, refused time.Duration
 	places                 []*spot
@@ -113,7 +115,7 @@ func (m *message) in(queue string) *spot {
 func (o *Oracle) Sent(k Key, body string, queues ...string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	m := &message{sum: crc32.ChecksumIEEE([]byte(body)), at: o.now()}
+	m := &message{sum: crc32.ChecksumIEEE([]byte(body)), bytes: len(body), at: o.now()}
 	for _, name := range queues {
 		q := o.queue(name)
 		q.possible++
@@ -136,6 +138,7 @@ func (o *Oracle) Confirmed(k Key) {
 	}
 	m.confirmed = o.now()
 	o.confirmed++
+	o.confirmedBytes += m.bytes
 	for _, p := range m.places {
 		if p.acked == 0 && p.left == "" {
 			p.queue.certain++
@@ -331,6 +334,13 @@ func (o *Oracle) Waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.confirmed - o.settled
+}
+
+// ConfirmedBytes returns the length of all bodies that were confirmed.
+func (o *Oracle) ConfirmedBytes() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.confirmedBytes
 }
 
 // Judge is called when the queues are empty: it looks for what was lost and returns all violations.

@@ -153,6 +153,7 @@ func TestOracle(t *testing.T) {
 		{"late confirm", "P8", func(r run) { r.Confirming(3 * time.Second) }},
 		{"early confirm", "", func(r run) { r.Confirming(time.Second) }},
 		{"not drained", "P8", func(r run) { r.Drained("q", 1) }},
+		{"lost", "P1", func(r run) { r.Lost("%d bytes", 7) }},
 		{"stuck", "P8", func(r run) { r.Stuck("no %s", "answer") }},
 		{"goroutines stay", "P9", func(r run) { r.Hygiene(Vitals{}, Vitals{Goroutines: 9}) }},
 		{"descriptors stay", "P9", func(r run) { r.Hygiene(Vitals{}, Vitals{Descriptors: 9}) }},
