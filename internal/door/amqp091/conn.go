@@ -90,7 +90,9 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 // Read implements io.Reader for the wire's reader: any octet is a sign of life.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
+		c.beats.listening.Store(true)
 		n, err := c.nc.Read(p)
+		c.beats.listening.Store(false)
 		if n > 0 {
 			c.beats.heard.Store(true)
 			c.beats.expect()

@@ -36,9 +36,11 @@ type monitor struct {
 	ticks   int
 	silent  int
 
-	heard   atomic.Bool  // octets came since the last check
-	paused  atomic.Bool  // the socket is not read (connection.blocked)
-	partial atomic.Int64 // deadline of what is half received, ns since 1970; 0: nothing is
+	heard  atomic.Bool // octets came since the last check
+	paused atomic.Bool // the socket is not read (connection.blocked)
+	// listening: the socket is being read. What waits for the disk meanwhile hears nobody.
+	listening atomic.Bool
+	partial   atomic.Int64 // deadline of what is half received, ns since 1970; 0: nothing is
 }
 
 // start begins the ticks.
@@ -84,8 +86,11 @@ func (m *monitor) tick() {
 		m.c.abortFor("missed heartbeats from client")
 		return
 	}
-	if m.interval > 0 && m.quiet(now) && m.c.out.Buffered() == 0 {
-		m.c.out.End(wire.AppendHeartbeat(m.c.out.Begin()))
+	if m.interval > 0 && m.quiet(now) {
+		// What a read loop has appended that waits for the disk now is as good as a heartbeat.
+		if m.c.out.Buffered() == 0 {
+			m.c.out.End(wire.AppendHeartbeat(m.c.out.Begin()))
+		}
 		m.c.out.Flush()
 	}
 	m.timer.Reset(m.period())
@@ -97,9 +102,12 @@ func (m *monitor) quiet(now time.Time) bool {
 	return now.Sub(m.c.out.LastWrite()) >= m.interval/2-m.period()/4
 }
 
+// hears reports whether a client that is there would be heard.
+func (m *monitor) hears() bool { return m.listening.Load() && !m.paused.Load() }
+
 func (m *monitor) late(now time.Time) bool {
 	deadline := m.partial.Load()
-	return deadline != 0 && now.UnixNano() > deadline && !m.paused.Load()
+	return deadline != 0 && now.UnixNano() > deadline && m.hears()
 }
 
 // gone reports whether two checks in a row, an interval apart, found that no octet had come.
@@ -112,7 +120,7 @@ func (m *monitor) gone() bool {
 		return false
 	}
 	m.ticks = 0
-	if m.heard.Swap(false) || m.paused.Load() {
+	if m.heard.Swap(false) || !m.hears() {
 		m.silent = 0
 		return false
 	}

@@ -111,8 +111,10 @@ func (c *conn) run() {
 			continue
 		}
 		c.beat.fills.Add(1)
+		c.beat.busy.Store(true)
 		c.batch()
 		c.flush()
+		c.beat.busy.Store(false)
 		if c.out.Throttle() != nil {
 			return
 		}

@@ -33,6 +33,7 @@ type heartBeat struct {
 	frames  atomic.Uint64
 	pending atomic.Int64 // octets of a frame that has not ended
 	held    atomic.Bool  // the connection is not read because the hub does not want to
+	busy    atomic.Bool  // it is not read because a batch is handled, which may wait for the disk
 
 	mu       sync.Mutex
 	timer    broker.Timer
@@ -153,19 +154,22 @@ func (c *conn) tick() {
 	h.timer.Reset(h.next())
 }
 
+// unheard reports whether a client that is there would not be heard.
+func (h *heartBeat) unheard() bool { return h.held.Load() || h.busy.Load() }
+
 // check returns why the connection must end, or nil.
 func (h *heartBeat) check(now time.Time) *fault {
 	if !h.loggedIn {
 		return newFault("Login timed out", "no login came in time\n")
 	}
-	if fills := h.fills.Load(); fills != h.lastFills || h.held.Load() {
+	if fills := h.fills.Load(); fills != h.lastFills || h.unheard() {
 		h.lastFills, h.heard = fills, now
 	}
 	if h.every.receive > 0 && now.Sub(h.heard) >= silenceFactor*h.every.receive {
 		return newFault("Heart-beat missed", "nothing came for %d ms\n", now.Sub(h.heard).Milliseconds())
 	}
 	pending := h.pending.Load()
-	if frames := h.frames.Load(); frames != h.lastFrames || pending == 0 || h.held.Load() {
+	if frames := h.frames.Load(); frames != h.lastFrames || pending == 0 || h.unheard() {
 		h.lastFrames, h.moved = frames, now
 	}
 	allowed := max(frameTime, time.Duration(pending/frameRate)*time.Second)
