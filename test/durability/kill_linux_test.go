@@ -20,8 +20,7 @@ func TestRow02Kill(t *testing.T) {
 	for cycle := range rounds(t, *cycles) {
 		started := time.Now()
 		hub := harness.Start(t, binary, harness.Options{Dir: dir})
-		load := begin(t, hub, judge, cycle)
-		load.started = started
+		load := begin(t, hub, judge, cycle, func(l *load) { l.started = started })
 		time.Sleep(300*time.Millisecond + rand.N(700*time.Millisecond))
 		hub.Kill()
 		load.end()

@@ -77,6 +77,7 @@ type load struct {
 	started time.Time // when the hub was, for the first confirm; zero when it does not count
 	first   sync.Once
 	filler  int                // what bodies have at most beside their key
+	floor   time.Duration      // no confirm may come sooner
 	blocked chan amqp.Blocking // what the first publisher is told
 	conns   []*amqp.Connection
 	group   sync.WaitGroup
@@ -131,9 +132,12 @@ func declare(t *testing.T, ch *amqp.Channel) {
 }
 
 // begin starts the clients. What the hub holds is judged before they work.
-func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int) *load {
+func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int, set ...func(*load)) *load {
 	t.Helper()
 	l := newLoad(t, judge)
+	for _, set := range set {
+		set(l)
+	}
 	declare(t, channel(t, l.dial(hub)))
 	balance(t, hub, judge)
 	for i := range queueCount {
@@ -202,7 +206,9 @@ func (p *publisher) run() {
 			k := oracle.Key{Publisher: p.name, Seq: int(c.DeliveryTag)}
 			switch {
 			case c.Ack:
-				p.judge.Confirmed(k)
+				if took := p.judge.Confirmed(k); took < p.floor {
+					p.judge.Lost("%v was confirmed after %v, a sync takes %v", k, took, p.floor)
+				}
 				p.first.Do(func() {
 					if !p.started.IsZero() {
 						p.judge.Confirming(time.Since(p.started))

@@ -32,8 +32,7 @@ func TestRow03PowerLoss(t *testing.T) {
 	for cycle := range rounds(t, *powers) {
 		started := time.Now()
 		hub := harness.Start(t, binary, o)
-		load := begin(t, hub, judge, cycle)
-		load.started = started
+		load := begin(t, hub, judge, cycle, func(l *load) { l.started = started })
 		time.Sleep(500*time.Millisecond + rand.N(500*time.Millisecond))
 		lost := time.Now()
 		d.powerOff()

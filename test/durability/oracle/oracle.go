@@ -128,13 +128,14 @@ func (o *Oracle) Sent(k Key, body string, queues ...string) {
 	o.total++
 }
 
-// Confirmed notes that the publisher was told that the message is safe.
-func (o *Oracle) Confirmed(k Key) {
+// Confirmed notes that the publisher was told that the message is safe, and returns how long that
+// took.
+func (o *Oracle) Confirmed(k Key) time.Duration {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	m := o.find(k)
 	if m == nil || m.confirmed != 0 {
-		return
+		return 0
 	}
 	m.confirmed = o.now()
 	o.confirmed++
@@ -144,6 +145,7 @@ func (o *Oracle) Confirmed(k Key) {
 			p.queue.certain++
 		}
 	}
+	return m.confirmed - m.at
 }
 
 // Refused notes that the publisher was told that a full queue does not take the message.
@@ -305,7 +307,7 @@ func (o *Oracle) Unsettle(since time.Time) {
 			if m == nil {
 				continue
 			}
-			if m.refused > limit {
+			if m.refused != 0 && m.refused > limit {
 				m.refused = 0
 				o.refused--
 				for _, p := range m.places {
@@ -313,7 +315,7 @@ func (o *Oracle) Unsettle(since time.Time) {
 				}
 			}
 			for _, p := range m.places {
-				if p.settled > limit {
+				if p.settled != 0 && p.settled > limit {
 					p.settled = 0
 					p.queue.possible++
 					o.settled--
