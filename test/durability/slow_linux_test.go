@@ -64,7 +64,7 @@ func slowSync(t *testing.T, binary string, delay time.Duration) {
 	t.Helper()
 	judge, dir := oracle.New(), t.TempDir()
 	hub := harness.Start(t, binary, harness.Options{
-		Dir: dir,
+		Dir:  dir,
 		Wrap: injected(t, fmt.Sprintf("fdatasync.delay_enter=%d", delay.Microseconds())),
 	})
 	load := begin(t, hub, judge, 0, func(l *load) { l.floor = delay })

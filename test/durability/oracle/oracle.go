@@ -83,6 +83,12 @@ func parse(body string) (Key, bool) {
 	return k, err == nil
 }
 
+// KeyOf returns the key of a body that Body made.
+func KeyOf(body string) Key {
+	k, _ := parse(body)
+	return k
+}
+
 func (o *Oracle) now() time.Duration { return time.Since(o.began) }
 
 func (o *Oracle) find(k Key) *message {
