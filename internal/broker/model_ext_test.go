@@ -86,13 +86,13 @@ func (q *queueMachine) check(rt *rapid.T) {
 	for _, g := range all {
 		i := slices.IndexFunc(q.m.ready, func(m modelMessage) bool { return m.body == g.d.body })
 		if i < 0 || taken[g.d.body] {
-			rt.Fatalf("delivered %q, which is not ready", g.d.body)
+			rt.Fatalf("P2: delivered %q, which is not ready", g.d.body)
 		}
 		if i >= len(all) {
-			rt.Fatalf("delivered %q before %q", g.d.body, q.m.ready[0].body)
+			rt.Fatalf("P4: delivered %q before %q", g.d.body, q.m.ready[0].body)
 		}
 		if q.m.ready[i].redelivered != g.d.redelivered {
-			rt.Fatalf("%q: redelivered is %v", g.d.body, g.d.redelivered)
+			rt.Fatalf("P5: %q: redelivered is %v", g.d.body, g.d.redelivered)
 		}
 		taken[g.d.body] = true
 		q.m.held[g.c][g.d.tag] = q.m.ready[i]

@@ -110,7 +110,9 @@ func (l *File) commit(b *batch) error {
 	err := l.write(b)
 	if check.Bug == check.ConfirmBeforeSync && err == nil {
 		l.tickets <- b
-		return l.syncCurrent()
+		err = l.syncCurrent()
+		l.promise()
+		return err
 	}
 	if err == nil && l.o.Sync == SyncAlways {
 		err = l.syncCurrent()

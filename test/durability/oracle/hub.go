@@ -19,7 +19,11 @@ func (o *Oracle) Balance(queue string, ready, unsettled int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q := o.queue(queue)
-	if n := ready + unsettled; n < q.certain || n > q.possible {
+	switch n := ready + unsettled; {
+	case n < q.certain:
+		o.violate("P1, P6: %s holds %d + %d messages, but %d to %d are not settled", queue, ready,
+			unsettled, q.certain, q.possible)
+	case n > q.possible:
 		o.violate("P6: %s holds %d + %d messages, but %d to %d are not settled", queue, ready,
 			unsettled, q.certain, q.possible)
 	}

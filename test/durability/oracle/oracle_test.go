@@ -125,7 +125,7 @@ func TestOracle(t *testing.T) {
 			r.got(1, true)
 		}},
 		{"twice without the flag", "P5", func(r run) { r.sent(1); r.got(1, false); r.got(1, false) }},
-		{"the hub counts too few", "P6", func(r run) {
+		{"the hub counts too few", "P1, P6", func(r run) {
 			r.sent(2)
 			r.confirmed(1, 2)
 			r.Balance("q", 1, 0)

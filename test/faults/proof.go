@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// bug is a mistake of internal/check and the suites that have to see it.
+type bug struct {
+	tag    string
+	caught []suite
+}
+
+func bugs() []bug {
+	model := suite{".", "./internal/broker", "TestQueueAgainstModel"}
+	return []bug{
+		{"drop_fdatasync", []suite{store("TestRow01"), durability("TestRow03")}},
+		{"confirm_before_sync", []suite{store("TestRow01"), durability("TestRow03")}},
+		{"drop_dir_sync", []suite{store("TestRow01")}},
+		{"skip_checksum", []suite{store("TestRow05")}},
+		{"keep_torn_tail", []suite{store("TestRow01"), store("TestRow04")}},
+		{"reply_before_acks", []suite{durability("TestRow02")}},
+		{"requeue_at_tail", []suite{model, durability("TestRow02")}},
+		{"lose_redelivered", []suite{model, durability("TestRow02")}},
+		{"free_segment_early", []suite{store("TestRow01")}},
+		{"swallow_no_space", []suite{durability("TestRow06")}},
+		{"retry_sync", []suite{store("TestRow01"), store("TestRow07"), durability("TestRow07")}},
+		{"publish_twice", []suite{durability("TestRow02")}},
+	}
+}
+
+const (
+	proofTimeout = "-timeout=5m"
+	// binaryVariable hands the tests a hub instead of letting them build one.
+	binaryVariable = "TEST_PARLEY_BINARY"
+)
+
+// prove builds each bug and runs what has to see it. It reports whether all were caught.
+func (r *runner) prove(ctx context.Context, only *regexp.Regexp) (bool, error) {
+	dir, err := os.MkdirTemp("", "parley-proof-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Fprintf(r.out, "%-20s %-22s %-12s %-16s %7s\n", "bug", "caught by", "", "property", "seconds")
+	all := true
+	for _, b := range bugs() {
+		if !only.MatchString(b.tag) {
+			continue
+		}
+		ok, err := r.proveBug(ctx, b, filepath.Join(dir, b.tag))
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", b.tag, err)
+		}
+		all = all && ok
+	}
+	return all, nil
+}
+
+// proveBug says whether every suite that ran has seen the bug, and at least one ran.
+func (r *runner) proveBug(ctx context.Context, b bug, binary string) (bool, error) {
+	tags := "-tags=bug_" + b.tag
+	build := exec.CommandContext(ctx, "go", "build", tags, "-o", binary, "./cmd/parley")
+	build.Dir = r.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return false, fmt.Errorf("%w\n%s", err, out)
+	}
+	seen, survived := 0, 0
+	for _, s := range b.caught {
+		var env []string
+		flags := []string{tags, proofTimeout}
+		if s.module == "test" {
+			env, flags = []string{binaryVariable + "=" + binary}, []string{proofTimeout}
+		}
+		o := r.test(ctx, s, env, flags)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		word := "caught"
+		switch {
+		case o.none:
+			word = "skipped"
+		case o.failed && len(o.properties) > 0:
+			seen++
+		default:
+			survived++
+			word = "SURVIVED"
+		}
+		fmt.Fprintf(r.out, "%-20s %-22s %-12s %-16s %7.1f\n", b.tag, s.tests, word,
+			strings.Join(o.properties, " "), o.took.Round(100*time.Millisecond).Seconds())
+		if word == "SURVIVED" {
+			fmt.Fprintln(r.out, o.tail())
+		}
+	}
+	return seen > 0 && survived == 0, nil
+}
