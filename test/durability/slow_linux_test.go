@@ -44,7 +44,8 @@ func injected(t *testing.T, fault string) []string {
 func TestRow07SlowDisk(t *testing.T) {
 	binary := harness.Build(t)
 	slow := []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond}
-	errors := []string{"fdatasync.error=EIO:when=20", "pwrite64.error=EIO:when=200"}
+	// Counted for each thread, and late enough for the clients to be there.
+	errors := []string{"fdatasync.error=EIO:when=60", "pwrite64.error=EIO:when=400"}
 	if *goOn == 0 {
 		slow = slow[1:2]
 	}

@@ -66,7 +66,7 @@ func (r *runner) programme(ctx context.Context, s settings, only *regexp.Regexp)
 			return false, ctx.Err()
 		}
 		bound := "-"
-		if o.cycles > 0 && o.violations == 0 {
+		if o.cycles > ruleOfThree && o.violations == 0 {
 			bound = fmt.Sprintf("< %.3g %%", 100*float64(ruleOfThree)/float64(o.cycles))
 		}
 		fmt.Fprintf(r.out, "%-3s %-22s %9d %9d %10d %5d %8.0f  %s\n", row.number, row.what, o.cycles,
@@ -77,7 +77,11 @@ func (r *runner) programme(ctx context.Context, s settings, only *regexp.Regexp)
 		}
 		line := fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%.0f\t%s\n", row.number, o.cycles, o.seeds,
 			o.violations, o.skips, o.took.Seconds(), commit)
-		if err := appendLine(filepath.Join(r.root, s.results), line); err != nil {
+		results := s.results
+		if filepath.IsLocal(results) {
+			results = filepath.Join(r.root, results)
+		}
+		if err := appendLine(results, line); err != nil {
 			return false, err
 		}
 	}
@@ -114,7 +118,11 @@ func (r *runner) commit(ctx context.Context, results string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("git: %w", err)
 	}
-	changed, err := git("status", "--porcelain", "--", ".", ":!"+results)
+	paths := []string{"status", "--porcelain", "--", "."}
+	if filepath.IsLocal(results) {
+		paths = append(paths, ":!"+results) // the lines of earlier runs
+	}
+	changed, err := git(paths...)
 	if changed != "" {
 		name += "+"
 	}
