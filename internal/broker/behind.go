@@ -36,7 +36,7 @@ func (q *Queue) fits(m *Message) bool {
 		return false
 	}
 	return b.pagers.held.Load() < int64(b.limits.BacklogBytes) ||
-		q.consumers.len() > 0 && q.ready < smallPageMessages && q.bytes < smallPageBytes
+		q.consumers.len() > 0 && q.ready < smallPageMessages && q.bytes < smallPageBytes/2
 }
 
 // full reports whether the window has no room; the queue's lock is held.

@@ -15,3 +15,6 @@ func FixRecordChecksum(raw []byte) {
 		binary.LittleEndian.PutUint32(raw, crc32.Checksum(raw[4:], castagnoli))
 	}
 }
+
+// WindowBytes returns the memory of the log's messages in the windows of all queues.
+func (b *Broker) WindowBytes() int64 { return b.pagers.held.Load() }

@@ -12,13 +12,13 @@ import (
 const (
 	// pagerCount bounds the goroutines that read backlogs.
 	pagerCount = 2
-	// pageBytes and pageMessages bound what is read at once. A page's dead letters fit one turn, so
-	// that who reads it also sends them, and pages come no faster than they go.
+	// pageBytes, of memory, and pageMessages bound what is read at once. A page's dead letters fit one
+	// turn, so that who reads it also sends them, and pages come no faster than they go.
 	pageBytes    = 256 << 10
 	pageMessages = turnSteps
 	// smallPageBytes and smallPageMessages bound what a queue may read, or keep, when the budget of
 	// all windows is used up, or when only its head is needed. It is small because every queue with a
-	// consumer has a right to it.
+	// consumer has a right to it: 10,000 of them hold 160 MiB.
 	smallPageBytes    = 16 << 10
 	smallPageMessages = 16
 	// pageRetry is how long a pager leaves a queue alone whose next message is not written yet.
@@ -117,7 +117,7 @@ func (p *page) read(q *Queue) error {
 		p.entries = append(p.entries, entry{
 			msg: m, lsn: at, expiresMS: q.expiryFrom(r.TimeMS, m),
 		})
-		p.bytes += len(m.Body)
+		p.bytes += int(m.kept())
 		return len(p.entries) < p.maxMessages && p.bytes < p.maxBytes
 	})
 }
@@ -152,11 +152,11 @@ func (q *Queue) pageRoom() (messages, bytes int) {
 		return 0, 0
 	}
 	room := b.limits.WindowMessages - window
-	attended := q.consumers.len() > 0
-	switch {
-	case attended && b.pagers.held.Load() < int64(b.limits.BacklogBytes):
-		return min(pageMessages, room), min(pageBytes, b.limits.WindowBytes-size)
-	case window == 0 && q.needsHead():
+	budget := int64(b.limits.BacklogBytes) - b.pagers.held.Load()
+	if budget > smallPageBytes && q.consumers.len() > 0 {
+		return min(pageMessages, room), min(pageBytes, int(budget), b.limits.WindowBytes-size)
+	}
+	if window == 0 && q.needsHead() {
 		return min(smallPageMessages, room), smallPageBytes
 	}
 	return 0, 0
