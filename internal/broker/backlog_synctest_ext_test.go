@@ -281,6 +281,57 @@ func TestBacklogGet(t *testing.T) {
 	})
 }
 
+// TestBacklogFetch: a door that polls must not take a queue for empty whose messages are in the log,
+// though they are not written yet.
+func TestBacklogFetch(t *testing.T) {
+	t.Parallel()
+	testBacklog(t, broker.Limits{WindowMessages: 4}, func(h *backlog) {
+		h.durable("q")
+		h.fill("q", 1, 30)
+		h.b.Close()
+		log := &readLog{Memory: h.log, late: true}
+		h.start(log)
+		c, err := h.Consume(broker.ConsumerParams{Queue: "q", Tag: "t", Limited: true})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for i := 1; i <= 30; i += 20 {
+			c.AddCredit(20)
+			if err := c.Fetch(); err != nil {
+				h.t.Fatal(err)
+			}
+			if got, want := h.take(), numbers(i, min(i+19, 30)); !slices.Equal(got, want) {
+				h.t.Fatalf("fetched %v, want %v", got, want)
+			}
+		}
+		if err := c.Fetch(); err != nil || len(h.take()) > 0 {
+			h.t.Errorf("fetch from an empty queue: %v", err)
+		}
+	})
+}
+
+// TestBacklogEstimate: the log may know the bytes of a backlog only about.
+func TestBacklogEstimate(t *testing.T) {
+	t.Parallel()
+	for _, bytes := range []int{1, 1_000_000} {
+		testBacklog(t, broker.Limits{WindowMessages: 4}, func(h *backlog) {
+			h.durable("q", arg("x-max-length-bytes", int32(10_000_000)))
+			h.fill("q", 1, 30)
+			h.b.Close()
+			h.start(&readLog{Memory: h.log, bytes: bytes})
+			if n := h.stats("q").Bytes; n != bytes {
+				h.t.Errorf("%d bytes, want the estimate of %d", n, bytes)
+			}
+			h.fill("q", 31, 40)
+			h.consume("q", "t", 0)
+			h.want(1, 40)
+			if st := h.stats("q"); st.Bytes != 0 || st.Ready != 0 {
+				h.t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
 func TestBacklogExpires(t *testing.T) {
 	t.Parallel()
 	testBacklog(t, broker.Limits{WindowMessages: 4}, func(h *backlog) {
@@ -511,6 +562,8 @@ type readLog struct {
 	*store.Memory
 	mu     sync.Mutex
 	late   bool
+	lag    broker.LSN // how many of the newest records are not written
+	bytes  int        // what is recovered of each backlog
 	broken map[uint32]error
 	during func()
 }
@@ -527,7 +580,18 @@ func (l *readLog) Written() broker.LSN {
 	if l.late {
 		return 0
 	}
-	return l.Memory.Written()
+	return l.Memory.Written() - min(l.lag, l.Memory.Written())
+}
+
+func (l *readLog) Recovered() (*broker.Recovered, error) {
+	r, err := l.Memory.Recovered()
+	for id, b := range r.Backlogs {
+		if l.bytes > 0 {
+			b.Bytes = l.bytes
+			r.Backlogs[id] = b
+		}
+	}
+	return r, err
 }
 
 func (l *readLog) Wait(bool) error {
@@ -548,7 +612,10 @@ func (l *readLog) ReadQueue(
 	case err != nil:
 		return err
 	}
-	err = l.Memory.ReadQueue(queue, after, fn)
+	written := l.Written()
+	err = l.Memory.ReadQueue(queue, after, func(at broker.LSN, r *broker.Record) bool {
+		return at <= written && fn(at, r)
+	})
 	if during != nil {
 		during()
 	}
@@ -579,6 +646,72 @@ func TestBacklogNotWritten(t *testing.T) {
 			}
 		}
 		h.want(11, 20)
+	})
+}
+
+// TestBacklogTail: what came last is in memory too, for somebody who takes it. Under a steady load
+// some of it is never written, and the queue must not stay behind for that.
+func TestBacklogTail(t *testing.T) {
+	t.Parallel()
+	testBacklog(t, broker.Limits{WindowMessages: 16, VolatileBytes: 1}, func(h *backlog) {
+		log := &readLog{Memory: h.log, lag: 6}
+		h.start(log)
+		h.durable("q", arg("x-message-ttl", int32(60_000)))
+		h.consume("q", "t", 1)
+		h.fill("q", 1, 40)
+		next := 1
+		settle := func() {
+			h.want(next, next)
+			h.settle(uint64(next), broker.Accepted)
+			next++
+			time.Sleep(5 * time.Millisecond)
+		}
+		paged := uint64(0)
+		for i := 41; i <= 80; i++ {
+			if i == 70 {
+				paged = h.b.Metrics().Paged.Load()
+			}
+			h.publish("", "q", fmt.Sprint(i))
+			settle()
+			if i < 70 {
+				settle()
+			}
+		}
+		if n := h.b.Metrics().Paged.Load(); n != paged || n == 0 {
+			h.t.Errorf("%d messages were read, then %d that need not be", paged, n-paged)
+		}
+		log.set(func() { log.lag = 0 })
+		h.want(next, next)
+		h.Session.Cancel("t")
+		h.Session.Recover()
+		for i := next; i <= 80; i++ {
+			if ok, err := h.Get("q", true); !ok || err != nil {
+				h.t.Fatalf("%d: %t, %v", i, ok, err)
+			}
+		}
+		h.want(next, 80)
+	})
+}
+
+// TestBacklogTailIsRead: a page may hold what the tail has too.
+func TestBacklogTailIsRead(t *testing.T) {
+	t.Parallel()
+	testBacklog(t, broker.Limits{WindowMessages: 8}, func(h *backlog) {
+		h.durable("q")
+		h.consume("q", "t", 1)
+		h.fill("q", 1, 17) // 10 to 13 began a tail, which 14 ended
+		for i := 1; i <= 6; i++ {
+			h.want(i, i)
+			h.settle(uint64(i), broker.Accepted)
+		}
+		h.fill("q", 18, 18) // 15 to 17 are behind, and it begins a tail
+		for i := 7; i <= 18; i++ {
+			h.want(i, i)
+			h.settle(uint64(i), broker.Accepted)
+		}
+		if n := h.b.Metrics().Paged.Load(); n != 8 {
+			h.t.Errorf("%d messages were read, want 10 to 17", n)
+		}
 	})
 }
 
@@ -639,6 +772,9 @@ func TestBacklogQuarantine(t *testing.T) {
 		}
 		if ok, err := h.Get("bad", true); ok || err == nil {
 			h.t.Errorf("get from a damaged queue: %t, %v", ok, err)
+		}
+		if c, _ := h.Session.Consumer("t"); c.Fetch() == nil {
+			h.t.Error("fetch from a damaged queue")
 		}
 		h.consume("good", "u", 0)
 		h.want(1, 10)

@@ -11,8 +11,10 @@ type behind struct {
 	bytes    int // of bodies; an estimate where the log recovered it
 	// from is the newest message of the log that was ever in memory, last the newest of all.
 	from, last LSN
-	// purges voids what a pager reads while the queue is purged.
-	purges uint64
+	// tail is what memory has all the same: the newest messages, without a gap. The log gives back
+	// only what is written, and under a steady load something never is; when a page reaches the tail,
+	// it joins the window, and the queue goes on without the log.
+	tail []entry
 	// expires says that some of the messages expire by themselves.
 	expires bool
 	// listed says that a pager will look at the queue, or the timer of retry will see to it.
@@ -31,12 +33,16 @@ func (q *Queue) fits(m *Message) bool {
 	if !q.pages || (q.ready == 0 && (q.needsHead() || m.Expires || m.DeadlineMS != 0)) {
 		return true
 	}
+	return q.behind.messages == 0 && !q.full() && q.affords(q.ready, q.bytes)
+}
+
+// affords reports whether there may be one more message of the log in memory where the queue has so
+// many: within the budget of all windows, or few, for somebody who takes them. The queue's lock is
+// held.
+func (q *Queue) affords(messages, bytes int) bool {
 	b := q.vh.b
-	if q.behind.messages > 0 || q.full() {
-		return false
-	}
 	return b.pagers.held.Load() < int64(b.limits.BacklogBytes) ||
-		q.consumers.len() > 0 && q.ready < smallPageMessages && q.bytes < smallPageBytes/2
+		q.consumers.len() > 0 && messages < smallPageMessages && bytes < smallPageBytes/2
 }
 
 // full reports whether the window has no room; the queue's lock is held.
@@ -52,15 +58,68 @@ func (q *Queue) spills() bool {
 		q.full() && q.vh.b.alarm.held.Load() >= int64(q.vh.b.limits.VolatileBytes))
 }
 
-// pass counts a message that was appended and is not kept; the queue's lock is held.
-func (q *Queue) pass(m *Message, at LSN) {
+// pass puts a message that was appended behind the window; the queue's lock is held.
+func (q *Queue) pass(m *Message, at LSN, t *turn) {
 	b := &q.behind
+	if q.keepsTail() {
+		e := entry{msg: t.keep(m), lsn: at}
+		if q.args.messageTTL >= 0 || m.Expires || m.DeadlineMS != 0 {
+			e.expiresMS = q.expiryOf(m)
+		}
+		b.tail = append(b.tail, e)
+		q.vh.b.pagers.held.Add(e.msg.kept())
+	} else {
+		q.dropTail()
+	}
 	b.messages++
 	b.bytes += len(m.Body)
 	b.last = at
 	b.expires = b.expires || m.Expires || m.DeadlineMS != 0
 	q.ready++
 	q.bytes += len(m.Body)
+}
+
+// keepsTail reports whether the next message behind the window stays in memory too: when somebody
+// consumes, and little is behind. The queue's lock is held.
+func (q *Queue) keepsTail() bool {
+	b, l := &q.behind, &q.vh.b.limits
+	return q.consumers.len() > 0 && !b.damaged && b.messages < l.WindowMessages/2 &&
+		b.bytes < l.WindowBytes/2 && q.affords(b.messages, b.bytes)
+}
+
+// dropTail leaves the tail to the log; the queue's lock is held.
+func (q *Queue) dropTail() {
+	for i := range q.behind.tail {
+		m := q.behind.tail[i].msg
+		q.vh.b.pagers.held.Add(-m.kept())
+		m.release()
+	}
+	q.endTail()
+}
+
+// endTail keeps the array of a short tail for the next one.
+func (q *Queue) endTail() {
+	b := &q.behind
+	clear(b.tail)
+	if b.tail = b.tail[:0]; cap(b.tail) > readyRingKept {
+		b.tail = nil
+	}
+}
+
+// joinTail moves the tail into the window when nothing is between the two, and reports whether it
+// did. The queue's lock is held.
+func (q *Queue) joinTail() bool {
+	b := &q.behind
+	if len(b.tail) == 0 || len(b.tail) < b.messages {
+		return false
+	}
+	for i := range b.tail {
+		e := &b.tail[i]
+		q.vh.b.pagers.held.Add(-e.msg.kept()) // moveIn counts it
+		q.moveIn(e)
+	}
+	q.endTail()
+	return true
 }
 
 // entered and left keep the account of what is ready in memory; the queue's lock is held.
@@ -96,34 +155,52 @@ func (q *Queue) recall(b Backlog, attempts map[LSN]uint32) {
 	q.ready, q.bytes = b.Messages, b.Bytes
 }
 
-// takeIn moves a page from behind into the window; the queue's lock is held.
-func (q *Queue) takeIn(p *page, t *turn) {
-	b := &q.behind
+// takeIn moves a page from behind into the window, and the tail if the page reaches it. It reports
+// whether anything came. The queue's lock is held.
+func (q *Queue) takeIn(p *page, t *turn) bool {
+	if tail := q.behind.tail; len(tail) > 0 {
+		p.cut(tail[0].lsn)
+	}
 	for i := range p.entries {
-		e := &p.entries[i]
-		e.attempts = b.attempts[e.lsn]
-		e.redelivered = e.attempts > 0 || e.lsn <= b.suspect
-		delete(b.attempts, e.lsn)
-		q.nextPos++
-		e.pos = q.nextPos
-		q.levels[0].push(*e)
-		q.levels[0].paged = true
-		q.entered(e)
-		b.from = e.lsn
-		if b.messages > 0 {
-			b.messages--
-			q.ready--
-		}
-		moved := min(len(e.msg.Body), b.bytes)
-		b.bytes -= moved
-		q.bytes -= moved
+		q.moveIn(&p.entries[i])
 	}
-	q.vh.b.metrics.Paged.Add(uint64(len(p.entries)))
+	n := len(p.entries)
+	q.vh.b.metrics.Paged.Add(uint64(n))
 	p.forget()
-	if b.messages == 0 {
-		q.bytes -= b.bytes // what the estimate was wrong by
-		b.bytes, b.expires, b.attempts = 0, false, nil
+	if !q.joinTail() && n == 0 {
+		return false
 	}
+	q.windowGrew(t)
+	return true
+}
+
+// moveIn moves the next message from behind into the window; the queue's lock is held.
+func (q *Queue) moveIn(e *entry) {
+	b := &q.behind
+	e.attempts = b.attempts[e.lsn]
+	e.redelivered = e.attempts > 0 || e.lsn <= b.suspect
+	delete(b.attempts, e.lsn)
+	q.nextPos++
+	e.pos = q.nextPos
+	q.levels[0].push(*e)
+	q.levels[0].paged = true
+	q.entered(e)
+	b.from = e.lsn
+	if b.messages > 0 {
+		b.messages--
+		q.ready--
+	}
+	moved := min(len(e.msg.Body), b.bytes)
+	if b.messages == 0 {
+		moved = b.bytes // with what the estimate was wrong by
+		b.expires, b.attempts = false, nil
+	}
+	b.bytes -= moved
+	q.bytes -= moved
+}
+
+// windowGrew does what the heads that came in ask for; the queue's lock is held.
+func (q *Queue) windowGrew(t *turn) {
 	q.expireDue(t)
 	q.armExpiry()
 	if q.args.limited() {
@@ -144,9 +221,9 @@ func (q *Queue) dropBehind() {
 		q.vh.b.logger.Error("purge not logged", "vhost", q.vh.name, "queue", q.Name, "error", err)
 	}
 	r.free()
+	q.dropTail()
 	q.ready -= b.messages
 	q.bytes -= b.bytes
-	b.purges++
 	b.messages, b.bytes, b.from = 0, 0, b.last
 	b.expires, b.damaged, b.attempts = false, false, nil
 }

@@ -213,6 +213,19 @@ func (q *queueMachine) settle(rt *rapid.T) {
 	}
 }
 
+// work accepts deliveries one after the other, so that the window drains bit by bit.
+func (q *queueMachine) work(rt *rapid.T) {
+	c := q.drawConsumer(rt)
+	for range rapid.IntRange(1, 10).Draw(rt, "deliveries") {
+		for tag := range q.m.held[c] {
+			q.m.give(c, tag, broker.Accepted)
+			c.settle(tag, broker.Accepted)
+			break
+		}
+		q.check(rt)
+	}
+}
+
 func (m *model) give(c *client, tag uint64, o broker.Outcome) {
 	msg := m.held[c][tag]
 	delete(m.held[c], tag)
@@ -252,6 +265,7 @@ func TestQueueAgainstModel(t *testing.T) {
 		{name: "in memory", prefetch: two},
 		{"windows of one", true, true, two, broker.Limits{WindowMessages: 1, VolatileBytes: 1}},
 		{"small windows", true, true, two, broker.Limits{WindowMessages: 4, VolatileBytes: 1}},
+		{"tails", true, true, []int{1}, broker.Limits{WindowMessages: 8, VolatileBytes: 1}},
 		{"no budget", true, true, two, broker.Limits{BacklogBytes: 1}},
 		{"volatile queue", true, false, two, broker.Limits{WindowMessages: 3, VolatileBytes: 1}},
 		{"volatile messages stay", true, true, two, broker.Limits{WindowMessages: 2}},
@@ -272,6 +286,7 @@ func TestQueueAgainstModel(t *testing.T) {
 					rt.Repeat(map[string]func(*rapid.T){
 						"publish": q.publish,
 						"settle":  q.settle,
+						"work":    q.work,
 						"recover": q.recover,
 						"purge":   q.purge,
 						"get":     q.get,

@@ -23,9 +23,9 @@ const (
 	smallPageMessages = 16
 	// pageRetry is how long a pager leaves a queue alone whose next message is not written yet.
 	pageRetry = 2 * time.Millisecond
-	// fetchPages bounds the pages that Get reads for one message: all but the last held nothing that
-	// had not expired.
-	fetchPages = 1_000
+	// bringPages bounds the pages that a caller reads himself. It takes so many only where all that
+	// they hold has expired, or others take it away.
+	bringPages = 1_000
 )
 
 // pagers read backlogs back from the log, without the queues' locks. Queues are served in turn, one
@@ -92,7 +92,6 @@ type page struct {
 	bytes   int
 	// The rest is what the queue was like when it was asked for.
 	after, last LSN
-	purges      uint64
 	maxMessages int
 	maxBytes    int
 	// written is how far the log was then.
@@ -101,7 +100,7 @@ type page struct {
 
 // ask notes what to read of a queue; its lock is held.
 func (p *page) ask(q *Queue, messages, bytes int) {
-	p.after, p.last, p.purges = q.behind.from, q.behind.last, q.behind.purges
+	p.after, p.last = q.behind.from, q.behind.last
 	p.maxMessages, p.maxBytes, p.bytes = messages, bytes, 0
 }
 
@@ -128,6 +127,17 @@ func (p *page) release() {
 		p.entries[i].msg.release()
 	}
 	p.forget()
+}
+
+// cut gives back what was read from a place on.
+func (p *page) cut(at LSN) {
+	n := len(p.entries)
+	for n > 0 && p.entries[n-1].lsn >= at {
+		n--
+		p.entries[n].msg.release()
+		p.entries[n] = entry{}
+	}
+	p.entries = p.entries[:n]
 }
 
 func (p *page) forget() {
@@ -170,33 +180,41 @@ func (q *Queue) needsHead() bool {
 
 // refill reads one page of a listed queue; the pager calls it.
 func (q *Queue) refill(p *page) {
+	t := newTurn(q.vh.b)
 	q.lock()
+	if q.beginPage(p, t) {
+		q.unlock()
+		err := p.read(q)
+		q.lock()
+		q.reading.Unlock()
+		q.behind.listed = false
+		if !q.accept(p, err, t) {
+			q.retryPage()
+		}
+	}
+	q.dispatch(t)
+	q.unlock()
+	t.finish()
+	q.vh.b.alarm.check()
+}
+
+// beginPage looks at a listed queue again, and reports whether a page is to be read, with reading
+// taken for it. The queue's lock is held.
+func (q *Queue) beginPage(p *page, t *turn) bool {
 	messages, bytes := q.pageRoom()
 	switch {
 	case messages == 0:
 		q.behind.listed = false
-		q.unlock()
-		return
+	case q.joinTail():
+		q.behind.listed = false
+		q.windowGrew(t)
 	case !q.reading.TryLock(): // somebody gets from it, and reads on his own
 		q.retryPage()
-		q.unlock()
-		return
+	default:
+		p.ask(q, messages, bytes)
+		return true
 	}
-	p.ask(q, messages, bytes)
-	q.unlock()
-	err := p.read(q)
-	t := newTurn(q.vh.b)
-	q.lock()
-	q.reading.Unlock()
-	q.behind.listed = false
-	if q.accept(p, err, t) {
-		q.dispatch(t)
-	} else {
-		q.retryPage()
-	}
-	q.unlock()
-	t.finish()
-	q.vh.b.alarm.check()
+	return false
 }
 
 // retryPage lists the queue again after a moment; its lock is held.
@@ -213,14 +231,14 @@ func (q *Queue) retryPage() {
 // accept takes over what was read, and puts the queue in quarantine when that cannot go on. It
 // reports false when what was asked for is not written yet. The queue's lock is held.
 func (q *Queue) accept(p *page, err error, t *turn) bool {
+	found := len(p.entries) > 0
 	switch {
-	case q.deleted, q.behind.purges != p.purges:
+	case q.deleted, q.behind.from != p.after: // purged, or the tail joined
 		p.release()
-	case len(p.entries) > 0: // an error behind them comes again
-		q.takeIn(p, t)
+	case q.takeIn(p, t): // an error behind what came comes again
 	case err != nil:
 		q.quarantine(err)
-	case p.written >= p.last:
+	case found, p.written >= p.last: // what is newer is there
 		q.quarantine(fmt.Errorf("%d messages behind %d are gone", q.behind.messages, p.after))
 	default:
 		return false
@@ -232,50 +250,92 @@ func (q *Queue) accept(p *page, err error, t *turn) bool {
 // neither delivered nor passed over. A purge ends it. The queue's lock is held.
 func (q *Queue) quarantine(err error) {
 	q.behind.damaged = true
+	q.dropTail()
 	q.vh.b.metrics.Quarantined.Add(1)
 	q.vh.b.logger.Error("queue is in quarantine: its messages cannot be read", "vhost", q.vh.name,
 		"queue", q.Name, "messages", q.behind.messages, "error", err)
 }
 
-// fetch is take for a caller who found nothing in memory while messages wait behind: it reads them
-// on the caller's goroutine. It is called under no lock, and returns with the queue's lock held.
-func (q *Queue) fetch(t *turn) (e entry, ok bool, err error) {
+// bring reads pages on the goroutine of a caller who has to know what the queue holds, until done
+// says that it is enough or nothing is left. It is called under no lock, asks done with the queue's
+// lock held, and returns with it held.
+func (q *Queue) bring(t *turn, done func() bool) error {
 	var p page
-	for range fetchPages {
+	for range bringPages {
 		q.reading.Lock() // whoever has it brings a page
 		q.lock()
-		if e, ok = q.take(t); ok || q.deleted || q.behind.messages == 0 || q.behind.damaged {
+		if q.joinTail() {
+			q.windowGrew(t)
+		}
+		if done() || q.deleted || q.behind.messages == 0 || q.behind.damaged {
 			q.reading.Unlock()
-			return e, ok, q.readable(ok)
+			q.dispatch(t)
+			return nil
 		}
 		p.ask(q, smallPageMessages, smallPageBytes)
 		q.unlock()
-		err = p.read(q)
+		err := p.read(q)
 		q.lock()
 		q.reading.Unlock()
 		written := q.accept(&p, err, t)
-		e, ok = q.take(t)
-		q.dispatch(t)
-		if ok {
-			return e, true, nil
-		}
 		q.unlock()
-		if !written {
-			if err = q.vh.b.log.Wait(false); err != nil {
-				q.lock()
-				return entry{}, false, structureError(err)
-			}
+		if written {
+			continue
+		}
+		if err := q.vh.b.log.Wait(false); err != nil {
+			q.lock()
+			return structureError(err)
 		}
 	}
 	q.lock()
-	return entry{}, false, nil
+	return nil
+}
+
+// fetch is take for a caller who found nothing in memory while messages wait behind. It is called
+// under no lock, and returns with the queue's lock held.
+func (q *Queue) fetch(t *turn) (e entry, ok bool, err error) {
+	err = q.bring(t, func() bool {
+		e, ok = q.take(t)
+		return ok
+	})
+	if err == nil && !ok {
+		err = q.readable("get")
+	}
+	return e, ok, err
+}
+
+// Fetch reads what waits for the consumer in the log alone, on the caller's goroutine, so that a door
+// can tell an empty queue from one whose messages are on their way. It returns when the consumer's
+// credit is used up or nothing is left.
+func (c *Consumer) Fetch() error {
+	q, t := c.queue, &c.session.turn
+	if q == nil {
+		return nil
+	}
+	q.lock()
+	waits := q.behind.messages > 0
+	q.unlock()
+	if !waits {
+		return nil
+	}
+	err := q.bring(t, func() bool {
+		q.dispatch(t)
+		return !c.active
+	})
+	if err == nil && c.active {
+		err = q.readable("fetch")
+	}
+	q.unlock()
+	t.settle()
+	t.flush()
+	return err
 }
 
 // readable returns why an empty answer would be wrong; the queue's lock is held.
-func (q *Queue) readable(found bool) error {
-	if found || q.behind.messages == 0 || !q.behind.damaged {
+func (q *Queue) readable(op string) error {
+	if q.behind.messages == 0 || !q.behind.damaged || q.ready > q.behind.messages {
 		return nil
 	}
 	entity := queueEntity(q.vh.name, q.Name)
-	return errorf(CodeInternal, "get", entity, "the messages of %s cannot be read", entity)
+	return errorf(CodeInternal, op, entity, "the messages of %s cannot be read", entity)
 }

@@ -99,7 +99,7 @@ func (q *Queue) first() *readyList {
 func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	if e.lsn != 0 {
 		if !q.fits(m) {
-			q.pass(m, e.lsn)
+			q.pass(m, e.lsn, t)
 			if q.args.limited() {
 				q.dropOverflow(t)
 			}
