@@ -71,7 +71,15 @@ func (d *Door) lease(v *visit) error {
 		return err
 	}
 	c.AddCredit(want.Max)
-	parcels, err := h.poll(v, time.Duration(want.WaitMS)*time.Millisecond)
+	wait := time.Duration(want.WaitMS) * time.Millisecond
+	damaged := c.Fetch()
+	if damaged != nil {
+		wait = 0
+	}
+	parcels, err := h.poll(v, wait)
+	if err == nil && len(parcels) == 0 {
+		err = damaged
+	}
 	h.session.Cancel(p.Tag)
 	more, _, _ := sink.take() // came before the consumer was closed
 	parcels = append(parcels, h.readable(more)...)

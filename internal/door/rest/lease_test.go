@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
 )
 
 // rest.md §5.4: what a lease shows of a message.
@@ -36,6 +37,34 @@ func TestLeaseShowsMessage(t *testing.T) {
 	}
 	if s := h.stats("q"); s.Ready != 0 || s.Unsettled != 2 {
 		t.Errorf("queue %+v", s)
+	}
+}
+
+// A lease that does not wait is not empty while messages are in the log alone.
+func TestLeaseOfBacklog(t *testing.T) {
+	t.Parallel()
+	log := store.NewMemory(store.MemoryOptions{Retain: true})
+	b := broker.New(broker.Options{
+		Clock: realClock{}, Log: log, Formats: []broker.Format{Format{}},
+		Limits: broker.Limits{WindowMessages: 1},
+	})
+	log.Bind(b)
+	h := serveBroker(t, b)
+	h.queue("q")
+	for i := range 6 {
+		h.send("q", strconv.Itoa(i))
+	}
+	for _, want := range []string{"0", "1", "234", "5"} {
+		var got string
+		for _, m := range h.lease("q", `{"max":`+strconv.Itoa(len(want))+`}`) {
+			got += m.text()
+		}
+		if got != want {
+			t.Errorf("leased %q, want %q", got, want)
+		}
+	}
+	if n := b.Metrics().Paged.Load(); n == 0 {
+		t.Error("nothing was read from the log")
 	}
 }
 
