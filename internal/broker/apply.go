@@ -40,8 +40,11 @@ func (b *Broker) Apply(r *Record, at LSN) {
 				q.enqueue(r.Message, entry{lsn: at}, r.turn)
 			}
 		}
-	case RecordAck, RecordPurge, RecordDelivery, RecordMeta, RecordTransaction, RecordStart,
-		RecordStop:
+	case RecordTransaction:
+		for i := range r.Records {
+			b.Apply(&r.Records[i], at+LSN(1+i))
+		}
+	case RecordAck, RecordPurge, RecordDelivery, RecordMeta, RecordStart, RecordStop:
 		// Settlement and structure change memory first and are logged behind.
 	}
 }
@@ -54,7 +57,12 @@ func (v *VirtualHost) logMeta(durable bool, m Meta) error {
 	}
 	m.VHost = v.name
 	v.logged.Add(1)
-	_, err := v.b.log.Append(&Record{Type: RecordMeta, Meta: &m}, nil, 0)
+	return v.b.logMeta(m)
+}
+
+// logMeta appends a change of durable structure.
+func (b *Broker) logMeta(m Meta) error {
+	_, err := b.log.Append(&Record{Type: RecordMeta, Meta: &m}, nil, 0)
 	return structureError(err)
 }
 

@@ -118,6 +118,9 @@ type Broker struct {
 
 	formats [256]Format
 
+	// changing is held while a virtual host is added or deleted.
+	changing sync.Mutex
+
 	mu     sync.RWMutex
 	vhosts map[string]*VirtualHost
 
@@ -153,7 +156,7 @@ func New(o Options) *Broker {
 	b.rest.b, b.pagers.b = b, b
 	b.connections.init()
 	b.replies.init(b)
-	b.AddVirtualHost("/")
+	b.virtualHost(defaultVHost)
 	return b
 }
 
@@ -172,18 +175,6 @@ func (b *Broker) Format(id FormatID) Format { return b.formats[id] }
 
 // MaxMessageBytes returns the limit of a message body.
 func (b *Broker) MaxMessageBytes() int { return b.limits.MessageBytes }
-
-// AddVirtualHost adds a virtual host with its predeclared exchanges, or returns the one there is.
-func (b *Broker) AddVirtualHost(name string) *VirtualHost {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if v, ok := b.vhosts[name]; ok {
-		return v
-	}
-	v := newVirtualHost(b, name)
-	b.vhosts[name] = v
-	return v
-}
 
 // VirtualHost returns a virtual host by name.
 func (b *Broker) VirtualHost(name string) (*VirtualHost, bool) {

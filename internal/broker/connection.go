@@ -47,7 +47,7 @@ func (b *Broker) Open(p ConnectionParams) (*Connection, error) {
 	const op = "open connection"
 	vh, ok := b.VirtualHost(p.VHost)
 	if !ok {
-		return nil, connErrorf(CodeNotFound, op, "vhost "+p.VHost, "vhost %s not found", p.VHost)
+		return nil, noVirtualHost(op, p.VHost)
 	}
 	if b.access != nil && !b.access.MayOpen(p.User, p.VHost) {
 		return nil, connErrorf(CodeForbidden, op, "vhost "+p.VHost,

@@ -65,6 +65,10 @@ func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (Qu
 		v.mu.Unlock()
 		return have.redeclare(op, p, s.conn)
 	}
+	if v.deleted {
+		v.mu.Unlock()
+		return QueueInfo{}, noVirtualHost(op, v.name)
+	}
 	if len(v.queues) >= v.b.limits.Queues {
 		v.mu.Unlock()
 		return QueueInfo{}, errorf(CodeLimit, op, queueEntity(v.name, p.Name),

@@ -109,6 +109,9 @@ func (v *VirtualHost) addExchange(op string, x *Exchange) (created bool, err err
 	p := x.ExchangeParams
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.deleted {
+		return false, noVirtualHost(op, v.name)
+	}
 	if have, ok := v.exchanges[p.Name]; ok {
 		return false, have.equivalent(op, p)
 	}

@@ -19,7 +19,7 @@ const (
 	RecordDelivery RecordType = 3
 	// RecordTransaction holds other records, all or nothing.
 	RecordTransaction RecordType = 4
-	// RecordMeta is a change of exchanges, queues or bindings.
+	// RecordMeta is a change of durable structure: see MetaKind.
 	RecordMeta RecordType = 6
 	// RecordStop is the last record of a process that ended in order: what was delivered before is
 	// in the RecordDelivery records, and nothing else was.
@@ -92,6 +92,10 @@ const (
 	MetaExchangeDelete  MetaKind = 4
 	MetaBind            MetaKind = 5
 	MetaUnbind          MetaKind = 6
+	// MetaVHostAdd and MetaVHostDelete are about a virtual host. What is in it is deleted by
+	// records of its own, before it.
+	MetaVHostAdd    MetaKind = 7
+	MetaVHostDelete MetaKind = 8
 )
 
 // Meta is a change of durable structure.

@@ -183,6 +183,7 @@ func appendMeta(dst []byte, m *Meta) []byte {
 		dst = append(dst, bit(b.ToExchange, metaToExchange))
 		dst = appendText(appendText(appendText(dst, b.Source), b.Destination), b.Key)
 		return appendTable(dst, b.Arguments)
+	case MetaVHostAdd, MetaVHostDelete:
 	}
 	return dst
 }

@@ -90,6 +90,9 @@ func recordSamples() map[string]*broker.Record {
 		"queue": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaQueueDeclare, VHost: "/", Queue: queue, QueueID: 77,
 		}},
+		"virtual host": {Type: broker.RecordMeta, Meta: &broker.Meta{
+			Kind: broker.MetaVHostAdd, VHost: "v",
+		}},
 		"exchange": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaExchangeDelete, VHost: "v", Exchange: broker.ExchangeParams{
 				Name: "x", Type: "topic", Durable: true, Internal: true,

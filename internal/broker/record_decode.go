@@ -335,6 +335,7 @@ func (d *recordReader) meta() Meta {
 		m.Binding.Source, m.Binding.Destination = d.text(), d.text()
 		m.Binding.Key = d.text()
 		m.Binding.Arguments = d.table(0)
+	case MetaVHostAdd, MetaVHostDelete:
 	default:
 		d.bad = true
 	}

@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// Structure is what a sequence of Meta records leaves standing: durable exchanges, queues and
-// bindings. A log keeps one to know which of its Meta records still count, and recovery one to know
-// what to build. It is for one goroutine.
+// Structure is what a sequence of Meta records leaves standing: the last value of each key, be it a
+// virtual host, an exchange, a queue or a binding. A log keeps one to know which of its Meta records
+// still count, and recovery one to know what to build. It is for one goroutine.
 type Structure struct {
 	items map[string]PlacedMeta
 	// bound lists the bindings that go with a queue or an exchange, by its key.
@@ -34,13 +34,10 @@ func NewStructure() *Structure {
 // because of it. counts says whether the change itself is a record to keep.
 func (s *Structure) Apply(m *Meta, at LSN) (gone []LSN, counts bool) {
 	switch m.Kind {
-	case MetaQueueDeclare, MetaExchangeDeclare:
-		key := m.owner()
-		if old, ok := s.items[key]; ok {
-			gone = append(gone, old.At)
-		}
-		s.items[key] = PlacedMeta{*m, at}
-		return gone, true
+	case MetaQueueDeclare, MetaExchangeDeclare, MetaVHostAdd:
+		return s.set(m.owner(), m, at), true
+	case MetaVHostDelete:
+		gone = s.remove(m.owner(), gone)
 	case MetaQueueDelete, MetaExchangeDelete:
 		key := m.owner()
 		gone = s.remove(key, gone)
@@ -50,10 +47,7 @@ func (s *Structure) Apply(m *Meta, at LSN) (gone []LSN, counts bool) {
 		delete(s.bound, key)
 	case MetaBind:
 		key := m.bindingKey()
-		if old, ok := s.items[key]; ok {
-			gone = append(gone, old.At)
-		}
-		s.items[key] = PlacedMeta{*m, at}
+		gone = s.set(key, m, at)
 		for _, end := range m.ends() {
 			if s.bound[end] == nil {
 				s.bound[end] = make(map[string]struct{})
@@ -65,6 +59,15 @@ func (s *Structure) Apply(m *Meta, at LSN) (gone []LSN, counts bool) {
 		gone = s.unbind(m.bindingKey(), gone)
 	}
 	return gone, false
+}
+
+// set gives a key its value, and returns the place of the one before.
+func (s *Structure) set(key string, m *Meta, at LSN) (gone []LSN) {
+	if old, ok := s.items[key]; ok {
+		gone = append(gone, old.At)
+	}
+	s.items[key] = PlacedMeta{*m, at}
+	return gone
 }
 
 func (s *Structure) remove(key string, gone []LSN) []LSN {
@@ -99,10 +102,14 @@ func (s *Structure) All() []PlacedMeta {
 	return out
 }
 
-// owner returns the key of the queue or exchange that a change is about.
+// owner returns the key of what a change is about, unless that is a binding.
 func (m *Meta) owner() string {
-	if m.Kind == MetaQueueDeclare || m.Kind == MetaQueueDelete {
+	switch m.Kind {
+	case MetaQueueDeclare, MetaQueueDelete:
 		return queueKey(m.VHost, m.Queue.Name)
+	case MetaVHostAdd, MetaVHostDelete:
+		return "v\x00" + m.VHost
+	case MetaExchangeDeclare, MetaExchangeDelete, MetaBind, MetaUnbind:
 	}
 	return exchangeKey(m.VHost, m.Exchange.Name)
 }

@@ -47,7 +47,7 @@ func (b *Broker) Recover() error {
 func (r *recovery) build(structure []PlacedMeta) error {
 	for i := range structure {
 		m := &structure[i]
-		v := r.b.AddVirtualHost(m.VHost)
+		v := r.b.virtualHost(m.VHost)
 		var err error
 		switch m.Kind {
 		case MetaExchangeDeclare:
@@ -56,7 +56,7 @@ func (r *recovery) build(structure []PlacedMeta) error {
 			err = r.buildQueue(v, &m.Meta)
 		case MetaBind:
 			err = r.bind(v, m.Binding)
-		default: // deletions leave nothing standing
+		default: // virtual hosts; deletions leave nothing standing
 		}
 		if err != nil {
 			return fmt.Errorf("record %d: %w", m.At, err)

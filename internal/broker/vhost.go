@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -17,11 +18,15 @@ type VirtualHost struct {
 	exchanges map[string]*Exchange
 	queues    map[string]*Queue
 	bindings  int
+	deleted   bool
 	// topology changes with every change of structure; cached routes carry it.
 	topology atomic.Uint64
 	// logged counts the changes of structure that went into the log.
 	logged atomic.Uint64
 }
+
+// defaultVHost is there always, and so not in the log.
+const defaultVHost = "/"
 
 // predeclared are the exchanges that every virtual host has (amqp-0-9-1.md §3).
 //
@@ -50,6 +55,94 @@ func newVirtualHost(b *Broker, name string) *VirtualHost {
 	}
 	v.topology.Store(1)
 	return v
+}
+
+// AddVirtualHost adds a virtual host with its predeclared exchanges, or returns the one there is.
+// When the error is nil the log has it.
+func (b *Broker) AddVirtualHost(name string) (*VirtualHost, error) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if v, ok := b.VirtualHost(name); ok {
+		return v, nil
+	}
+	if err := b.logMeta(Meta{Kind: MetaVHostAdd, VHost: name}); err != nil {
+		return nil, err
+	}
+	v := b.virtualHost(name)
+	return v, structureError(b.log.Wait(true))
+}
+
+// virtualHost returns a virtual host, which it makes if there is none.
+func (b *Broker) virtualHost(name string) *VirtualHost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v, ok := b.vhosts[name]
+	if !ok {
+		v = newVirtualHost(b, name)
+		b.vhosts[name] = v
+	}
+	return v
+}
+
+// DeleteVirtualHost closes the connections to a virtual host and deletes it with everything in it.
+// When it returns nil the log has that. Permissions in it are for the caller to drop.
+func (b *Broker) DeleteVirtualHost(name string) error {
+	const op = "delete vhost"
+	if name == defaultVHost {
+		return errorf(CodeNotAllowed, op, "vhost "+name, "vhost '%s' cannot be deleted", name)
+	}
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	b.mu.Lock()
+	v, ok := b.vhosts[name]
+	delete(b.vhosts, name)
+	b.mu.Unlock()
+	if !ok {
+		return noVirtualHost(op, name)
+	}
+	for _, c := range b.connections.all() {
+		if c.vh == v {
+			c.ForceClose("vhost '" + name + "' is deleted")
+		}
+	}
+	err := v.clear()
+	if logged := b.logMeta(Meta{Kind: MetaVHostDelete, VHost: name}); err == nil {
+		err = logged
+	}
+	if waited := b.log.Wait(true); err == nil {
+		err = structureError(waited)
+	}
+	return err
+}
+
+// clear deletes everything in the virtual host and lets nothing more in.
+func (v *VirtualHost) clear() error {
+	v.mu.Lock()
+	v.deleted = true
+	var first error
+	for _, x := range v.exchanges {
+		if isPredeclared(x.Name) {
+			continue
+		}
+		if err := v.removeExchange(x); first == nil {
+			first = err
+		}
+	}
+	v.mu.Unlock()
+	t := newTurn(v.b)
+	for _, q := range v.Queues() {
+		v.drop(q, t, nil)
+	}
+	t.finish()
+	return first
+}
+
+func isPredeclared(name string) bool {
+	return slices.ContainsFunc(predeclared[:], func(p ExchangeParams) bool { return p.Name == name })
+}
+
+func noVirtualHost(op, name string) error {
+	return connErrorf(CodeNotFound, op, "vhost "+name, "vhost %s not found", name)
 }
 
 // Name returns the virtual host's name.

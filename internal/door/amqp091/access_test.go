@@ -92,7 +92,9 @@ func TestSecA10SidePaths(t *testing.T) {
 	})
 	t.Run("virtual host", func(t *testing.T) {
 		t.Parallel()
-		b.AddVirtualHost("other")
+		if _, err := b.AddVirtualHost("other"); err != nil {
+			t.Fatal(err)
+		}
 		p := s.connect(t)
 		p.write([]byte(wire.ProtocolHeader))
 		p.start("guest", "guest")

@@ -94,7 +94,9 @@ func newHub(tb testing.TB, d *Driver, o hubOptions) *hub {
 	})
 	log.Bind(h.broker)
 	tb.Cleanup(h.broker.Close)
-	h.broker.AddVirtualHost(other)
+	if _, err := h.broker.AddVirtualHost(other); err != nil {
+		tb.Fatal(err)
+	}
 	h.heart = &heartDoor{broker: h.broker, login: login}
 	h.door = d.Serve(tb, Setup{Broker: h.broker, Login: login, BodyBytes: o.bodyBytes})
 	return h
