@@ -36,7 +36,10 @@ type Hub struct {
 }
 
 // New makes a hub that listens nowhere yet. It returns all that is wrong with the options at once.
-func New(o Options) (*Hub, error) {
+func New(o Options) (*Hub, error) { return newHub(o, (*Hub).newLog) }
+
+// newHub makes a hub on the log that makeLog makes.
+func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -49,7 +52,7 @@ func New(o Options) (*Hub, error) {
 		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
 		room: newRoom(),
 	}
-	if h.log, err = h.newLog(); err != nil {
+	if h.log, err = makeLog(h); err != nil {
 		return nil, err
 	}
 	h.broker = broker.New(broker.Options{

@@ -34,20 +34,27 @@ func (h *Hub) newLog() (boundLog, error) {
 	})
 }
 
-// openLog reads what an earlier process left and begins to write.
+// openLog takes over what an earlier process left and begins to write.
 func (h *Hub) openLog() error {
-	file, ok := h.log.(*store.File)
-	if !ok {
+	if !h.log.Keeps() {
 		return nil
 	}
-	if err := file.Open(); err != nil {
-		return fmt.Errorf("log: %w", err)
+	file, onDisk := h.log.(*store.File)
+	if onDisk {
+		if err := file.Open(); err != nil {
+			return fmt.Errorf("log: %w", err)
+		}
 	}
 	if err := h.broker.Recover(); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
-	file.Start()
-	if err := file.Wait(true); err != nil {
+	if onDisk {
+		file.Start()
+	}
+	if err := h.users.Recover(h.broker.TakeUsers(), h.broker); err != nil {
+		return fmt.Errorf("users: %w", err)
+	}
+	if err := h.log.Wait(true); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
@@ -38,8 +37,10 @@ type Options struct {
 	Limits Limits `yaml:"limits"`
 	// Compat is what the hub calls itself towards clients that sniff.
 	Compat Compat `yaml:"compat"`
-	// Users are who may log in. Default: guest with password guest, from loopback only.
-	Users []auth.User `yaml:"users"`
+	// Users are who may log in, beside those that were added at run time. They are as they stand
+	// here at every start. Default: guest with password guest, from loopback only, unless the data
+	// directory has users.
+	Users []User `yaml:"users"`
 	// Logger gets what happens. Default: nothing is logged.
 	Logger *slog.Logger `yaml:"-"`
 }

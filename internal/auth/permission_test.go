@@ -234,7 +234,7 @@ func TestChanges(t *testing.T) {
 	}
 	step("clear", false, func() error { return s.ClearPermission("ann", "/") })
 	step("set once more", true, func() error { return s.SetPermission("ann", "/", AllPermissions()) })
-	step("drop vhost", false, func() error { s.DropVHost("/"); return nil })
+	step("drop vhost", false, func() error { return s.DropVHost("/") })
 	if user, _ := s.User("ann"); len(user.Permissions) != 0 {
 		t.Errorf("after DropVHost the user has %v", user.Permissions)
 	}
@@ -314,7 +314,9 @@ func TestAllowedWhileUsersChange(t *testing.T) {
 		if err := s.SetPermission("guest", "/", AllPermissions()); err != nil {
 			t.Error(err)
 		}
-		s.DropVHost("other")
+		if err := s.DropVHost("other"); err != nil {
+			t.Error(err)
+		}
 	}
 	workers.Wait()
 	if err := s.ClearPermission("guest", "/"); err != nil {

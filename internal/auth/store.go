@@ -83,7 +83,12 @@ type Store struct {
 	macKey  [32]byte      // of this process, for verified
 	version atomic.Uint64
 
+	// configured are the users of the options; defaulted says that they named none.
+	configured map[string]bool
+	defaulted  bool
+
 	mu       sync.RWMutex
+	journal  Journal // nil before Recover
 	accounts map[string]*account
 	verified map[string][macBytes]byte // by user: the credentials that were right last
 	dummy    Hash                      // of the costliest kind in use
@@ -91,12 +96,14 @@ type Store struct {
 
 // New returns a store with the users of options. All faults are returned at once.
 func New(options Options) (*Store, error) {
+	defaulted := options.Users == nil
 	options.setDefaults()
 	s := &Store{
 		options: options, slots: make(chan struct{}, hashSlots),
 		limit:    newLimiter(options.FailBurst, options.FailInterval),
 		accounts: make(map[string]*account), verified: make(map[string][macBytes]byte),
-		dummy: HashSHA512(NewSecret(dummyPassword)),
+		dummy:      HashSHA512(NewSecret(dummyPassword)),
+		configured: make(map[string]bool), defaulted: defaulted,
 	}
 	_, _ = rand.Read(s.macKey[:]) // never fails
 	var faults []error
@@ -104,6 +111,7 @@ func New(options Options) (*Store, error) {
 		if err := s.Put(user); err != nil {
 			faults = append(faults, err)
 		}
+		s.configured[user.Name] = !defaulted
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -165,49 +173,71 @@ func (s *Store) Users() []User {
 // Put adds a user or replaces the one of that name.
 func (s *Store) Put(user User) error {
 	a, err := newAccount(user)
+	if err == nil {
+		err = s.durable(func() error {
+			if _, exists := s.accounts[user.Name]; !exists && len(s.accounts) >= MaxUsers {
+				return fmt.Errorf("%w: more than %d users", ErrInvalid, MaxUsers)
+			}
+			return s.set(user.Name, a)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("put user %q: %w", user.Name, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, exists := s.accounts[user.Name]; !exists && len(s.accounts) >= MaxUsers {
-		return fmt.Errorf("put user %q: %w: more than %d users", user.Name, ErrInvalid, MaxUsers)
-	}
-	s.accounts[user.Name] = a
-	s.changed(user.Name)
 	return nil
 }
 
 // Delete removes a user. Connections of that user are for the caller to close.
 func (s *Store) Delete(name string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.accounts[name] == nil {
-		return fmt.Errorf("delete user %q: %w", name, ErrNoUser)
+	err := s.durable(func() error {
+		if s.accounts[name] == nil {
+			return ErrNoUser
+		}
+		return s.set(name, nil)
+	})
+	if err != nil {
+		return fmt.Errorf("delete user %q: %w", name, err)
 	}
-	delete(s.accounts, name)
-	s.changed(name)
 	return nil
 }
 
 // update replaces a user by what change makes of a copy.
 func (s *Store) update(name string, change func(*User)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.accounts[name]
-	if old == nil {
-		return fmt.Errorf("change user %q: %w", name, ErrNoUser)
-	}
-	user := old.user.clone()
-	if user.Permissions == nil {
-		user.Permissions = make(map[string]Permission)
-	}
-	change(&user)
-	a, err := newAccount(user)
+	err := s.durable(func() error {
+		old := s.accounts[name]
+		if old == nil {
+			return ErrNoUser
+		}
+		user := old.user.clone()
+		if user.Permissions == nil {
+			user.Permissions = make(map[string]Permission)
+		}
+		change(&user)
+		a, err := newAccount(user)
+		if err != nil {
+			return err
+		}
+		return s.set(name, a)
+	})
 	if err != nil {
 		return fmt.Errorf("change user %q: %w", name, err)
 	}
-	s.accounts[name] = a
+	return nil
+}
+
+// set gives a name its account, nil for none, once the journal has taken note. mu is held.
+func (s *Store) set(name string, a *account) error {
+	if err := s.mayChange(name); err != nil {
+		return err
+	}
+	if err := s.note(name, a); err != nil {
+		return err
+	}
+	if a == nil {
+		delete(s.accounts, name)
+	} else {
+		s.accounts[name] = a
+	}
 	s.changed(name)
 	return nil
 }
@@ -269,23 +299,35 @@ func (s *Store) ClearTopicPermission(name string, topic Topic) error {
 }
 
 // DropVHost takes all permissions in a virtual host away: another one of the same name begins
-// with none.
-func (s *Store) DropVHost(vhost string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, old := range s.accounts {
-		_, topics := old.topics[vhost]
-		if old.grants[vhost] == nil && !topics {
-			continue
+// with none, but for those that the configuration gives at the next start.
+func (s *Store) DropVHost(vhost string) error {
+	err := s.durable(func() error {
+		defer func() { s.cache.forget(s.version.Add(1)) }()
+		for name, old := range s.accounts {
+			_, topics := old.topics[vhost]
+			if old.grants[vhost] == nil && !topics {
+				continue
+			}
+			a := &account{
+				user: old.user.clone(), grants: maps.Clone(old.grants),
+				topics: maps.Clone(old.topics),
+			}
+			delete(a.user.Permissions, vhost)
+			delete(a.user.Topics, vhost)
+			delete(a.grants, vhost)
+			delete(a.topics, vhost)
+			s.accounts[name] = a
+			if s.configured[name] {
+				continue
+			}
+			if err := s.note(name, a); err != nil {
+				return err
+			}
 		}
-		a := &account{
-			user: old.user.clone(), grants: maps.Clone(old.grants), topics: maps.Clone(old.topics),
-		}
-		delete(a.user.Permissions, vhost)
-		delete(a.user.Topics, vhost)
-		delete(a.grants, vhost)
-		delete(a.topics, vhost)
-		s.accounts[name] = a
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("drop permissions in vhost %q: %w", vhost, err)
 	}
-	s.cache.forget(s.version.Add(1))
+	return nil
 }

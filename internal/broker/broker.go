@@ -127,12 +127,14 @@ type Broker struct {
 	connections registry
 	replies     replyTable
 	requests    requestTable
-	queueID     atomic.Uint32
-	consumerID  atomic.Uint64
-	alarm       alarm
-	rest        housekeeping
-	pagers      pagers
-	metrics     Metrics
+	// users are those of the log until TakeUsers.
+	users      map[string][]byte
+	queueID    atomic.Uint32
+	consumerID atomic.Uint64
+	alarm      alarm
+	rest       housekeeping
+	pagers     pagers
+	metrics    Metrics
 }
 
 // New returns a broker with the virtual host "/". Recovery, if the log holds anything, is the
@@ -148,6 +150,7 @@ func New(o Options) *Broker {
 	b := &Broker{
 		name: o.Name, clock: o.Clock, log: o.Log, access: o.Access, peers: o.Peers,
 		logger: o.Logger, limits: o.Limits, vhosts: make(map[string]*VirtualHost),
+		users: make(map[string][]byte),
 	}
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f

@@ -96,6 +96,9 @@ const (
 	// records of its own, before it.
 	MetaVHostAdd    MetaKind = 7
 	MetaVHostDelete MetaKind = 8
+	// MetaUserPut and MetaUserDelete are about a user, in no virtual host.
+	MetaUserPut    MetaKind = 9
+	MetaUserDelete MetaKind = 10
 )
 
 // Meta is a change of durable structure.
@@ -106,6 +109,14 @@ type Meta struct {
 	QueueID  uint32
 	Exchange ExchangeParams
 	Binding  BindingParams
+	User     UserMeta
+}
+
+// UserMeta is a user as the log keeps it.
+type UserMeta struct {
+	Name string
+	// Value is for internal/auth to read.
+	Value []byte
 }
 
 // Clone returns a copy that outlives the caller's borrow; only its public fields are kept.
@@ -120,6 +131,7 @@ func (r *Record) Clone() *Record {
 	}
 	if r.Meta != nil {
 		meta := *r.Meta
+		meta.User.Value = slices.Clone(meta.User.Value)
 		c.Meta = &meta
 	}
 	for i := range r.Records {

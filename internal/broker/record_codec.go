@@ -183,6 +183,8 @@ func appendMeta(dst []byte, m *Meta) []byte {
 		dst = append(dst, bit(b.ToExchange, metaToExchange))
 		dst = appendText(appendText(appendText(dst, b.Source), b.Destination), b.Key)
 		return appendTable(dst, b.Arguments)
+	case MetaUserPut, MetaUserDelete:
+		return appendBytes(appendText(dst, m.User.Name), m.User.Value)
 	case MetaVHostAdd, MetaVHostDelete:
 	}
 	return dst

@@ -93,6 +93,10 @@ func recordSamples() map[string]*broker.Record {
 		"virtual host": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaVHostAdd, VHost: "v",
 		}},
+		"user": {Type: broker.RecordMeta, Meta: &broker.Meta{
+			Kind: broker.MetaUserPut,
+			User: broker.UserMeta{Name: "u", Value: []byte("what auth wrote")},
+		}},
 		"exchange": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaExchangeDelete, VHost: "v", Exchange: broker.ExchangeParams{
 				Name: "x", Type: "topic", Durable: true, Internal: true,

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/parley-ipc/parley/internal/check"
 )
@@ -335,6 +336,8 @@ func (d *recordReader) meta() Meta {
 		m.Binding.Source, m.Binding.Destination = d.text(), d.text()
 		m.Binding.Key = d.text()
 		m.Binding.Arguments = d.table(0)
+	case MetaUserPut, MetaUserDelete:
+		m.User = UserMeta{Name: d.text(), Value: slices.Clone(d.bytes())}
 	case MetaVHostAdd, MetaVHostDelete:
 	default:
 		d.bad = true

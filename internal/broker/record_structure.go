@@ -9,7 +9,7 @@ import (
 )
 
 // Structure is what a sequence of Meta records leaves standing: the last value of each key, be it a
-// virtual host, an exchange, a queue or a binding. A log keeps one to know which of its Meta records
+// virtual host, an exchange, a queue, a binding or a user. A log keeps one to know which of its Meta records
 // still count, and recovery one to know what to build. It is for one goroutine.
 type Structure struct {
 	items map[string]PlacedMeta
@@ -34,9 +34,9 @@ func NewStructure() *Structure {
 // because of it. counts says whether the change itself is a record to keep.
 func (s *Structure) Apply(m *Meta, at LSN) (gone []LSN, counts bool) {
 	switch m.Kind {
-	case MetaQueueDeclare, MetaExchangeDeclare, MetaVHostAdd:
+	case MetaQueueDeclare, MetaExchangeDeclare, MetaVHostAdd, MetaUserPut:
 		return s.set(m.owner(), m, at), true
-	case MetaVHostDelete:
+	case MetaVHostDelete, MetaUserDelete:
 		gone = s.remove(m.owner(), gone)
 	case MetaQueueDelete, MetaExchangeDelete:
 		key := m.owner()
@@ -109,6 +109,8 @@ func (m *Meta) owner() string {
 		return queueKey(m.VHost, m.Queue.Name)
 	case MetaVHostAdd, MetaVHostDelete:
 		return "v\x00" + m.VHost
+	case MetaUserPut, MetaUserDelete:
+		return "u\x00" + m.User.Name
 	case MetaExchangeDeclare, MetaExchangeDelete, MetaBind, MetaUnbind:
 	}
 	return exchangeKey(m.VHost, m.Exchange.Name)

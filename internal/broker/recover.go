@@ -47,6 +47,10 @@ func (b *Broker) Recover() error {
 func (r *recovery) build(structure []PlacedMeta) error {
 	for i := range structure {
 		m := &structure[i]
+		if m.Kind == MetaUserPut {
+			r.b.users[m.User.Name] = m.User.Value
+			continue
+		}
 		v := r.b.virtualHost(m.VHost)
 		var err error
 		switch m.Kind {
