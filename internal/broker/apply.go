@@ -34,6 +34,9 @@ func (r *Record) free() {
 func (b *Broker) Apply(r *Record, at LSN) {
 	switch r.Type {
 	case RecordPublish:
+		if r.answers != nil {
+			r.answers.at = at
+		}
 		for _, q := range r.targets {
 			q.enqueue(r.Message, entry{lsn: at}, r.turn)
 			if check.Bug == check.PublishTwice && at%64 == 0 {

@@ -127,6 +127,7 @@ type Broker struct {
 	connections registry
 	replies     replyTable
 	requests    requestTable
+	running     running
 	// users are those of the log until TakeUsers.
 	users      map[string][]byte
 	queueID    atomic.Uint32

@@ -195,12 +195,8 @@ func TestRequestIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // as often as asked
-		if !found.View(func(m *broker.Message) {
-			if string(m.Body) != "answer" {
-				t.Errorf("answer %q", m.Body)
-			}
-		}) {
-			t.Fatal("no answer")
+		if got := answerOf(t, found); got != "answer" {
+			t.Errorf("answer %q", got)
 		}
 	}
 }

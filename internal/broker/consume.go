@@ -193,6 +193,9 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 		Tag: s.nextTag, Message: e.msg, Queue: q.Name, Redelivered: e.redelivered,
 		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready,
 	}
+	if r := e.msg.request; r != nil {
+		r.started()
+	}
 	if s.sink.Deliver(&s.delivery) <= 0 {
 		s.stalled = true // only Resume takes it back
 	}

@@ -61,6 +61,8 @@ const (
 	CodeDraining
 	// CodeUnauthenticated is a login that failed.
 	CodeUnauthenticated
+	// CodeKeyReused is an idempotency key that stands for another request.
+	CodeKeyReused
 	codeCount
 )
 
@@ -75,6 +77,7 @@ var codeWords = [codeCount]string{
 	CodeBreakerOpen: "breaker-open", CodeOverloaded: "overloaded", CodeDeadline: "deadline",
 	CodeCanceled: "canceled", CodeQuota: "quota", CodeResultGone: "result-gone",
 	CodeDraining: "draining", CodeUnauthenticated: "unauthenticated",
+	CodeKeyReused: "key-reused",
 }
 
 // String returns the code's word, the same through every door (`not-found`, `no-instance`, …).

@@ -30,8 +30,7 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 		if err := s.conn.allow(auth.Write, "publish", "exchange", ""); err != nil {
 			return 0, err
 		}
-		s.b.replies.answer(m, &s.turn)
-		s.confirm(s.confirms.begin())
+		s.publishReply(m)
 		return 1, nil
 	}
 	r, err := s.routeOf(m)
@@ -54,6 +53,21 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 		return 0, nil
 	}
 	return s.put(m, r, seq)
+}
+
+// publishReply hands a message to who waits for it. Only the answer of a stored request is in the
+// log, and confirmed when it is safe there.
+func (s *Session) publishReply(m *Message) {
+	seq := s.confirms.begin()
+	if seq != 0 {
+		s.turn.owes = owed{ticket{s}, seq}
+	}
+	s.b.replies.answer(m, &s.turn)
+	pending := s.turn.pending
+	s.turn.owes, s.turn.pending = owed{}, false
+	if !pending {
+		s.confirm(seq)
+	}
 }
 
 // put gives a message to the queues of a route and sees to its confirm.
@@ -227,7 +241,7 @@ func (v *VirtualHost) putLogged(rec *Record, to owed, out *putResult) {
 	if out.refused || out.spilled {
 		to.ticket = nil // the refusal is the answer; nobody waits for what the log need not hold
 	}
-	durable, err := v.b.log.Append(rec, to.ticket, to.seq)
+	durable, err := v.b.appendPublish(rec, to)
 	if err == nil {
 		out.taken += len(rec.targets)
 	}

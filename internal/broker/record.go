@@ -78,7 +78,8 @@ type Record struct {
 	// targets are the queues themselves, when the record was made by this process.
 	targets []*Queue
 	turn    *turn
-	copyN   uint32 // of a gather
+	// answers is the request whose answer a RecordPublish is.
+	answers *Request
 }
 
 // MetaKind says which structure a Meta changes.
@@ -99,6 +100,9 @@ const (
 	// MetaUserPut and MetaUserDelete are about a user, in no virtual host.
 	MetaUserPut    MetaKind = 9
 	MetaUserDelete MetaKind = 10
+	// MetaRequestPut and MetaRequestDelete are about a stored request.
+	MetaRequestPut    MetaKind = 11
+	MetaRequestDelete MetaKind = 12
 )
 
 // Meta is a change of durable structure.
@@ -110,6 +114,7 @@ type Meta struct {
 	Exchange ExchangeParams
 	Binding  BindingParams
 	User     UserMeta
+	Request  *RequestMeta
 }
 
 // UserMeta is a user as the log keeps it.
@@ -132,6 +137,10 @@ func (r *Record) Clone() *Record {
 	if r.Meta != nil {
 		meta := *r.Meta
 		meta.User.Value = slices.Clone(meta.User.Value)
+		if meta.Request != nil {
+			request := *meta.Request
+			meta.Request = &request
+		}
 		c.Meta = &meta
 	}
 	for i := range r.Records {

@@ -185,6 +185,8 @@ func appendMeta(dst []byte, m *Meta) []byte {
 		return appendTable(dst, b.Arguments)
 	case MetaUserPut, MetaUserDelete:
 		return appendBytes(appendText(dst, m.User.Name), m.User.Value)
+	case MetaRequestPut, MetaRequestDelete:
+		return appendRequest(dst, m.Request)
 	case MetaVHostAdd, MetaVHostDelete:
 	}
 	return dst

@@ -97,6 +97,16 @@ func recordSamples() map[string]*broker.Record {
 			Kind: broker.MetaUserPut,
 			User: broker.UserMeta{Name: "u", Value: []byte("what auth wrote")},
 		}},
+		"request": {Type: broker.RecordTransaction, Records: []broker.Record{
+			{Type: broker.RecordPublish, Queues: []uint32{1}, Message: small},
+			{Type: broker.RecordMeta, Meta: &broker.Meta{
+				Kind: broker.MetaRequestPut, VHost: "/", Request: &broker.RequestMeta{
+					ID: "id", Service: "svc", Operation: "do", User: "u", Token: "t",
+					State: broker.RequestDone, CreatedMS: 1, DeadlineMS: 2, ForgetMS: 1 << 40,
+					Answer: 77, Key: "k", Fingerprint: "\xff\x00",
+				},
+			}},
+		}},
 		"exchange": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaExchangeDelete, VHost: "v", Exchange: broker.ExchangeParams{
 				Name: "x", Type: "topic", Durable: true, Internal: true,

@@ -338,6 +338,8 @@ func (d *recordReader) meta() Meta {
 		m.Binding.Arguments = d.table(0)
 	case MetaUserPut, MetaUserDelete:
 		m.User = UserMeta{Name: d.text(), Value: slices.Clone(d.bytes())}
+	case MetaRequestPut, MetaRequestDelete:
+		m.Request = d.request()
 	case MetaVHostAdd, MetaVHostDelete:
 	default:
 		d.bad = true

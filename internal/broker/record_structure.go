@@ -9,8 +9,8 @@ import (
 )
 
 // Structure is what a sequence of Meta records leaves standing: the last value of each key, be it a
-// virtual host, an exchange, a queue, a binding or a user. A log keeps one to know which of its Meta records
-// still count, and recovery one to know what to build. It is for one goroutine.
+// virtual host, an exchange, a queue, a binding, a user or a stored request. A log keeps one to know
+// which of its Meta records still count, and recovery one to know what to build. It is for one goroutine.
 type Structure struct {
 	items map[string]PlacedMeta
 	// bound lists the bindings that go with a queue or an exchange, by its key.
@@ -36,7 +36,9 @@ func (s *Structure) Apply(m *Meta, at LSN) (gone []LSN, counts bool) {
 	switch m.Kind {
 	case MetaQueueDeclare, MetaExchangeDeclare, MetaVHostAdd, MetaUserPut:
 		return s.set(m.owner(), m, at), true
-	case MetaVHostDelete, MetaUserDelete:
+	case MetaRequestPut:
+		return s.set(m.owner(), m.placed(at), at), true
+	case MetaVHostDelete, MetaUserDelete, MetaRequestDelete:
 		gone = s.remove(m.owner(), gone)
 	case MetaQueueDelete, MetaExchangeDelete:
 		key := m.owner()
@@ -102,6 +104,18 @@ func (s *Structure) All() []PlacedMeta {
 	return out
 }
 
+// placed returns a request's row with the place of its answer, which is not in the record that came
+// with it.
+func (m *Meta) placed(at LSN) *Meta {
+	if m.Request.State != RequestDone || m.Request.Answer != 0 {
+		return m
+	}
+	out, request := *m, *m.Request
+	request.Answer = at - 1 // parts of a transaction follow each other
+	out.Request = &request
+	return &out
+}
+
 // owner returns the key of what a change is about, unless that is a binding.
 func (m *Meta) owner() string {
 	switch m.Kind {
@@ -111,6 +125,8 @@ func (m *Meta) owner() string {
 		return "v\x00" + m.VHost
 	case MetaUserPut, MetaUserDelete:
 		return "u\x00" + m.User.Name
+	case MetaRequestPut, MetaRequestDelete:
+		return "r\x00" + m.Request.ID
 	case MetaExchangeDeclare, MetaExchangeDelete, MetaBind, MetaUnbind:
 	}
 	return exchangeKey(m.VHost, m.Exchange.Name)

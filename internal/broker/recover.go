@@ -51,6 +51,12 @@ func (r *recovery) build(structure []PlacedMeta) error {
 			r.b.users[m.User.Name] = m.User.Value
 			continue
 		}
+		if m.Kind == MetaRequestPut {
+			if err := r.recallRequest(&m.Meta); err != nil {
+				return fmt.Errorf("record %d: %w", m.At, err)
+			}
+			continue
+		}
 		v := r.b.virtualHost(m.VHost)
 		var err error
 		switch m.Kind {
@@ -70,6 +76,10 @@ func (r *recovery) build(structure []PlacedMeta) error {
 }
 
 func (r *recovery) buildQueue(v *VirtualHost, m *Meta) error {
+	if m.Queue.Name == answersQueue {
+		v.answers.id = m.QueueID
+		return nil
+	}
 	args, err := parseQueueArguments("recover", m.Queue, queueEntity(v.name, m.Queue.Name))
 	if err != nil {
 		return err

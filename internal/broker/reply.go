@@ -48,6 +48,7 @@ type replyTable struct {
 
 	mu        sync.Mutex
 	rows      map[string]*replyRow
+	stored    int // of rows: those of stored requests
 	bySession map[*Session]map[*replyRow]struct{}
 	deadlines rowHeap
 	timer     Timer
@@ -76,10 +77,15 @@ func (t *replyTable) address(r *replyRow) string {
 
 // add gives a row its token.
 func (t *replyTable) add(r *replyRow) error {
-	r.token, r.at = newToken(), -1
+	r.at = -1
+	if r.token == "" { // a recovered one has its own
+		r.token = newToken()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.rows) >= t.b.limits.Requests && !r.direct {
+	if r.request != nil {
+		t.stored++ // the table of requests bounds them
+	} else if len(t.rows)-t.stored >= t.b.limits.Requests && !r.direct {
 		return errorf(CodeQuota, "open call", "", "too many outstanding requests (limit %d)",
 			t.b.limits.Requests)
 	}
@@ -143,6 +149,9 @@ func (t *replyTable) remove(r *replyRow) bool {
 
 func (t *replyTable) drop(r *replyRow) {
 	delete(t.rows, r.token)
+	if r.request != nil {
+		t.stored--
+	}
 	if r.at >= 0 {
 		heap.Remove(&t.deadlines, r.at)
 	}

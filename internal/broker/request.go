@@ -22,27 +22,43 @@ const (
 const (
 	// requestRetention is how long an answer is kept after it came.
 	requestRetention = time.Hour
+	// requestKeyRetention is how long a request with an idempotency key is kept at least.
+	requestKeyRetention = 24 * time.Hour
 	// requestsGone bounds the ids that are remembered of requests past their retention.
 	requestsGone = 10_000
 	// requestWait is how long a request waits for its answer when nobody says otherwise.
 	requestWait = 24 * time.Hour
 )
 
-// Request is a call whose answer is kept until somebody fetches it. Its methods are safe for
-// concurrent use.
+// Request is a call whose answer is kept until somebody fetches it. Where the log keeps messages it
+// survives the process, and its answer is there, not in memory. Its methods are safe for concurrent
+// use.
 type Request struct {
 	ID      string
 	Service string
-	VHost   string
-	User    string
-	Created time.Time
+	// Operation is the type of its message.
+	Operation string
+	VHost     string
+	User      string
+	Created   time.Time
 
 	b   *Broker
+	vh  *VirtualHost
 	row *replyRow
+	// key and fingerprint are the idempotency key's; stored is closed when the request is in its
+	// queue and in the log, or failed to get there.
+	key, fingerprint string
+	stored           chan struct{}
 
-	mu     sync.Mutex
+	mu     sync.Mutex // after a queue's and a session's lock, before the log
 	state  RequestState
-	answer *Message // kept; nil before it came
+	failed error    // why it was not stored
+	answer *Message // kept; nil before it came, and once the log has it
+	at     LSN      // where the log has the answer; 0 where it does not
+	forget time.Time
+	// logged is the state that the log has; "" before it has any.
+	logged RequestState
+	gone   bool // past its retention
 	ended  chan struct{}
 	expiry Timer
 }
@@ -51,6 +67,9 @@ type Request struct {
 type requestTable struct {
 	mu   sync.Mutex
 	byID map[string]*Request
+	// byKey finds those with an idempotency key, counts has their number by virtual host.
+	byKey  map[requestKey]*Request
+	counts map[string]int
 	// gone are the ids of the last requests past their retention, and whose they were; order is
 	// the order in which they went.
 	gone  map[string]requestOwner
@@ -59,6 +78,11 @@ type requestTable struct {
 
 type requestOwner struct{ vhost, user string }
 
+type requestKey struct {
+	requestOwner
+	key string
+}
+
 // RequestParams start a request whose answer is kept.
 type RequestParams struct {
 	Service string
@@ -66,10 +90,16 @@ type RequestParams struct {
 	Message *Message
 	// Timeout bounds the wait for the answer; 0 is a day.
 	Timeout time.Duration
+	// Key, when it is not empty, makes the request happen once: the same user's next request with
+	// that key and the same fingerprint is the first one, for a day at least. Another fingerprint
+	// is CodeKeyReused.
+	Key, Fingerprint string
 }
 
 // Request sends a message to a service whose answer is stored. Unlike Call it waits when nobody is
-// attached. The asker may be gone when the answer comes.
+// attached. The asker may be gone when the answer comes, and the process another one: when Request
+// returns nil as error, the log has the request and, where its message is persistent and the
+// service's queue durable, the message.
 func (s *Session) Request(p RequestParams) (*Request, error) {
 	m := p.Message
 	m.Exchange, m.Key = nil, []byte(p.Service)
@@ -83,51 +113,132 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 	if _, err := s.mayPublish(m); err != nil {
 		return nil, err
 	}
-	q := &Request{
-		ID: newToken(), Service: p.Service, VHost: s.vh.name, User: s.conn.User,
-		Created: s.b.clock.Now(), b: s.b, state: RequestQueued, ended: make(chan struct{}),
-	}
 	if p.Timeout <= 0 {
 		p.Timeout = requestWait
 	}
-	row := &replyRow{deadline: s.b.clock.Now().Add(p.Timeout)}
-	row.answer = func(_ uint32, answer *Message, _ *turn) {
-		if s.b.replies.remove(row) {
-			q.end(RequestDone, answer)
+	q := &Request{
+		ID: newToken(), Service: p.Service, Operation: string(m.Type), VHost: s.vh.name,
+		User: s.conn.User, Created: s.b.clock.Now(), b: s.b, vh: s.vh, state: RequestQueued,
+		key: p.Key, fingerprint: p.Fingerprint,
+		ended: make(chan struct{}), stored: make(chan struct{}),
+	}
+	q.row = q.newRow(s.b.clock.Now().Add(p.Timeout))
+	if first, err := s.b.requests.add(q, s.b.limits.Requests); err != nil {
+		return nil, err
+	} else if first != q {
+		return first.again(p.Fingerprint)
+	}
+	err := s.store(q, m)
+	if err != nil {
+		q.mu.Lock()
+		q.failed = err
+		q.mu.Unlock()
+		s.b.requests.remove(q)
+		s.b.replies.remove(q.row)
+	}
+	close(q.stored)
+	return q, err
+}
+
+// newRow makes the row through which the answer comes.
+func (q *Request) newRow(deadline time.Time) *replyRow {
+	row := &replyRow{deadline: deadline, request: q}
+	row.answer = func(_ uint32, answer *Message, t *turn) {
+		if q.b.replies.remove(row) {
+			q.end(RequestDone, answer, t)
 		}
 	}
-	row.expire = func(*turn) { q.end(RequestExpired, nil) }
-	q.row, row.request = row, q
-	if err := s.b.requests.add(q, s.b.limits.Requests); err != nil {
-		return nil, err
+	row.expire = func(t *turn) { q.end(RequestExpired, nil, t) }
+	return row
+}
+
+// store sends the request's message, and waits until the log has what it keeps of both.
+func (s *Session) store(q *Request, m *Message) error {
+	if err := s.vh.openAnswers(); err != nil {
+		return err
 	}
 	m.request = q
-	err := s.sendCall(m, row)
+	err := s.sendCall(m, q.row)
 	m.request = nil
 	if err != nil {
-		s.b.requests.remove(q)
-		return nil, err
+		return err
+	}
+	if !s.b.log.Keeps() {
+		return nil
+	}
+	q.logFirst()
+	s.Flush() // what was delivered goes out meanwhile
+	return structureError(s.b.log.Wait(true))
+}
+
+// again returns the request to who asks for it the second time, with the same key.
+func (q *Request) again(fingerprint string) (*Request, error) {
+	if q.fingerprint != fingerprint {
+		return nil, errorf(CodeKeyReused, "request", q.Service,
+			"the key was used for another request")
+	}
+	<-q.stored
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failed != nil {
+		return nil, q.failed
 	}
 	return q, nil
 }
 
-func (t *requestTable) add(q *Request, limit int) error {
+// add takes a request in, or returns the one that has its key.
+func (t *requestTable) add(q *Request, limit int) (*Request, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.byID == nil {
-		t.byID = make(map[string]*Request)
+	key := requestKey{requestOwner{q.VHost, q.User}, q.key}
+	if q.key != "" {
+		if first := t.byKey[key]; first != nil {
+			return first, nil
+		}
 	}
-	if len(t.byID) >= limit {
-		return errorf(CodeQuota, "request", q.Service, "too many stored requests (limit %d)", limit)
+	if t.counts[q.VHost] >= limit {
+		return nil, errorf(CodeQuota, "request", q.Service,
+			"too many stored requests (limit %d)", limit)
+	}
+	if t.byID == nil {
+		t.byID, t.counts = make(map[string]*Request), make(map[string]int)
+		t.byKey = make(map[requestKey]*Request)
 	}
 	t.byID[q.ID] = q
-	return nil
+	t.counts[q.VHost]++
+	if q.key != "" {
+		t.byKey[key] = q
+	}
+	return q, nil
 }
 
 func (t *requestTable) remove(q *Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.drop(q)
+}
+
+func (t *requestTable) drop(q *Request) {
+	if t.byID[q.ID] != q {
+		return
+	}
 	delete(t.byID, q.ID)
+	decrement(t.counts, q.VHost)
+	if q.key != "" {
+		delete(t.byKey, requestKey{requestOwner{q.VHost, q.User}, q.key})
+	}
+}
+
+// of returns the requests of a virtual host.
+func (t *requestTable) of(v *VirtualHost) (out []*Request) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, q := range t.byID {
+		if q.vh == v {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // FindRequest returns a stored request of this user's virtual host.
@@ -141,7 +252,7 @@ func (s *Session) FindRequest(id string) (*Request, error) {
 		return nil, errorf(CodeResultGone, "find request", id,
 			"the answer of request '%s' was kept for %v and is gone", id, requestRetention)
 	}
-	if q == nil || q.VHost != s.vh.name || q.User != s.conn.User {
+	if q == nil || q.vh != s.vh || q.User != s.conn.User {
 		return nil, errorf(CodeNotFound, "find request", id, "no request '%s'", id)
 	}
 	return q, nil
@@ -158,53 +269,62 @@ func (q *Request) State() RequestState {
 func (q *Request) Ended() <-chan struct{} { return q.ended }
 
 // View calls fn with the answer, which is borrowed until fn returns. It reports false when there is
-// none.
-func (q *Request) View(fn func(answer *Message)) bool {
+// none. It may read from the log.
+func (q *Request) View(fn func(answer *Message)) (bool, error) {
 	q.mu.Lock()
+	at := q.at
 	if q.answer == nil {
 		q.mu.Unlock()
-		return false
+		if at == 0 {
+			return false, nil
+		}
+		return q.read(at, fn)
 	}
 	m := q.answer.retain(nil)
 	q.mu.Unlock()
 	defer m.release()
 	fn(m)
-	return true
+	return true, nil
 }
 
-// Cancel ends a request that has no answer yet; it is repeatable. A late answer is dropped.
-func (q *Request) Cancel() {
+// Cancel ends a request that has no answer yet; it is repeatable. A late answer is dropped. When it
+// returns nil the log has that.
+func (q *Request) Cancel() error {
+	t := newTurn(q.b)
 	if q.b.replies.remove(q.row) {
-		q.end(RequestCanceled, nil)
+		q.end(RequestCanceled, nil, t)
 	}
-}
-
-// started notes that a consumer has the request.
-func (q *Request) started() {
-	q.mu.Lock()
-	if q.state == RequestQueued {
-		q.state = RequestRunning
+	t.finish()
+	if !q.b.log.Keeps() {
+		return nil
 	}
-	q.mu.Unlock()
+	return structureError(q.b.log.Wait(true))
 }
 
 // end is called once, by who removed the row.
-func (q *Request) end(state RequestState, answer *Message) {
+func (q *Request) end(state RequestState, answer *Message, t *turn) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.state = state
+	now := q.b.clock.Now()
+	q.state, q.forget = state, now.Add(requestRetention)
+	if kept := q.Created.Add(requestKeyRetention); q.key != "" && kept.After(q.forget) {
+		q.forget = kept
+	}
 	if answer != nil {
 		q.answer = answer.retain(&q.b.alarm.held)
 	}
+	if !q.gone {
+		q.logEnd(t)
+		q.expiry = q.b.clock.AfterFunc(q.forget.Sub(now), q.expire)
+	}
 	close(q.ended)
-	q.expiry = q.b.clock.AfterFunc(requestRetention, q.forget)
 }
 
 // bury removes a request and remembers that it was there.
 func (t *requestTable) bury(q *Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.byID, q.ID)
+	t.drop(q)
 	if t.gone == nil {
 		t.gone = make(map[string]requestOwner)
 	}
@@ -216,21 +336,48 @@ func (t *requestTable) bury(q *Request) {
 	t.order = append(t.order, q.ID)
 }
 
-func (q *Request) forget() {
+// expire ends the retention.
+func (q *Request) expire() {
 	q.b.requests.bury(q)
+	q.discard()
+}
+
+// discard lets the answer and the log's record of the request go.
+func (q *Request) discard() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.gone {
+		return
+	}
+	q.gone = true
+	if q.expiry != nil {
+		q.expiry.Stop()
+	}
+	q.logGone()
 	if q.answer != nil {
 		q.answer.release()
 		q.answer = nil
 	}
 }
 
+// drop ends a request with its virtual host.
+func (q *Request) drop(t *turn) {
+	q.b.requests.remove(q)
+	q.discard()
+	if q.b.replies.remove(q.row) {
+		q.end(RequestCanceled, nil, t)
+	}
+}
+
 // close stops the timers of the stored requests.
 func (t *requestTable) close() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	all := make([]*Request, 0, len(t.byID))
 	for _, q := range t.byID {
+		all = append(all, q)
+	}
+	t.mu.Unlock()
+	for _, q := range all {
 		q.mu.Lock()
 		if q.expiry != nil {
 			q.expiry.Stop()

@@ -19,6 +19,10 @@ type turn struct {
 	stored *Message
 	// hops counts how deep replies to replies are.
 	hops int
+	// owes is who waits for the answer of a stored request to be durable, and pending says that its
+	// ticket will tell.
+	owes    owed
+	pending bool
 }
 
 func newTurn(b *Broker) *turn { return &turn{b: b} }
@@ -74,6 +78,7 @@ func (t *turn) settle() {
 
 // flush writes what was appended to the outputs of this turn's sessions.
 func (t *turn) flush() {
+	t.b.running.log()
 	for i, s := range t.touched {
 		s.dirty.Store(false)
 		s.sink.Flush()

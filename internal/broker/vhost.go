@@ -19,6 +19,7 @@ type VirtualHost struct {
 	queues    map[string]*Queue
 	bindings  int
 	deleted   bool
+	answers   answers
 	// topology changes with every change of structure; cached routes carry it.
 	topology atomic.Uint64
 	// logged counts the changes of structure that went into the log.
@@ -132,6 +133,9 @@ func (v *VirtualHost) clear() error {
 	t := newTurn(v.b)
 	for _, q := range v.Queues() {
 		v.drop(q, t, nil)
+	}
+	if err := v.closeAnswers(t); first == nil {
+		first = err
 	}
 	t.finish()
 	return first

@@ -78,6 +78,8 @@ func kinds() []kind {
 		{wordURITooLong, 414, "URI too long", 0, "", "The request's target is longer than the hub" +
 			" takes."},
 		{wordMediaType, 415, "Unsupported media type", 0, "", "This route takes JSON."},
+		{"key-reused", 422, "Idempotency-Key is already used", 0, "", "The key came with another" +
+			" request before: a new request needs a new one."},
 		{wordException, 422, "Exception", 0, "", "The service answered with an error of its own," +
 			" named by the member exception."},
 		{

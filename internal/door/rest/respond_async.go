@@ -23,6 +23,9 @@ func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration)
 	}
 	var p broker.RequestParams
 	p.Service, p.Message, p.Timeout = v.path("svc"), m, timeout
+	if p.Key, p.Fingerprint, err = v.idempotency(m.Body); err != nil {
+		return err
+	}
 	var request *broker.Request
 	err = v.work(func(w *worker) error {
 		request, err = w.Request(p)
@@ -131,7 +134,11 @@ func (d *Door) getResponse(v *visit) error {
 // response gives the answer of a request, or says why there is none.
 func (v *visit) response(r *broker.Request) error {
 	var a *answer
-	if r.View(func(m *broker.Message) { a = newAnswer(m) }) {
+	found, err := r.View(func(m *broker.Message) { a = newAnswer(m) })
+	switch {
+	case err != nil:
+		return err
+	case found:
 		return v.answer(a)
 	}
 	switch r.State() {
@@ -153,6 +160,8 @@ func (d *Door) cancelRequest(v *visit) error {
 	if err != nil {
 		return err
 	}
-	r.Cancel()
+	if err := r.Cancel(); err != nil {
+		return err
+	}
 	return v.noContent()
 }
