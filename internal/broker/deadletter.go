@@ -31,7 +31,8 @@ func (q *Queue) deadLetter(e entry, why deadReason, t *turn) {
 	t.letters = append(t.letters, deadLetter{queue: q, entry: e, reason: why})
 }
 
-// publish sends the dead letter on; no lock is held. The source lets go of it last.
+// publish sends the dead letter on; no lock is held. One record puts it where it goes and settles it
+// where it was; until then the log has it in the queue that it leaves.
 func (l *deadLetter) publish(t *turn) {
 	q, m := l.queue, l.entry.msg
 	q.vh.b.metrics.DeadLetter.Add(1)
@@ -44,20 +45,17 @@ func (l *deadLetter) publish(t *turn) {
 			q.requeue(l.entry)
 			return
 		}
-	} else {
-		q.lock()
-		q.settled(&l.entry)
-		q.unlock()
 	}
 	m.release()
 }
 
-// send publishes it on the dead-letter exchange, if there is one.
+// send publishes it on the dead-letter exchange, if there is one, and settles it.
 func (l *deadLetter) send(t *turn) error {
 	q, m := l.queue, l.entry.msg
+	from := &origin{queue: q, at: l.entry.lsn}
 	x, ok := q.vh.Exchange(q.args.dlx)
 	if !ok {
-		return nil
+		return q.vh.move(putting{m: m, route: &route{}, from: from}, t).err
 	}
 	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body}
 	out.Edited = true
@@ -86,7 +84,7 @@ func (l *deadLetter) send(t *turn) error {
 	// The turn's kept copy belongs to the message that is being published around this one.
 	stored := t.stored
 	t.stored = nil
-	result := q.vh.put(out, r, t, owed{})
+	result := q.vh.move(putting{m: out, route: r, from: from}, t)
 	t.stored = stored
 	return result.err
 }

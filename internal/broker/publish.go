@@ -206,10 +206,45 @@ type putResult struct {
 // put gives a message to queues: to volatile ones directly, to durable ones through the log when it
 // is persistent, and through the log to all where it has to wait behind what is only there.
 func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
+	return v.move(putting{m: m, route: r, to: to, from: nil}, t)
+}
+
+// putting is a message on its way to queues.
+type putting struct {
+	m     *Message
+	route *route
+	to    owed
+	from  *origin // nil for a message that comes from no queue
+}
+
+// origin is where the log has a message that leaves one queue for others.
+type origin struct {
+	queue  *Queue
+	at     LSN
+	locked bool
+	// settled says that the record of the publish has settled it there too.
+	settled bool
+}
+
+// lock takes the queue's lock; those of queues with higher ids may be taken after it.
+func (o *origin) lock() {
+	o.queue.lock()
+	o.locked = true
+}
+
+// move is put for a message that leaves another queue, if it comes from one: where it is logged, the
+// same record settles it there.
+func (v *VirtualHost) move(p putting, t *turn) putResult {
+	m, from := p.m, p.from
 	var out putResult
 	var rec *Record
-	for _, q := range r.queues {
-		q.lock()
+	for _, q := range p.route.queues {
+		if from != nil && !from.locked && from.queue.id <= q.id {
+			from.lock()
+		}
+		if from == nil || q != from.queue {
+			q.lock()
+		}
 		switch {
 		case q.deleted:
 		case q.refuses(m, t):
@@ -226,30 +261,66 @@ func (v *VirtualHost) put(m *Message, r *route, t *turn, to owed) putResult {
 			q.enqueue(m, entry{}, t)
 			out.taken++
 		}
-		q.unlock()
+		if from == nil || q != from.queue {
+			q.unlock()
+		}
+	}
+	if from != nil && !from.locked {
+		from.lock()
 	}
 	if rec != nil {
-		v.putLogged(rec, to, &out)
+		v.putLogged(rec, p.to, from, &out)
+	}
+	if from != nil {
+		if out.err == nil && !from.settled {
+			from.queue.settled(&entry{lsn: from.at})
+		}
+		from.queue.unlock()
 	}
 	t.dropStored()
 	return out
 }
 
 // putLogged appends one record for queues that are locked, in id order, and lets the log apply it.
-func (v *VirtualHost) putLogged(rec *Record, to owed, out *putResult) {
+func (v *VirtualHost) putLogged(rec *Record, to owed, from *origin, out *putResult) {
 	out.spilled = !rec.durable()
 	if out.refused || out.spilled {
 		to.ticket = nil // the refusal is the answer; nobody waits for what the log need not hold
 	}
-	durable, err := v.b.appendPublish(rec, to)
+	durable, err := v.b.appendPublish(rec, to, from)
 	if err == nil {
 		out.taken += len(rec.targets)
 	}
 	out.pending, out.err = to.ticket != nil && !durable && err == nil, err
 	for _, q := range slices.Backward(rec.targets) {
-		q.unlock()
+		if from == nil || q != from.queue {
+			q.unlock()
+		}
 	}
 	rec.free()
+}
+
+// appendPublish appends a message that goes to queues, which are locked. What has to be true with it
+// or not at all comes with it in one transaction: the stored request that it is, and that it is
+// settled where it comes from.
+func (b *Broker) appendPublish(r *Record, to owed, from *origin) (durable bool, err error) {
+	q := r.Message.request
+	switch {
+	case !r.durable():
+	case q != nil && b.log.Keeps():
+		return b.log.Append(transaction(q.queued(), *r), to.ticket, to.seq)
+	case from != nil && from.at != 0:
+		durable, err = b.log.Append(transaction(*r, Record{
+			Type: RecordAck, Queues: []uint32{from.queue.id}, At: []LSN{from.at},
+		}), to.ticket, to.seq)
+		from.settled = err == nil
+		return durable, err
+	}
+	return b.log.Append(r, to.ticket, to.seq)
+}
+
+func transaction(parts ...Record) *Record {
+	return &Record{Type: RecordTransaction, Records: parts}
 }
 
 // durable reports whether the message has to survive in one of its queues.

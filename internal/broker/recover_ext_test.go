@@ -26,12 +26,12 @@ func restarted(t *testing.T, log *store.Memory) *broker.Broker {
 	return b
 }
 
-func put(t *testing.T, c *client, exchange, key, body string) {
-	t.Helper()
+func put(tb testing.TB, c *client, exchange, key, body string) {
+	tb.Helper()
 	m := broker.Message{Body: []byte(body)}
 	m.Exchange, m.Key, m.Persistent = []byte(exchange), []byte(key), true
 	if _, err := c.Publish(&m, broker.PublishParams{}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

@@ -92,20 +92,12 @@ func (q *Request) meta(state RequestState) *Meta {
 	return &Meta{Kind: MetaRequestPut, VHost: q.VHost, Request: r}
 }
 
-// appendPublish appends a message that goes to queues, in one transaction with the request that it
-// is, if it is one. The queues are locked.
-func (b *Broker) appendPublish(r *Record, to owed) (durable bool, err error) {
-	q := r.Message.request
-	if q == nil || !r.durable() || !b.log.Keeps() {
-		return b.log.Append(r, to.ticket, to.seq)
-	}
+// queued returns the record of a request whose message is being logged.
+func (q *Request) queued() Record {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.logged = RequestQueued // whoever gets it now logs behind this
-	meta := q.meta(RequestQueued)
-	q.mu.Unlock()
-	return b.log.Append(&Record{
-		Type: RecordTransaction, Records: []Record{{Type: RecordMeta, Meta: meta}, *r},
-	}, to.ticket, to.seq)
+	return Record{Type: RecordMeta, Meta: q.meta(RequestQueued)}
 }
 
 // logFirst logs a request whose message the log need not hold.
@@ -202,10 +194,10 @@ func (q *Request) logEnd(t *turn) {
 	defer a.mu.Unlock()
 	to := t.owes
 	t.owes, t.pending = owed{}, to.ticket != nil
-	durable := q.append(&Record{Type: RecordTransaction, Records: []Record{
-		{Type: RecordPublish, Queues: []uint32{a.id}, Message: &kept, answers: q},
-		{Type: RecordMeta, Meta: q.meta(q.state)},
-	}}, owed{answerTicket{q, to.ticket}, to.seq})
+	durable := q.append(transaction(
+		Record{Type: RecordPublish, Queues: []uint32{a.id}, Message: &kept, answers: q},
+		Record{Type: RecordMeta, Meta: q.meta(q.state)},
+	), owed{answerTicket{q, to.ticket}, to.seq})
 	if durable {
 		t.pending = false
 		q.inLog()
@@ -260,9 +252,9 @@ func (q *Request) logGone() {
 	a := &q.vh.answers
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	q.append(&Record{Type: RecordTransaction, Records: []Record{
-		gone, {Type: RecordAck, Queues: []uint32{a.id}, At: []LSN{q.at}},
-	}}, owed{})
+	q.append(transaction(gone, Record{
+		Type: RecordAck, Queues: []uint32{a.id}, At: []LSN{q.at},
+	}), owed{})
 }
 
 // read calls fn with the answer as the log has it.

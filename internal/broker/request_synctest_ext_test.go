@@ -173,9 +173,7 @@ func TestRequestIsOneStep(t *testing.T) {
 }
 
 func testRequestIsOneStep(t *testing.T) {
-	log := &cutLog{Memory: store.NewMemory(store.MemoryOptions{Retain: true})}
-	first := broker.New(broker.Options{Clock: clock{}, Log: log})
-	log.Bind(first)
+	first, log := newCut()
 	c := newClient(t, first, "c")
 	if _, err := c.DeclareQueue(broker.QueueParams{Name: "svc", Durable: true}); err != nil {
 		t.Fatal(err)
@@ -214,32 +212,6 @@ func testRequestIsOneStep(t *testing.T) {
 		t.Errorf("states %q, want %q", seen, want)
 	}
 }
-
-// cutLog notes what is appended, so that a log that ends early can be made.
-type cutLog struct {
-	*store.Memory
-	records []*broker.Record
-}
-
-func (l *cutLog) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, error) {
-	l.records = append(l.records, r.Clone())
-	return l.Memory.Append(r, t, seq)
-}
-
-// upTo returns a log with the first n records.
-func (l *cutLog) upTo(n int) *store.Memory {
-	log := store.NewMemory(store.MemoryOptions{Retain: true})
-	log.Bind(nobody{})
-	for _, r := range l.records[:n] {
-		_, _ = log.Append(r, nil, 0)
-	}
-	return log
-}
-
-// nobody is an Applier to whom records do not matter.
-type nobody struct{}
-
-func (nobody) Apply(*broker.Record, broker.LSN) {}
 
 // TestRequestKey: the same key asks once, another fingerprint is refused, after a restart too.
 func TestRequestKey(t *testing.T) {
