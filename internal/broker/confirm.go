@@ -29,6 +29,13 @@ func (c *confirms) begin() uint64 {
 	return seq
 }
 
+// last returns the last number given.
+func (c *confirms) last() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next
+}
+
 // complete marks one number and tells the sink up to which all are done, if that grew. It tells
 // under its lock, so that the numbers grow.
 func (c *confirms) complete(seq uint64, sink Sink) {

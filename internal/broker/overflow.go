@@ -8,12 +8,21 @@ func (q *Queue) refuses(m *Message, t *turn) bool {
 	if q.args.overflow == dropHead || !q.args.limited() {
 		return false
 	}
-	full := q.args.maxLength >= 0 && int64(q.ready) >= q.args.maxLength ||
-		q.args.maxBytes >= 0 && int64(q.bytes+len(m.Body)) > q.args.maxBytes
+	full := q.refusesBehind(m, 0, 0)
 	if full && q.args.overflow == rejectPublishDLX {
 		q.deadLetter(entry{msg: t.keep(m)}, reasonMaxLength, t)
 	}
 	return full
+}
+
+// refusesBehind is refuses for a message that comes behind some that are not in the queue yet, and
+// does nothing.
+func (q *Queue) refusesBehind(m *Message, messages, bytes int) bool {
+	if q.args.overflow == dropHead || !q.args.limited() {
+		return false
+	}
+	return q.args.maxLength >= 0 && int64(q.ready+messages) >= q.args.maxLength ||
+		q.args.maxBytes >= 0 && int64(q.bytes+bytes+len(m.Body)) > q.args.maxBytes
 }
 
 // exceeds reports whether the queue is longer than its limits allow.

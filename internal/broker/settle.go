@@ -63,8 +63,7 @@ func (s *Session) settleTaken(o Outcome) {
 	}
 	s.settledSome = true
 	s.mu.Lock()
-	full := s.shared > 0 && s.outstanding >= s.shared ||
-		s.unsettled.len()+len(s.taken) >= s.b.limits.UnsettledPerSession
+	full := s.atLimit(len(s.taken))
 	for i := range s.taken {
 		if c := s.taken[i].consumer; c != nil {
 			c.outstanding--
@@ -89,30 +88,46 @@ func (s *Session) settleTaken(o Outcome) {
 	}
 }
 
+// atLimit reports whether the session's limits hold back consumers of any queue, with so many
+// deliveries taken out of the unsettled list; the session's lock is held.
+func (s *Session) atLimit(taken int) bool {
+	return s.shared > 0 && s.outstanding >= s.shared ||
+		s.unsettled.len()+taken >= s.b.limits.UnsettledPerSession
+}
+
 // settleAll gives deliveries of this queue their outcome and passes the freed credit on.
 func (q *Queue) settleAll(list []delivered, o Outcome, t *turn) {
 	q.lock()
 	defer q.unlock()
 	for i := range list {
-		e := &list[i].entry
-		q.unsettled--
-		switch {
-		case q.deleted, o == Accepted:
-			q.settled(e)
-			e.msg.release()
-		case e.copyN != 0 && e.msg.gather.volatile:
-			e.msg.release() // a copy for one consumer alone: at most once
-		case o == Undelivered:
-			e.attempts--
-			q.restore(*e)
-		case o == Rejected:
-			q.deadLetter(*e, reasonRejected, t)
-		case q.args.deliveryLimit >= 0 && int(e.attempts) > q.args.deliveryLimit:
-			q.deadLetter(*e, reasonDeliveryLimit, t)
-		default:
-			q.requeue(*e)
-		}
+		q.settle(&list[i].entry, o, t)
 	}
+	q.freed(list, t)
+}
+
+// settle gives one delivery its outcome; the queue's lock is held.
+func (q *Queue) settle(e *entry, o Outcome, t *turn) {
+	q.unsettled--
+	switch {
+	case q.deleted, o == Accepted:
+		q.settled(e)
+		e.msg.release()
+	case e.copyN != 0 && e.msg.gather.volatile:
+		e.msg.release() // a copy for one consumer alone: at most once
+	case o == Undelivered:
+		e.attempts--
+		q.restore(*e)
+	case o == Rejected:
+		q.deadLetter(*e, reasonRejected, t)
+	case q.args.deliveryLimit >= 0 && int(e.attempts) > q.args.deliveryLimit:
+		q.deadLetter(*e, reasonDeliveryLimit, t)
+	default:
+		q.requeue(*e)
+	}
+}
+
+// freed passes on the credit of deliveries that have their outcome; the queue's lock is held.
+func (q *Queue) freed(list []delivered, t *turn) {
 	if q.deleted {
 		return
 	}

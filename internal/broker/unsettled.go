@@ -75,6 +75,16 @@ func (l *unsettledList) takeUpTo(tag uint64, of *Consumer, out []delivered) []de
 	return out
 }
 
+// upTo returns the deliveries up to tag, of one consumer if of is not nil, and leaves them.
+func (l *unsettledList) upTo(tag uint64, of *Consumer) (out []delivered) {
+	for i := l.head; i < len(l.slots) && l.slots[i].tag <= tag; i++ {
+		if d := &l.slots[i]; d.queue != nil && (of == nil || d.consumer == of) {
+			out = append(out, *d)
+		}
+	}
+	return out
+}
+
 func (l *unsettledList) clear(i int) {
 	tag := l.slots[i].tag
 	l.slots[i] = delivered{tag: tag}

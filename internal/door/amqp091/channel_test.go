@@ -287,7 +287,7 @@ func TestTx(t *testing.T) {
 	p.wantChannelClose(wire.PreconditionFailed, "unknown delivery tag 1")
 }
 
-// TestTxFaults: an absent exchange at once, a refused publish at commit.
+// TestTxFaults: an absent exchange at once, a refused publish at commit, which then does nothing.
 func TestTxFaults(t *testing.T) {
 	t.Parallel()
 	p := newServer(t, Options{}).open(t)
@@ -298,9 +298,17 @@ func TestTxFaults(t *testing.T) {
 	p.declare("q", wire.Field{Name: "x-max-length", Value: int32(0)},
 		wire.Field{Name: "x-overflow", Value: "reject-publish"})
 	p.call(&wire.TxSelect{}, &wire.TxSelectOk{})
+	p.declare("other")
+	p.publish(toQueue("other"), wire.Properties{}, "m")
 	p.publish(toQueue("q"), wire.Properties{}, "m")
 	p.send(1, &wire.TxCommit{})
 	p.wantChannelClose(wire.PreconditionFailed, "partial tx completion")
+	p.openChannel(1)
+	var info wire.QueueDeclareOk
+	p.call(&wire.QueueDeclare{Queue: "other", Passive: true}, &info)
+	if info.MessageCount != 0 {
+		t.Error("a part of the transaction was done")
+	}
 }
 
 // TestBlocked is amqp-0-9-1.md §2 "connection.blocked" and "while blocked": told once, only after a

@@ -3,6 +3,8 @@
 package amqp091
 
 import (
+	"errors"
+	"math"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -19,17 +21,10 @@ const (
 
 // transaction holds what a transactional channel did since the last commit or rollback.
 type transaction struct {
-	publishes   []txPublish
+	publishes   []broker.CommitPublish // each with a message of its own
 	settlements []broker.SettleParams
 	settled     map[uint64]struct{} // tags that settlements name one by one
 	bytes       int                 // of the publishes
-	sequence    uint64              // publishes handed to the session so far
-}
-
-// txPublish is a message of its own: what it was made from was borrowed.
-type txPublish struct {
-	message broker.Message
-	params  broker.PublishParams
 }
 
 // commit is a wait for confirms. The sink, whose lock guards it, tells it of them.
@@ -75,11 +70,18 @@ func (s *sink) hush() {
 	s.pending = &commit{over: true}
 }
 
-// await sets what the next commit waits for.
-func (s *sink) await(w *commit) {
+// watch lets a commit hear of confirms; until await it is not told of its end.
+func (s *sink) watch(w *commit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending = w
+}
+
+// await sets which publish the watching commit waits for.
+func (s *sink) await(w *commit, target uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.target = target
 	w.progress(s.confirmed)
 }
 
@@ -102,8 +104,7 @@ func (tx *transaction) publish(ch *channel, params broker.PublishParams) error {
 	if err := tx.count(m.Size()); err != nil {
 		return err
 	}
-	tx.publishes = append(tx.publishes, txPublish{params: params})
-	keepMessage(&tx.publishes[len(tx.publishes)-1], m)
+	tx.publishes = append(tx.publishes, keepPublish(m, params))
 	return nil
 }
 
@@ -115,11 +116,10 @@ func (tx *transaction) count(bytes int) error {
 	return nil
 }
 
-// keepMessage copies what a message borrows.
-func keepMessage(to *txPublish, m *broker.Message) {
+// keepPublish copies what a publish borrows.
+func keepPublish(m *broker.Message, params broker.PublishParams) broker.CommitPublish {
 	own := func(p []byte) []byte { return append([]byte(nil), p...) }
-	k := &to.message
-	k.Envelope = m.Envelope
+	k := &broker.Message{Envelope: m.Envelope}
 	k.Exchange, k.Key, k.ReplyTo = own(m.Exchange), own(m.Key), own(m.ReplyTo)
 	k.CorrelationID, k.Type = own(m.CorrelationID), own(m.Type)
 	k.ContentType, k.UserID = own(m.ContentType), own(m.UserID)
@@ -129,14 +129,15 @@ func keepMessage(to *txPublish, m *broker.Message) {
 	}
 	k.Format, k.Props, k.Body = m.Format, own(m.Props), own(m.Body)
 	k.Overlay, k.Edited = m.Overlay, m.Edited
-	if c := to.params.Call; c != nil {
+	if c := params.Call; c != nil {
 		terms := *c
-		to.params.Call = &terms
+		params.Call = &terms
 	}
-	if g := to.params.Gather; g != nil {
+	if g := params.Gather; g != nil {
 		terms := *g
-		to.params.Gather = &terms
+		params.Gather = &terms
 	}
+	return broker.CommitPublish{Message: k, PublishParams: params}
 }
 
 // settle notes an outcome; a tag that is not outstanding is an error at once, as without tx.
@@ -161,7 +162,7 @@ func (tx *transaction) settle(ch *channel, p broker.SettleParams) error {
 
 // reset begins the next transaction.
 func (tx *transaction) reset() {
-	*tx = transaction{sequence: tx.sequence}
+	*tx = transaction{}
 }
 
 func (ch *channel) txCommit(args []byte) error {
@@ -173,27 +174,27 @@ func (ch *channel) txCommit(args []byte) error {
 		return faultf(wire.PreconditionFailed, wire.IDTxCommit, "channel is not transactional")
 	}
 	tx := ch.tx
-	w := &commit{target: tx.sequence + uint64(len(tx.publishes)), done: make(chan struct{})}
-	ch.sink.await(w)
-	for i := range tx.publishes {
-		p := &tx.publishes[i]
+	if len(tx.publishes) > 0 {
 		ch.c.block.publish()
-		tx.sequence++
-		if _, err := ch.session.Publish(&p.message, p.params); err != nil {
-			return err
-		}
 	}
-	for _, p := range tx.settlements {
-		if err := ch.session.Settle(p); err != nil {
-			return err
-		}
+	w := &commit{target: math.MaxUint64, done: make(chan struct{})}
+	ch.sink.watch(w)
+	upTo, err := ch.session.Commit(broker.Commit{
+		Publishes: tx.publishes, Settlements: tx.settlements,
+	})
+	refused := errors.Is(err, &broker.Error{Code: broker.CodeQueueFull})
+	if err != nil && !refused {
+		return err
 	}
 	tx.reset()
 	ch.session.Flush()
-	if err := ch.c.awaitCommit(w); err != nil {
-		return err
+	if !refused {
+		ch.sink.await(w, upTo)
+		if err := ch.c.awaitCommit(w); err != nil {
+			return err
+		}
 	}
-	if ch.sink.refusedIn(w) {
+	if refused || ch.sink.refusedIn(w) {
 		return faultf(wire.PreconditionFailed, wire.IDTxCommit, "partial tx completion")
 	}
 	ch.send(&wire.TxCommitOk{})
