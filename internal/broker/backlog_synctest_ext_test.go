@@ -357,6 +357,39 @@ func TestBacklogExpires(t *testing.T) {
 	})
 }
 
+// TestBacklogExpiresAtStart: queues that recovery brings back send dead letters to each other, and
+// none comes before the other has its own backlog.
+func TestBacklogExpiresAtStart(t *testing.T) {
+	t.Parallel()
+	testBacklog(t, broker.Limits{WindowMessages: 4}, func(h *backlog) {
+		dead := broker.ExchangeParams{Name: "dead", Type: "fanout", Durable: true}
+		if _, err := h.DeclareExchange(dead); err != nil {
+			h.t.Fatal(err)
+		}
+		const queues = 20
+		h.durable("morgue")
+		h.bind("dead", "morgue", "")
+		h.fill("morgue", 1, 10)
+		for i := range queues {
+			name := fmt.Sprint("q", i)
+			h.durable(name, arg("x-message-ttl", int32(1)), arg("x-dead-letter-exchange", "dead"))
+			h.fill(name, 11, 20)
+		}
+		h.durable("read whole", arg("x-max-priority", int32(1)))
+		h.fill("read whole", 1, 1)
+		q, _ := h.b.VirtualHosts()[0].Queue("read whole")
+		h.b.Close()
+		time.Sleep(time.Second)
+		h.start(&readLog{Memory: h.log, slow: q.ID()})
+		time.Sleep(time.Second)
+		if n := h.stats("morgue").Ready; n != 10+10*queues {
+			h.t.Errorf("%d ready, want %d", n, 10+10*queues)
+		}
+		h.consume("morgue", "t", 10)
+		h.want(1, 10)
+	})
+}
+
 // TestBacklogExpiration: a message with an expiration of its own goes when it is the first, and a get
 // passes over all that went.
 func TestBacklogExpiration(t *testing.T) {
@@ -563,6 +596,7 @@ type readLog struct {
 	mu     sync.Mutex
 	late   bool
 	lag    broker.LSN // how many of the newest records are not written
+	slow   uint32     // the queue that takes a second to read
 	bytes  int        // what is recovered of each backlog
 	broken map[uint32]error
 	during func()
@@ -611,6 +645,9 @@ func (l *readLog) ReadQueue(
 		return nil
 	case err != nil:
 		return err
+	}
+	if queue == l.slow {
+		time.Sleep(time.Second)
 	}
 	written := l.Written()
 	err = l.Memory.ReadQueue(queue, after, func(at broker.LSN, r *broker.Record) bool {

@@ -146,11 +146,12 @@ func (q *Queue) pop(l *readyList) entry {
 	return e
 }
 
-// recall puts what the log recovered behind an empty window; the queue's lock is held.
+// recall puts what the log recovered behind an empty window. No pager looks at it before recovery
+// says so. The queue's lock is held.
 func (q *Queue) recall(b Backlog, attempts map[LSN]uint32) {
 	q.behind = behind{
 		messages: b.Messages, bytes: b.Bytes, last: b.Last, expires: b.Expires,
-		suspect: b.Suspect, attempts: attempts,
+		suspect: b.Suspect, attempts: attempts, listed: true,
 	}
 	q.ready, q.bytes = b.Messages, b.Bytes
 }

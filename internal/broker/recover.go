@@ -113,16 +113,21 @@ func (r *recovery) bind(v *VirtualHost, p BindingParams) error {
 // fill tells the queues what nobody settled, and lets their clocks run. Queues with priorities read
 // it; the others do when somebody takes it or it goes by itself.
 func (r *recovery) fill(found *Recovered) {
-	for id, q := range r.queues {
-		backlog, ok := found.Backlogs[id]
-		if ok && !q.pages {
+	for id, backlog := range found.Backlogs {
+		switch q := r.queues[id]; {
+		case q == nil: // the log is to leave it out
+		case q.pages:
+			q.lock()
+			q.recall(backlog, found.Attempts[id])
+			q.unlock()
+		default:
 			r.readAll(q, backlog.Suspect, found.Attempts[id])
 		}
+	}
+	for _, q := range r.queues { // from here on they send dead letters to each other
 		q.lock()
-		if ok && q.pages {
-			q.recall(backlog, found.Attempts[id])
-		}
 		r.messages += q.ready
+		q.behind.listed = false
 		q.used()
 		q.armExpiry()
 		q.unlock()
