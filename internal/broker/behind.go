@@ -40,9 +40,19 @@ func (q *Queue) fits(m *Message) bool {
 // many: within the budget of all windows, or few, for somebody who takes them. The queue's lock is
 // held.
 func (q *Queue) affords(messages, bytes int) bool {
-	b := q.vh.b
-	return b.pagers.held.Load() < int64(b.limits.BacklogBytes) ||
+	return q.budget() > 0 ||
 		q.consumers.len() > 0 && messages < smallPageMessages && bytes < smallPageBytes/2
+}
+
+// budget returns what is left of the memory for messages of the log. Half of it is for queues that
+// somebody consumes from: those that everybody forgot must not take all. The queue's lock is held.
+func (q *Queue) budget() int64 {
+	b := q.vh.b
+	limit := b.limits.BacklogBytes
+	if q.consumers.len() == 0 {
+		limit /= 2
+	}
+	return int64(limit) - b.pagers.held.Load()
 }
 
 // full reports whether the window has no room; the queue's lock is held.

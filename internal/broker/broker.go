@@ -64,8 +64,8 @@ type Limits struct {
 	// WindowMessages and WindowBytes bound what one queue keeps in memory; the log alone has what is
 	// behind. Defaults 4,096 and 4 MiB.
 	WindowMessages, WindowBytes int
-	// BacklogBytes bounds the memory of the log's messages that wait in all queues together. Default
-	// 8 MiB.
+	// BacklogBytes bounds the memory of the log's messages that wait in all queues together; queues
+	// without consumers use half of it. Default 8 MiB.
 	BacklogBytes int
 	// VolatileBytes is the memory of kept messages above which queues whose window is full append
 	// messages to the log that it need not hold. Default: a quarter of MemoryBytes.

@@ -162,7 +162,7 @@ func (q *Queue) pageRoom() (messages, bytes int) {
 		return 0, 0
 	}
 	room := b.limits.WindowMessages - window
-	budget := int64(b.limits.BacklogBytes) - b.pagers.held.Load()
+	budget := q.budget()
 	if budget > smallPageBytes && q.consumers.len() > 0 {
 		return min(pageMessages, room), min(pageBytes, int(budget), b.limits.WindowBytes-size)
 	}

@@ -23,7 +23,7 @@ type storm struct {
 	kept  atomic.Int64 // messages delivered of the queue that nobody purges
 }
 
-const stormMessages = 2_000
+const stormMessages = 1_000
 
 // TestParallelBacklogs lets publishers, consumers, getters, purges and deletions meet the pagers of
 // small windows. Each queue has one publisher, so that the order at each consumer can be checked.
