@@ -216,6 +216,9 @@ func (s *stream) run() {
 	ticker := time.NewTicker(streamComment)
 	defer ticker.Stop()
 	for {
+		if s.told() { // what has arrived since goes to others
+			return
+		}
 		list, resume, cancelled := s.holder.sink.take()
 		if !s.events(list) {
 			return
@@ -353,7 +356,7 @@ func (s *stream) event(m *message, id, leased string) []byte {
 // end lets the session go. Leases that are out get a grace time, unless the hub ended the
 // connection.
 func (s *stream) end() {
-	if isClosed(s.closed) || isClosed(s.v.client.gone) {
+	if s.told() {
 		s.v.door.leases.release(func(h *holder) bool { return h == s.holder })
 	} else {
 		for _, l := range s.leases {
@@ -366,6 +369,9 @@ func (s *stream) end() {
 	}
 	s.holder.finish()
 }
+
+// told reports that the hub ends the stream's connection, or all of its client's.
+func (s *stream) told() bool { return isClosed(s.closed) || isClosed(s.v.client.gone) }
 
 func (l *lease) isGone() bool {
 	l.mu.Lock()

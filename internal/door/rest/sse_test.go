@@ -4,6 +4,7 @@ package rest
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -161,7 +162,8 @@ func TestStreamOfDeletedQueue(t *testing.T) {
 	}
 }
 
-// The hub ends the connections of a stream and of a worker: what they hold goes back at once.
+// The hub ends the connections of a stream and of a worker: what each holds goes back at once. The
+// stream's goes first, or it would rightly be handed what the worker gives back.
 func TestForcedClose(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -178,12 +180,22 @@ func TestForcedClose(t *testing.T) {
 	if st := h.stats("q"); st.Unsettled != 3 {
 		t.Errorf("queue %+v", st)
 	}
-	for _, c := range h.broker.Connections() {
-		c.ForceClose("maintenance")
+	forceClose := func(stream bool) {
+		for _, c := range h.broker.Connections() {
+			if strings.HasPrefix(c.Name, "http stream ") == stream {
+				c.ForceClose("maintenance")
+			}
+		}
 	}
+	forceClose(true)
 	if e, ok := s.next(); ok {
 		t.Errorf("event %+v", e)
 	}
+	h.eventually("the stream is gone", func() bool { return len(h.broker.Connections()) == 1 })
+	if st := h.stats("q"); st.Ready != 2 || st.Unsettled != 1 {
+		t.Errorf("queue without the stream %+v", st)
+	}
+	forceClose(false)
 	h.eventually("nothing is left", func() bool { return len(h.broker.Connections()) == 0 })
 	if st := h.stats("q"); st.Ready != 3 || st.Unsettled != 0 {
 		t.Errorf("queue %+v", st)
