@@ -153,3 +153,38 @@ func TestLeavingAGatherLeavesTheConnectionFit(t *testing.T) {
 		t.Fatalf("call after a gather that was left: %v", err)
 	}
 }
+
+// An instance that gives up when its deadline passes is missing: its error must not come before the
+// hub's word. The same holds for a call.
+func TestDeadlineIsTheHubsToTell(t *testing.T) {
+	t.Parallel()
+	url := startHub(t)
+	op := parley.NewOp[string, int]("giver.Up")
+	run(t, url, "giver", func(s *parley.Service) {
+		op.Handle(s, func(ctx context.Context, _ string) (int, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		})
+	})
+	c := dial(t, url)
+	const rounds, total = 30, 20 * time.Millisecond
+	for range rounds {
+		var last error
+		for _, err := range op.Gather(within(t), c, "x", parley.Until{Total: total}) {
+			if last != nil {
+				t.Fatalf("%v, then %v", last, err)
+			}
+			last = err
+		}
+		incomplete, ok := errors.AsType[*parley.Incomplete](last)
+		if !ok || !slices.Equal(incomplete.Missing, []string{"giver"}) {
+			t.Fatalf("the gather ended with %v", last)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), total)
+		_, err := op.Call(ctx, c, "x")
+		cancel()
+		if !errors.Is(err, parley.CodeDeadline) {
+			t.Fatalf("the call ended with %v", err)
+		}
+	}
+}

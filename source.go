@@ -182,8 +182,10 @@ func (a *attachment) handle(d *delivery) {
 		a.answer(d, nil, drop.err)
 		a.settle(&wire.BasicNack{DeliveryTag: d.tag})
 		return
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		// The hub tells the asker; an error that crosses it would pass for the service's own.
+	case meta.ReplyTo != "" && ctx.Err() != nil && a.work.Err() == nil:
+		// Its deadline has passed, and that is why: the hub says so to the asker. An error of ours could
+		// come before that and hide it.
+		a.logger.Debug("handler ran into the deadline", "queue", a.queue, "error", err)
 	case meta.ReplyTo != "":
 		a.answer(d, nil, err)
 	default:
