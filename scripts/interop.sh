@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Clients of other languages against a real hub, and RabbitMQ as the oracle of the same scripts.
+# Clients of other languages against a real hub, RabbitMQ as the oracle of the same scripts, and
+# every command that the README shows.
 # Installs what is missing from Debian and npm, then lets the tests below test/ drive it; gotestsum
 # prints each client's seconds. `scripts/interop.sh full` runs the whole tables.
 set -euo pipefail
@@ -37,4 +38,4 @@ done
 export TEST_INTEROP=${1:-1} TEST_DIFFERENTIAL=1
 cd test
 go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
-	-count=1 -timeout=15m ./interop/... ./differential/...
+	-count=1 -timeout=15m ./interop/... ./differential/... ./script/...

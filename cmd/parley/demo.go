@@ -19,6 +19,9 @@ import (
 // demoRetry is the pause before a demo worker that lost its connection comes back.
 const demoRetry = time.Second
 
+// demoWait is how long the hub waits for its demo workers before it introduces them.
+const demoWait = 5 * time.Second
+
 // demoQuotes is how many instances of quote there are.
 const demoQuotes = 3
 
@@ -48,7 +51,7 @@ func demoDoor(h *hub.Hub, name string) (string, bool) {
 	return net.JoinHostPort(host, port), true
 }
 
-// startDemo starts a service for each door that is open.
+// startDemo starts a service for each door that is open, and returns when they are attached.
 func startDemo(ctx context.Context, h *hub.Hub, logger *slog.Logger) (*demo, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	d := &demo{hub: h, logger: logger, cancel: cancel}
@@ -58,21 +61,37 @@ func startDemo(ctx context.Context, h *hub.Hub, logger *slog.Logger) (*demo, err
 			return nil, err
 		}
 	}
+	var workers []<-chan struct{}
 	if addr, ok := demoDoor(h, "stomp"); ok {
-		d.keep(ctx, "eta over STOMP", func(ctx context.Context) error { return stompETA(ctx, addr) })
+		eta := func(ctx context.Context, attached func()) error { return stompETA(ctx, addr, attached) }
+		workers = append(workers, d.keep(ctx, "eta over STOMP", eta))
 	}
 	if addr, ok := demoDoor(h, "rest"); ok {
 		w := &restWorker{base: "http://" + addr, client: &http.Client{Timeout: restTimeout}}
-		d.keep(ctx, "fare over REST", w.run)
+		workers = append(workers, d.keep(ctx, "fare over REST", w.run))
+	}
+	patience := time.NewTimer(demoWait)
+	defer patience.Stop()
+	for _, attached := range workers {
+		select {
+		case <-attached:
+		case <-patience.C:
+			return d, nil // they come when they can; the log says why not
+		}
 	}
 	return d, nil
 }
 
-// keep runs a worker again and again until the demo stops.
-func (d *demo) keep(ctx context.Context, name string, run func(context.Context) error) {
+// keep runs a worker again and again until the demo stops. The channel is closed when the worker is
+// attached for the first time.
+func (d *demo) keep(
+	ctx context.Context, name string, run func(ctx context.Context, attached func()) error,
+) <-chan struct{} {
+	attached := make(chan struct{})
+	once := sync.OnceFunc(func() { close(attached) })
 	d.ended.Go(func() {
 		for {
-			err := run(ctx)
+			err := run(ctx, once)
 			if ctx.Err() != nil {
 				return
 			}
@@ -82,6 +101,7 @@ func (d *demo) keep(ctx context.Context, name string, run func(context.Context) 
 			}
 		}
 	})
+	return attached
 }
 
 func (d *demo) stop() {

@@ -39,7 +39,7 @@ type leasedMessage struct {
 	Body      string `json:"body"`
 }
 
-func (w *restWorker) run(ctx context.Context) error {
+func (w *restWorker) run(ctx context.Context, attached func()) error {
 	queue := restRequest{http.MethodPut, "/v1/queues/fare", map[string]any{"durable": true}, nil}
 	status, body, err := w.do(ctx, queue)
 	switch {
@@ -48,21 +48,20 @@ func (w *restWorker) run(ctx context.Context) error {
 	case status >= http.StatusBadRequest:
 		return fmt.Errorf("declare fare: status %d: %.200s", status, body)
 	}
-	next := restRequest{
-		http.MethodPost, "/v1/queues/fare/leases",
-		map[string]any{"max": 10, "wait_ms": restWait.Milliseconds()},
-		nil,
-	}
+	wait := time.Duration(0) // the first answer comes at once: the hub knows the worker then
 	for {
-		status, body, err := w.do(ctx, next)
+		status, body, err := w.do(ctx, leaseFare(wait))
+		wait = restWait
 		switch {
 		case err != nil:
 			return err
 		case status == http.StatusNoContent:
+			attached()
 			continue
 		case status != http.StatusOK:
 			return fmt.Errorf("lease from fare: status %d: %.200s", status, body)
 		}
+		attached()
 		var l leased
 		if err := json.Unmarshal(body, &l); err != nil {
 			return err
@@ -73,6 +72,15 @@ func (w *restWorker) run(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+}
+
+// leaseFare takes what is there, or waits for something.
+func leaseFare(wait time.Duration) restRequest {
+	return restRequest{
+		http.MethodPost, "/v1/queues/fare/leases",
+		map[string]any{"max": 10, "wait_ms": wait.Milliseconds()},
+		nil,
 	}
 }
 

@@ -27,8 +27,9 @@ type stompFrame struct {
 	body    []byte
 }
 
-// stompETA serves eta.Estimate over STOMP until ctx ends: two minutes a kilometre.
-func stompETA(ctx context.Context, addr string) error {
+// stompETA serves eta.Estimate over STOMP until ctx ends: two minutes a kilometre. It reports when it
+// is attached.
+func stompETA(ctx context.Context, addr string, attached func()) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -38,7 +39,8 @@ func stompETA(ctx context.Context, addr string) error {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	_, err = io.WriteString(conn, "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n"+
 		"heart-beat:0,0\n\n\x00"+
-		"SUBSCRIBE\nid:eta\ndestination:/queue/eta\nack:client-individual\nprefetch-count:16\n\n\x00")
+		"SUBSCRIBE\nid:eta\ndestination:/queue/eta\nack:client-individual\nprefetch-count:16\n"+
+		"receipt:attached\n\n\x00")
 	if err != nil {
 		return err
 	}
@@ -49,6 +51,8 @@ func stompETA(ctx context.Context, addr string) error {
 			return err
 		}
 		switch f.command {
+		case "RECEIPT":
+			attached()
 		case "MESSAGE":
 			if _, err := io.WriteString(conn, answerETA(f)); err != nil {
 				return err
@@ -131,13 +135,10 @@ func stompText(r *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), nil
 }
 
-// stompLine is a shell line that asks greeter over STOMP.
+// stompLine is a shell line that asks greeter over STOMP. curl's telnet passes octets on as they
+// are, so that no other tool is needed.
 func stompLine(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return ""
-	}
 	return `  printf 'CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0` +
 		`SEND\ndestination:/queue/greeter\ntype:SayHello\nreply-to:/temp-queue/r\n\n` +
-		`{"name":"Ada"}\0' | timeout 1 nc ` + host + " " + port + " | tr '\\0' '\\n'\n"
+		`{"name":"Ada"}\0' | curl -sm1 telnet://` + addr + " | tr '\\0' '\\n'\n"
 }

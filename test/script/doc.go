@@ -11,5 +11,5 @@
 //
 // Caveats: the documentation shows default ports, the test's hub has free ones:
 // addresses are translated both ways. A command whose program is not installed
-// is skipped, and says so.
+// is skipped, and says so; under `make interop`, which installs them, it fails.
 package script

@@ -25,6 +25,9 @@ const commandWait = 30 * time.Second
 // TestMain checks that no goroutine outlives the tests.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// envAll is set where every program of the documentation is installed: none may be missing then.
+const envAll = "TEST_INTEROP"
+
 // documents are the files whose commands run, from the root of the checkout.
 func documents() []string { return []string{"README.md"} }
 
@@ -82,13 +85,10 @@ func newShell(t *testing.T) *shell {
 		"5672": s.hub.AMQP, "61613": s.hub.STOMP, "8080": s.hub.REST,
 	} {
 		s.shown = append(s.shown,
-			"127.0.0.1:"+port, addr, "localhost:"+port, addr, "127.0.0.1 "+port, spaced(addr))
+			"127.0.0.1:"+port, addr, "localhost:"+port, addr)
 	}
 	return s
 }
-
-// spaced is an address as nc takes it.
-func spaced(addr string) string { return strings.Replace(addr, ":", " ", 1) }
 
 // here translates what is documented to this hub's addresses.
 func (s *shell) here(text string) string { return strings.NewReplacer(s.shown...).Replace(text) }
@@ -126,6 +126,9 @@ func (s *shell) check(c Command) {
 	for _, word := range words {
 		if _, err := exec.LookPath(word); err != nil && !strings.HasSuffix(word, "parley") {
 			s.t.Logf("line %d: %s is not installed", c.Line, word)
+			if os.Getenv(envAll) != "" {
+				s.t.Errorf("line %d does not run here", c.Line)
+			}
 			return
 		}
 	}
