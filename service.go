@@ -94,7 +94,8 @@ func (s *Service) tag() string {
 // own code, any other as CodeException with its text. Where nobody waits the message is delivered
 // again after a pause, up to a second. [Retry] and [Drop] say otherwise. A panic is an error whose
 // stack is logged. ctx has the asker's deadline; a request whose deadline has passed is not handed
-// to fn at all, and an error that comes after it is not sent: the hub has told the asker. fn is called by up to [Concurrency] goroutines at once (DefaultConcurrency).
+// to fn at all, and an error that comes after it is not sent: the hub has told the asker. fn is
+// called by up to [Concurrency] goroutines at once (DefaultConcurrency).
 func (op Op[Req, Res]) Handle(
 	s *Service, fn func(context.Context, Req) (Res, error), opts ...HandleOption,
 ) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ type cell struct {
 	hub             *harness.Hub
 	client, service peers.Protocol
 	name            string // of the cell's service, queue or topic
+	worker          string // the program of the cell's other processes
 }
 
 func newCell(
@@ -192,8 +194,8 @@ func (c *cell) mustBeEmpty() {
 	c.must("after the service went", err)
 }
 
-// request: the asker is gone before the answer is made; another connection
-// reads it.
+// request: the asker is a process that is killed before the answer is made; another
+// process reads it.
 func (c *cell) request() {
 	server := c.dial(c.service)
 	taken, open := make(chan struct{}, 1), make(chan struct{})
@@ -205,22 +207,26 @@ func (c *cell) request() {
 		}
 		return peers.Reply{Body: "late " + r.Body}
 	}))
-	asker, err := c.client.Dial(c.ctx, c.hub)
-	c.must("dial", err)
-	ticket, err := asker.Ask(c.ctx, c.name, "question")
-	asker.Close()
-	if err != nil {
-		close(open)
-		c.t.Fatalf("ask: %v", err)
-	}
+	asker, ticket := c.process("ask", c.name, "ticket ")
 	receive(c, "the request", taken)
+	asker.Kill()
 	close(open) // only now may the service answer
-	collector := c.dial(c.client)
-	answer, err := collector.Collect(c.ctx, ticket)
-	c.must("collect", err)
-	if answer != "late question" {
+	if _, answer := c.process("collect", ticket, "answer "); answer != "late question" {
 		c.t.Errorf("collected %q", answer)
 	}
+}
+
+// process runs a client of the cell's protocol in a process of its own and returns what it says.
+func (c *cell) process(mode, name, prefix string) (p *harness.Lines, said string) {
+	c.t.Helper()
+	cmd := exec.Command(c.worker, c.client.Name, name, mode, c.hub.AMQP, c.hub.STOMP, c.hub.REST)
+	p = harness.RunLines(c.t, mode+" "+c.client.Name, cmd)
+	line := p.Line(c.t)
+	said, ok := strings.CutPrefix(line, prefix)
+	if !ok {
+		c.t.Fatalf("%s says %q: %s", mode, line, p.Output())
+	}
+	return p, said
 }
 
 // publish: two subscribers, two copies, no more.

@@ -3,6 +3,7 @@
 package matrix
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -42,6 +43,7 @@ func styles() []style {
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
+	worker := harness.BuildHelper(t, "crash/worker")
 	results := &table{cells: map[string]bool{}}
 	t.Cleanup(func() { results.print(t) })
 	for _, client := range peers.Protocols() {
@@ -51,7 +53,9 @@ func TestMatrix(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					t.Cleanup(func() { results.note(name, !t.Failed()) })
-					style.run(newCell(t, hub, client, service, strings.ToLower(name)))
+					c := newCell(t, hub, client, service, strings.ToLower(name))
+					c.worker = worker
+					style.run(c)
 				})
 			}
 		}
@@ -98,4 +102,9 @@ func (r *table) print(t *testing.T) {
 	}
 	fmt.Fprintf(&b, "\n%d of %d cells pass", passed, ran)
 	_, _ = fmt.Fprintln(os.Stdout, b.String())
+	// A run of single cells (-run 'TestMatrix/…') is no whole table.
+	all := len(peers.Protocols()) * len(peers.Protocols()) * len(styles())
+	if ran < all && !strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		t.Errorf("%d of %d cells are missing", all-ran, all)
+	}
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command worker is a service in a process of its own, for tests that kill it.
+// Command worker is a peer in a process of its own, for tests that kill it, or that
+// need what one process began to be ended by another.
 //
-// Basics: `worker PROTOCOL SERVICE answer|hang AMQP STOMP REST` serves until its
-// standard input ends. It prints `attached`, then `got BODY` for each request,
-// with `again` behind it when the request was delivered before. In mode hang it
-// never answers and never settles what it got.
+// Basics: `worker PROTOCOL NAME MODE AMQP STOMP REST` runs until its standard input
+// ends. Modes answer and hang serve the service NAME: they print `attached`, then
+// `got BODY` for each request, with `again` behind it when the request was delivered
+// before; in mode hang nothing is answered or settled. Mode ask sends the service
+// NAME a request and prints `ticket TICKET`; mode collect waits for the answer to
+// the ticket NAME and prints `answer BODY`.
 //
-// Caveats: it is built and run by package crash only.
+// Caveats: it is built and run by tests only.
 package main
 
 import (
@@ -31,7 +34,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	const want = 6
 	if len(args) != want {
-		return errors.New("usage: worker PROTOCOL SERVICE answer|hang AMQP STOMP REST")
+		return errors.New("usage: worker PROTOCOL NAME answer|hang|ask|collect AMQP STOMP REST")
 	}
 	hub := &harness.Hub{AMQP: args[3], STOMP: args[4], REST: args[5]}
 	for _, p := range peers.Protocols() {
@@ -42,23 +45,47 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		err = peer.Serve(ctx, args[1], func(ctx context.Context, r peers.Request) peers.Reply {
-			again := ""
-			if r.Redelivered {
-				again = " again"
-			}
-			_, _ = fmt.Fprintf(out, "got %s%s\n", r.Body, again)
-			if args[2] == "hang" {
-				<-ctx.Done()
-			}
-			return peers.Reply{Body: fmt.Sprintf("pid %d did %s", os.Getpid(), r.Body)}
-		})
-		if err != nil {
+		if err := act(ctx, peer, args[1], args[2], out); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintln(out, "attached")
 		_, err = io.Copy(io.Discard, os.Stdin)
 		return err
 	}
 	return fmt.Errorf("no protocol %s", args[0])
+}
+
+// act does what the mode says, and says so.
+func act(ctx context.Context, peer peers.Peer, name, mode string, out io.Writer) error {
+	said := "attached"
+	var err error
+	switch mode {
+	case "answer", "hang":
+		err = serve(ctx, peer, name, mode == "hang", out)
+	case "ask":
+		said, err = peer.Ask(ctx, name, "question")
+		said = "ticket " + said
+	case "collect":
+		said, err = peer.Collect(ctx, name)
+		said = "answer " + said
+	default:
+		err = fmt.Errorf("no mode %s", mode)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(out, said)
+	}
+	return err
+}
+
+func serve(ctx context.Context, peer peers.Peer, service string, hang bool, out io.Writer) error {
+	return peer.Serve(ctx, service, func(ctx context.Context, r peers.Request) peers.Reply {
+		again := ""
+		if r.Redelivered {
+			again = " again"
+		}
+		_, _ = fmt.Fprintf(out, "got %s%s\n", r.Body, again)
+		if hang {
+			<-ctx.Done()
+		}
+		return peers.Reply{Body: fmt.Sprintf("pid %d did %s", os.Getpid(), r.Body)}
+	})
 }
