@@ -4,8 +4,10 @@ package crash
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -59,7 +61,8 @@ func TestHubKilledAfterConfirm(t *testing.T) {
 		for range settled {
 			receive(ctx, t, done)
 		}
-		// Its acknowledgements are written before the connection ends.
+		// The last acknowledgement is behind what its handler said.
+		mustSettle(t, hub, queue(p))
 		server.Close()
 		send(settled, count)
 	}
@@ -92,6 +95,35 @@ func receive(ctx context.Context, t *testing.T, ch <-chan string) string {
 	case <-ctx.Done():
 		t.Fatal("nothing came any more")
 		return ""
+	}
+}
+
+// mustSettle waits until nothing is in a queue, or out at its consumers.
+func mustSettle(t *testing.T, hub *harness.Hub, queue string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	err := harness.Poll(testWait/2, func() error {
+		res, err := client.Get(hub.URL("/v1/queues/" + queue))
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		var state struct {
+			Ready     *int `json:"message_count"`
+			Unsettled *int `json:"unsettled_count"`
+		}
+		switch err := json.NewDecoder(res.Body).Decode(&state); {
+		case err != nil:
+			return err
+		case state.Ready == nil || state.Unsettled == nil:
+			return errors.New("no counts")
+		case *state.Ready+*state.Unsettled > 0:
+			return fmt.Errorf("%d ready, %d unsettled", *state.Ready, *state.Unsettled)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", queue, err)
 	}
 }
 
