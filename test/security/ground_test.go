@@ -194,7 +194,10 @@ func TestUnderCanary(t *testing.T) {
 	<-timer.C // the baseline needs time to be one
 	g.baseline = g.canary.lap()
 	t.Logf("baseline p99 %v", g.baseline)
-	for _, rows := range [][]attack{amqpAttacks(), stompAttacks(), restAttacks()} {
+	for _, rows := range [][]attack{
+		amqpAttacks(), amqpValueAttacks(), stompAttacks(), stompFrameAttacks(), restAttacks(),
+		restFramingAttacks(),
+	} {
 		for _, a := range rows {
 			t.Run(a.row, func(t *testing.T) { g.run(t, a) }) // one at a time: they share the canary
 		}
