@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Reasons for a refused login. Each of them matches ErrRefused, and only that may be told to the
-// client: the rest says too much about who exists.
+// Reasons for a refused login. Each of them matches ErrRefused. A client may be told that and
+// ErrNotLoopback, which depends on the name and the peer alone; the rest says too much about who
+// exists.
 var (
 	// ErrRefused says that a login was refused.
 	ErrRefused = errors.New("login refused")
@@ -70,7 +71,8 @@ func (s *Store) check(ctx context.Context, c Credentials) (User, error) {
 	// Checked on the dummy: these are never let in.
 	possible := a != nil && a.user.Hash.kind != hashNone && !c.Password.Empty() &&
 		len(c.Password.Reveal()) <= MaxPasswordBytes
-	if possible && slices.Contains(s.options.LoopbackUsers, c.Name) && !c.Peer.Loopback() {
+	// The same for a name without an account: the list is configuration, not who exists.
+	if slices.Contains(s.options.LoopbackUsers, c.Name) && !c.Peer.Loopback() {
 		possible, refusal = false, ErrNotLoopback
 	}
 	password := c.Password.Reveal()

@@ -40,6 +40,7 @@ func TestLogin(t *testing.T) {
 		},
 		{"A11 guest from there", "guest", "guest", there, ErrNotLoopback},
 		{"A11 guest from somewhere", "guest", "guest", Peer{}, ErrNotLoopback},
+		{"A11 guest from there, wrong password", "guest", "gast", there, ErrNotLoopback},
 		{"user from there", "ann", "U*U", there, nil},
 		{"user again", "ann", "U*U", there, nil},
 		{"wrong password", "ann", "U*V", there, ErrWrong},

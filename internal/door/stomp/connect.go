@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
 )
@@ -78,7 +79,10 @@ func (c *conn) login(f *wire.Frame, version wire.Version) *fault {
 	if err != nil {
 		return err
 	}
-	if o.Auth.Login(user, passcode, c.net.RemoteAddr()) != nil {
+	switch refused := o.Auth.Login(user, passcode, c.net.RemoteAddr()); {
+	case errors.Is(refused, auth.ErrNotLoopback):
+		return badConnect("non-loopback access denied")
+	case refused != nil:
 		return badConnect("Access refused for user '%s'\n", shown([]byte(user)))
 	}
 	clientID, _ := f.Get("client-id")

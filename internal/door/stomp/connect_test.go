@@ -69,6 +69,10 @@ func TestConnectRefused(t *testing.T) {
 			"wrong passcode", "CONNECT\nlogin:gust\npasscode:guest\n",
 			"Bad CONNECT", "Access refused for user 'gust'",
 		},
+		{
+			"A11: from elsewhere", "CONNECT\nlogin:local\npasscode:any\n",
+			"Bad CONNECT", "non-loopback access denied",
+		},
 		{"no login", "CONNECT\nhost:/\n", "Bad CONNECT", "Missing login or passcode header(s)"},
 		{"no passcode", "CONNECT\nlogin:guest\n", "Bad CONNECT", "Missing login or passcode header(s)"},
 		{

@@ -30,7 +30,7 @@ const (
 // Authenticator says who may log in.
 type Authenticator interface {
 	// Login checks a user's passcode. peer is the client's address, for rules that depend on it.
-	// Any error refuses; the client is not told which.
+	// Any error refuses; the client is told which only of auth.ErrNotLoopback.
 	Login(user, passcode string, peer net.Addr) error
 }
 
