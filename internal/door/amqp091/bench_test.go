@@ -132,6 +132,7 @@ type path struct {
 	publisher, consumer *stepped
 	input               []byte
 	manual              bool
+	each                bool // an acknowledgement for each message, not one for all
 	acks                []byte
 	tag                 uint64
 }
@@ -148,15 +149,21 @@ func newPath(tb testing.TB, size int, manual bool, properties wire.Properties) *
 	}
 }
 
-// batch sends the messages of one read batch and, with manual acknowledgement, their ack.
+// batch sends the messages of one read batch and, with manual acknowledgement, their acks.
 func (p *path) batch() {
 	p.publisher.feed(p.input)
-	p.tag += batchMessages
 	if p.manual {
-		ack := wire.BasicAck{DeliveryTag: p.tag, Multiple: true}
-		p.acks = ack.AppendFrame(p.acks[:0], 1)
+		p.acks = p.acks[:0]
+		ack := wire.BasicAck{DeliveryTag: p.tag + batchMessages, Multiple: true}
+		if p.each {
+			ack.DeliveryTag, ack.Multiple = p.tag+1, false
+		}
+		for ; ack.DeliveryTag <= p.tag+batchMessages; ack.DeliveryTag++ {
+			p.acks = ack.AppendFrame(p.acks, 1)
+		}
 		p.consumer.feed(p.acks)
 	}
+	p.tag += batchMessages
 	p.consumer.settle()
 }
 
@@ -180,18 +187,21 @@ func TestAllocTransient(t *testing.T) {
 	testCases := []struct {
 		name       string
 		size       int
-		manual     bool
+		acks       string
 		properties wire.Properties
 		most       float64
 	}{
-		{"16 B", 16, false, wire.Properties{}, 0},
-		{"1 KiB", 1024, false, wire.Properties{}, 0},
-		{"properties and headers", 1024, false, direct, 0},
-		{"16 B, manual ack", 16, true, wire.Properties{}, 1},
+		{"16 B", 16, "", wire.Properties{}, 0},
+		{"1 KiB", 1024, "", wire.Properties{}, 0},
+		{"properties and headers", 1024, "", direct, 0},
+		{"16 B, an ack for all", 16, "all", wire.Properties{}, 1},
+		{"16 B, an ack for each", 16, "each", wire.Properties{}, 1},
+		{"1 KiB, an ack for each", 1024, "each", direct, 1},
 	}
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {
-			p := newPath(t, tc.size, tc.manual, tc.properties)
+			p := newPath(t, tc.size, tc.acks != "", tc.properties)
+			p.each = tc.acks == "each"
 			const runs = 50
 			per := testing.AllocsPerRun(runs, p.batch) / batchMessages
 			p.delivered(t, runs, tc.size)
@@ -205,13 +215,10 @@ func TestAllocTransient(t *testing.T) {
 
 func BenchmarkTransient(b *testing.B) {
 	for _, size := range []int{16, 1024} {
-		for _, manual := range []bool{false, true} {
-			name := strconv.Itoa(size) + "B"
-			if manual {
-				name += "/ack"
-			}
-			b.Run(name, func(b *testing.B) {
-				p := newPath(b, size, manual, wire.Properties{})
+		for _, acks := range []string{"", "/ack", "/ack each"} {
+			b.Run(strconv.Itoa(size)+"B"+acks, func(b *testing.B) {
+				p := newPath(b, size, acks != "", wire.Properties{})
+				p.each = acks == "/ack each"
 				b.ReportAllocs()
 				n := 0
 				for b.Loop() {
