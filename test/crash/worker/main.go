@@ -45,7 +45,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := act(ctx, peer, args[1], args[2], out); err != nil {
+		w := worker{peer: peer, name: args[1], out: out}
+		if err := w.act(ctx, args[2]); err != nil {
 			return err
 		}
 		_, err = io.Copy(io.Discard, os.Stdin)
@@ -54,35 +55,42 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return fmt.Errorf("no protocol %s", args[0])
 }
 
+// worker is a peer with the name of its service, or its ticket.
+type worker struct {
+	peer peers.Peer
+	name string
+	out  io.Writer
+}
+
 // act does what the mode says, and says so.
-func act(ctx context.Context, peer peers.Peer, name, mode string, out io.Writer) error {
+func (w worker) act(ctx context.Context, mode string) error {
 	said := "attached"
 	var err error
 	switch mode {
 	case "answer", "hang":
-		err = serve(ctx, peer, name, mode == "hang", out)
+		err = w.serve(ctx, mode == "hang")
 	case "ask":
-		said, err = peer.Ask(ctx, name, "question")
+		said, err = w.peer.Ask(ctx, w.name, "question")
 		said = "ticket " + said
 	case "collect":
-		said, err = peer.Collect(ctx, name)
+		said, err = w.peer.Collect(ctx, w.name)
 		said = "answer " + said
 	default:
 		err = fmt.Errorf("no mode %s", mode)
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(out, said)
+		_, err = fmt.Fprintln(w.out, said)
 	}
 	return err
 }
 
-func serve(ctx context.Context, peer peers.Peer, service string, hang bool, out io.Writer) error {
-	return peer.Serve(ctx, service, func(ctx context.Context, r peers.Request) peers.Reply {
+func (w worker) serve(ctx context.Context, hang bool) error {
+	return w.peer.Serve(ctx, w.name, func(ctx context.Context, r peers.Request) peers.Reply {
 		again := ""
 		if r.Redelivered {
 			again = " again"
 		}
-		_, _ = fmt.Fprintf(out, "got %s%s\n", r.Body, again)
+		_, _ = fmt.Fprintf(w.out, "got %s%s\n", r.Body, again)
 		if hang {
 			<-ctx.Done()
 		}
