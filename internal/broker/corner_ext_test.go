@@ -207,3 +207,27 @@ func TestGetKeepsTheUnsettledLimit(t *testing.T) {
 }
 
 // race stress
+
+// TestReturnKeepsLimit: what comes back does not put a queue over its length limit.
+func TestReturnKeepsLimit(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	c := newClient(t, b, "c")
+	c.queue("q", broker.Field{Name: "x-max-length", Value: int32(2)})
+	c.publish("", "q", "a")
+	c.publish("", "q", "b")
+	c.consume("q", "t", 2)
+	c.Session.Cancel("t")
+	c.publish("", "q", "c")
+	c.publish("", "q", "d")
+	c.Recover()
+	q, _ := b.VirtualHosts()[0].Queue("q")
+	if st := q.Stats(); st.Ready != 2 {
+		t.Errorf("%d are ready, and the limit is 2", st.Ready)
+	}
+	c.take()
+	c.consume("q", "t", 0)
+	if got := c.take(); !slices.Equal(got, []string{"c", "d"}) {
+		t.Errorf("left: %v", got)
+	}
+}

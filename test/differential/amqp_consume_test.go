@@ -383,6 +383,16 @@ func scriptMaxLength(r *amqpRun) {
 	ch.send(q, "1", "2", "3")
 	ch.await("dropped head", dead)
 	r.add("newest stay", "%s", ch.bodies(q))
+	ch.send(q, "4", "5")
+	for _, body := range []string{"4", "5"} {
+		_, _, err := ch.Get(q, false)
+		ch.note("held "+body, err)
+	}
+	ch.send(q, "6", "7")
+	ch.note("back over the limit", ch.Nack(0, true, true))
+	ch.await("the first of what came back", dead)
+	ch.await("the second of what came back", dead)
+	r.add("newest stay again", "%s", ch.bodies(q))
 	q = ch.queue("ml.bytes", amqp.Table{"x-max-length-bytes": int32(10)})
 	ch.send(q, strings.Repeat("a", 6), strings.Repeat("b", 6), "c")
 	r.add("by bytes", "%s", ch.bodies(q))
