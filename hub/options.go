@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -201,9 +202,12 @@ func checkAddress(listen string, all bool) error {
 		}
 		return nil
 	}
-	host, _, err := net.SplitHostPort(listen)
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return fmt.Errorf("%q is not host:port, unix:PATH or off", listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q: the port is not a number up to 65535", listen)
 	}
 	if ip := net.ParseIP(host); all || host == "localhost" || (ip != nil && ip.IsLoopback()) {
 		return nil

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestOptionsValidate(t *testing.T) {
+	t.Parallel()
+	testCases := []struct {
+		name   string
+		change func(*Options)
+		want   string // part of the fault; none: valid
+	}{
+		{"defaults", func(*Options) {}, ""},
+		{"free port", func(o *Options) { o.Doors.AMQP.Listen = "127.0.0.1:0" }, ""},
+		{"IPv6", func(o *Options) { o.Doors.AMQP.Listen = "[::1]:65535" }, ""},
+		{"name of this machine", func(o *Options) { o.Doors.AMQP.Listen = "localhost:1" }, ""},
+		{"socket", func(o *Options) { o.Doors.STOMP.Listen = "unix:/run/parley" }, ""},
+		{"off", func(o *Options) { o.Doors.REST.Listen = Off }, ""},
+		{"all", func(o *Options) { o.Doors.REST.Listen, o.ListenAll = ":80", true }, ""},
+		{"not all", func(o *Options) { o.Doors.REST.Listen = ":80" }, "listen_all allows others"},
+		{"elsewhere", func(o *Options) { o.Doors.REST.Listen = "192.0.2.1:80" }, "not a loopback"},
+		{"no port", func(o *Options) { o.Doors.REST.Listen = "127.0.0.1" }, "is not host:port"},
+		{"word", func(o *Options) { o.Doors.REST.Listen = "127.0.0.1:http" }, "the port is not"},
+		{"port", func(o *Options) { o.Doors.REST.Listen = "127.0.0.1:65536" }, "the port is not"},
+		{"no path", func(o *Options) { o.Doors.REST.Listen = "unix:" }, "needs a path"},
+		{"no such door", func(o *Options) { o.Doors.Line.Listen = "127.0.0.1:1" }, "no such door"},
+		{"sync", func(o *Options) { o.Sync = "never" }, `sync: "never" is not`},
+		{"drain", func(o *Options) { o.Drain = -1 }, "drain: must not be negative"},
+		{"hub's name", func(o *Options) { o.Name = "a.b" }, "may hold only letters"},
+		{"all at once", func(o *Options) { o.Sync, o.Drain = "x", -1 }, "\ndrain: must"},
+	}
+	for _, tc := range testCases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := Defaults()
+			tc.change(&o)
+			err := o.Validate()
+			switch {
+			case tc.want == "" && err != nil:
+				t.Error(err)
+			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("%v, want %q", err, tc.want)
+			}
+		})
+	}
+}
