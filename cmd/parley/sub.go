@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,5 +190,17 @@ func envelope(m parley.Meta, body []byte) row {
 	return append(r,
 		cell{"content_type", m.ContentType}, cell{"headers", m.Headers},
 		cell{"reply_to", m.ReplyTo}, cell{"correlation_id", m.CorrelationID},
-		cell{"attempt", m.Attempt})
+		cell{"attempt", m.Attempt}, cell{"trace", traceID(m.Headers)})
+}
+
+// traceID returns the id of the trace that a message belongs to (W3C Trace Context, traceparent).
+func traceID(headers map[string]any) string {
+	const idLength = 32
+	text, _ := headers["traceparent"].(string)
+	_, rest, _ := strings.Cut(text, "-") // the version
+	id, _, _ := strings.Cut(rest, "-")
+	if len(id) != idLength {
+		return ""
+	}
+	return id
 }
