@@ -31,12 +31,24 @@ type Bill struct {
 	Cents int    `json:"cents"`
 }
 
+// Distance and Fare are what the town's fare office takes and answers. It is somebody else's service:
+// whether it speaks AMQP, STOMP or HTTP cannot be seen from here.
+type (
+	Distance struct {
+		Km int `json:"km"`
+	}
+	Fare struct {
+		Cents int `json:"cents"`
+	}
+)
+
 // The contracts: each is declared once, and used by those who ask and those who answer.
 //
 //nolint:gochecknoglobals // values that nobody changes
 var (
 	requestRide  = parley.NewOp[Wish, Ride]("trip.Request")
 	requestBill  = parley.NewOp[Ride, Bill]("trip.Bill")
+	askFare      = parley.NewOp[Distance, Fare]("fare.Price")
 	offerRide    = parley.NewOp[Wish, Offer]("driver.Offer")
 	rideFinished = parley.NewTopic[Ride]("ride.finished")
 )

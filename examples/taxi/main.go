@@ -8,8 +8,10 @@
 //	trip      --send-----> one driver     the ride is yours: driver.NAME/Assign
 //	driver    --publish--> who follows    ride.finished
 //	passenger --request--> trip           the bill, fetched later: trip.Bill
+//	trip      --call-----> fare           what does it cost? fare.Price, if there is such a service
 //
-// Run a hub (`parley serve`), then each of these in a terminal of its own:
+// Run a hub, then each of these in a terminal of its own. `make run` is one that has fare too: a
+// worker that speaks HTTP.
 //
 //	go run ./examples/taxi trip
 //	go run ./examples/taxi driver bob 3

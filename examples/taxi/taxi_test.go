@@ -87,6 +87,31 @@ func TestTheNearestDriverTakesTheRide(t *testing.T) {
 	}
 }
 
+// The price comes from another's service where there is one.
+func TestTheFareOfficeIsAsked(t *testing.T) {
+	t.Parallel()
+	url := parleytest.Hub(t).URL()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := parley.NewService(connect(t, url, "fare"), parley.ServiceConfig{Name: "fare"})
+	askFare.Handle(s, func(_ context.Context, d Distance) (Fare, error) {
+		return Fare{Cents: 1 + d.Km}, nil
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	<-s.Ready()
+	start(t, url, "trip", "trip")
+	start(t, url, "driver.bob", "driver", "bob", "3")
+	if got := travel(t, url, "ada", "5", "12"); !strings.HasSuffix(got, "ride-1 costs 0.08\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestNoDriver(t *testing.T) {
 	t.Parallel()
 	url := parleytest.Hub(t).URL()

@@ -31,8 +31,8 @@ func (o *office) run(ctx context.Context, conn *parley.Conn, out io.Writer) erro
 	requestRide.Handle(s, func(ctx context.Context, w Wish) (Ride, error) {
 		return o.assign(ctx, conn, w)
 	})
-	requestBill.Handle(s, func(_ context.Context, r Ride) (Bill, error) {
-		return Bill{Ride: r.ID, Cents: baseCents + centsPerKm*distance(r.From, r.To)}, nil
+	requestBill.Handle(s, func(ctx context.Context, r Ride) (Bill, error) {
+		return bill(ctx, conn, r)
 	})
 	fmt.Fprintln(out, "trip: open")
 	return s.Run(ctx)
@@ -62,6 +62,17 @@ func (o *office) assign(ctx context.Context, conn *parley.Conn, w Wish) (Ride, e
 	ride := Ride{ID: fmt.Sprintf("ride-%d", o.rides.Add(1)), Wish: w, Offer: *best}
 	// The driver gets it even if the line drops now: it waits in the driver's own queue.
 	return ride, assignRide(best.Driver).Send(ctx, conn, ride)
+}
+
+// bill asks the fare office for the price, on the connection that this call came in on. The town may
+// have none, or it may be closed now: then the office's own table will do.
+func bill(ctx context.Context, conn *parley.Conn, r Ride) (Bill, error) {
+	km := distance(r.From, r.To)
+	fare, err := askFare.Call(ctx, conn, Distance{Km: km})
+	if errors.Is(err, parley.CodeNoService) || errors.Is(err, parley.CodeNoInstance) {
+		fare, err = Fare{Cents: baseCents + centsPerKm*km}, nil
+	}
+	return Bill{Ride: r.ID, Cents: fare.Cents}, err
 }
 
 func noDriver() error {
