@@ -3,6 +3,7 @@
 package broker_test
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"

@@ -311,7 +311,7 @@ func (l *File) snapshot() snapshot {
 	early := check.Bug == check.FreeSegmentEarly && len(x.segments) > segmentsKept
 	oldest := x.segments[0]
 	x.segments = slices.DeleteFunc(x.segments, func(s *segment) bool {
-		if s == l.current || (s.runs.live > 0 && !(early && s == oldest)) {
+		if freed := early && s == oldest; s == l.current || (s.runs.live > 0 && !freed) {
 			return false
 		}
 		dead = append(dead, s)
