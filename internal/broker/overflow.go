@@ -25,10 +25,12 @@ func (q *Queue) refusesBehind(m *Message, messages, bytes int) bool {
 		q.args.maxBytes >= 0 && int64(q.bytes+bytes+len(m.Body)) > q.args.maxBytes
 }
 
-// exceeds reports whether the queue is longer than its limits allow.
+// exceeds reports whether something is to be dropped from the head. A queue that refuses may hold more
+// than its limits when deliveries come back; nothing that it took is dropped.
 func (q *Queue) exceeds() bool {
-	return q.args.maxLength >= 0 && int64(q.ready) > q.args.maxLength ||
-		q.args.maxBytes >= 0 && int64(q.bytes) > q.args.maxBytes
+	return q.args.overflow == dropHead &&
+		(q.args.maxLength >= 0 && int64(q.ready) > q.args.maxLength ||
+			q.args.maxBytes >= 0 && int64(q.bytes) > q.args.maxBytes)
 }
 
 // dropOverflow drops from the head what exceeds the queue's limits. Where the head is not in memory,

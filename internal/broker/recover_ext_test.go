@@ -196,6 +196,38 @@ func TestRecoverStructure(t *testing.T) {
 	second.Close()
 }
 
+// TestRecoverRefusingQueue: a queue that refuses what exceeds its limit may hold more when deliveries
+// come back, and drops none of it.
+func TestRecoverRefusingQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := store.NewMemory(store.MemoryOptions{Retain: true})
+		first := restarted(t, log)
+		c := newClient(t, first, "c")
+		if _, err := c.DeclareQueue(broker.QueueParams{
+			Name: "q", Durable: true, Arguments: broker.Table{
+				{Name: "x-max-length", Value: int32(2)},
+				{Name: "x-overflow", Value: "reject-publish"},
+			},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		c.consume("q", "t", 2)
+		bodies := []string{"a", "b", "c", "d"}
+		for _, body := range bodies {
+			put(t, c, "", "q", body)
+		}
+		second := restarted(t, log) // the first was killed
+		d := newClient(t, second, "d")
+		d.consume("q", "t", 0)
+		synctest.Wait()
+		if got := d.take(); !slices.Equal(got, bodies) {
+			t.Errorf("left: %v", got)
+		}
+		second.Close()
+	})
+}
+
 func TestRecoverExpiry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -131,7 +131,7 @@ func (q *Queue) freed(list []delivered, t *turn) {
 	if q.deleted {
 		return
 	}
-	if q.args.overflow == dropHead && q.args.limited() {
+	if q.args.limited() {
 		q.dropOverflow(t) // of what came back, before anybody is offered it, as RabbitMQ does
 	}
 	for i := range list {
