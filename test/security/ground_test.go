@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/parley-ipc/parley/test/harness"
 )
@@ -35,6 +36,7 @@ const (
 	// attackWait bounds one exchange with the hub.
 	attackWait = 15 * time.Second
 	maxAnswer  = 1 << 20 // bytes read of one answer
+	maxLogLine = 1 << 10 // what an attacker sent is cut and quoted
 )
 
 // ground is the hub under attack.
@@ -115,9 +117,16 @@ func (g *ground) run(t *testing.T, a attack) {
 		t.Errorf("resident memory grew by %d KiB", grown)
 	}
 	g.canary.check(t)
+	log := g.Output()
 	for _, word := range []string{secret, "panic", "goroutine 1 ["} {
-		if strings.Contains(g.Output(), word) {
-			t.Errorf("the log shows %q:\n%s", word, g.Output())
+		if strings.Contains(log, word) {
+			t.Errorf("the log shows %q:\n%s", word, log)
+		}
+	}
+	for line := range strings.SplitSeq(log, "\n") {
+		raw := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) })
+		if raw >= 0 || len(line) > maxLogLine {
+			t.Errorf("a line of the log has %d bytes, raw ones from %d: %.200q", len(line), raw, line)
 		}
 	}
 }
