@@ -26,12 +26,12 @@ const (
 
 // canary publishes persistent messages with confirms and consumes them with acks, all the time.
 type canary struct {
-	conn    *amqp.Connection
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	conn                  *amqp.Connection
+	stop                  context.CancelFunc
+	publishing, consuming sync.WaitGroup
 
 	mu        sync.Mutex
-	confirmed int
+	confirmed []uint64
 	delivered map[uint64]int
 	latencies []time.Duration
 	fault     error
@@ -56,8 +56,8 @@ func startCanary(t *testing.T, h *harness.Hub) *canary {
 	if err := out.Confirm(false); err != nil {
 		t.Fatal(err)
 	}
-	c.running.Go(func() { c.publish(ctx, out) })
-	c.running.Go(func() { c.consume(deliveries) })
+	c.publishing.Go(func() { c.publish(ctx, out) })
+	c.consuming.Go(func() { c.consume(deliveries) })
 	return c
 }
 
@@ -92,7 +92,7 @@ func (c *canary) publish(ctx context.Context, ch *amqp.Channel) {
 		c.mu.Lock()
 		switch {
 		case err == nil:
-			c.confirmed++
+			c.confirmed = append(c.confirmed, seq)
 		case ctx.Err() == nil:
 			c.fault = err
 		}
@@ -146,22 +146,25 @@ func (c *canary) check(t *testing.T) {
 func (c *canary) end(t *testing.T) {
 	t.Helper()
 	c.stop()
+	c.publishing.Wait()
 	err := harness.Poll(canaryWait, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if len(c.delivered) < c.confirmed {
-			return fmt.Errorf("%d of %d confirmed messages delivered", len(c.delivered), c.confirmed)
+		for _, seq := range c.confirmed {
+			if c.delivered[seq] == 0 {
+				return fmt.Errorf("message %d of %d confirmed ones was not delivered", seq, len(c.confirmed))
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	if c.confirmed == 0 {
+	if len(c.confirmed) == 0 {
 		t.Error("the canary never sang")
 	}
 	if err := c.conn.Close(); err != nil {
 		t.Error(err)
 	}
-	c.running.Wait()
+	c.consuming.Wait()
 }
