@@ -68,6 +68,13 @@ func TestRow01CrashSimulation(t *testing.T) {
 	t.Logf("faults: cycles=%d seeds=%d", rounds, seed-first)
 }
 
+// stopped is a clock that stands: a simulation decides what happens when.
+type stopped struct{ clock }
+
+func (stopped) AfterFunc(time.Duration, func()) broker.Timer { return stopped{} }
+func (stopped) Stop() bool                                   { return true }
+func (stopped) Reset(time.Duration) bool                     { return true }
+
 // simulation is one seed: the log, and what must be true of it.
 type simulation struct {
 	t    *testing.T
@@ -128,7 +135,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 func (s *simulation) options(fs *crashFS) store.FileOptions {
 	return store.FileOptions{
-		Dir: "data", FS: fs, Clock: clock{}, FirstSegmentBytes: 16 << 10,
+		Dir: "data", FS: fs, Clock: stopped{}, FirstSegmentBytes: 16 << 10,
 		LastSegmentBytes: 32 << 10, FrameBytes: 2 << 10, Life: s.rng.Uint64,
 		Sync: s.sync,
 	}
@@ -214,6 +221,8 @@ func (s *simulation) act() error {
 		return nil
 	case n < 66:
 		return s.replace()
+	case n < 68:
+		return s.log.EndSync()
 	}
 	_, err := s.log.Step()
 	return err

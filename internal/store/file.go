@@ -15,6 +15,9 @@ import (
 const (
 	// batchesKept bounds the buffers of batches that wait to be used again.
 	batchesKept = 4
+	// lazySync is how long a batch that nobody waits for is on no disk: settlements, and messages
+	// without confirms. A sync for them alone would hold up the next confirm.
+	lazySync = 50 * time.Millisecond
 	// admitWait bounds how long a publisher is held back.
 	admitWait = time.Second
 )
@@ -41,6 +44,8 @@ type File struct {
 	failed  error
 	closed  bool
 	again   bool // the writer should look what can go
+	// wanted is up to where somebody waits for the log to be durable.
+	wanted broker.LSN
 
 	writer
 	index  index
@@ -182,6 +187,10 @@ func (l *File) Wait(durable bool) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if mark == &l.synced && l.synced.Load() < uint64(l.last) {
+		l.wanted = l.last
+		l.work.Signal()
+	}
 	for last := l.last; mark.Load() < uint64(last); l.done.Wait() {
 		if l.failed != nil {
 			return l.failed

@@ -31,7 +31,7 @@ func settledLog(t *testing.T) (fs *crashFS, bodies []string) {
 	}
 	for i := range 400 {
 		body := strings.Repeat(string(rune('a'+i%26)), 100) + "/" + string(rune('0'+i%10))
-		if _, err := l.Append(persistent(body), nil, 0); err != nil {
+		if _, err := l.Append(persistent(body), heedless{}, 0); err != nil {
 			t.Fatal(err)
 		}
 		step()
@@ -42,7 +42,7 @@ func settledLog(t *testing.T) (fs *crashFS, bodies []string) {
 		ack := &broker.Record{
 			Type: broker.RecordAck, Queues: []uint32{1}, At: []broker.LSN{l.Written()},
 		}
-		if _, err := l.Append(ack, nil, 0); err != nil {
+		if _, err := l.Append(ack, heedless{}, 0); err != nil {
 			t.Fatal(err)
 		}
 		step()

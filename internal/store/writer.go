@@ -23,7 +23,8 @@ type writer struct {
 	marked  bool  // a mark stands where the next frame goes
 	stopped bool  // the writer has ended; under File.mu
 	timer   broker.Timer
-	due     bool // the interval of SyncInterval is over; under File.mu
+	due     bool // the time for a sync that nobody waits for is over; under File.mu
+	timing  bool // timer runs; under File.mu
 	moved   bool // on to another segment, since the last checkpoint
 }
 
@@ -47,7 +48,7 @@ func (l *File) run() {
 func (l *File) await() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.batches) == 0 && !l.due && !l.again {
+	for len(l.batches) == 0 && !l.due && !l.again && uint64(l.wanted) <= l.synced.Load() {
 		if l.closed || l.failed != nil {
 			return false
 		}
@@ -67,14 +68,16 @@ func (l *File) step() (worked bool, err error) {
 			l.admitAll()
 		}
 	}
-	due := l.due
+	due := l.due || uint64(l.wanted) > l.synced.Load()
 	l.due, l.again = false, false
 	l.mu.Unlock()
-	if due {
-		err = l.syncCurrent()
-	}
-	if b != nil && err == nil {
+	if b != nil {
 		err = l.commit(b)
+	}
+	if due && err == nil {
+		if err = l.syncCurrent(); err == nil {
+			l.promise()
+		}
 	}
 	if err == nil {
 		err = l.reclaim()
@@ -105,7 +108,7 @@ func (l *File) reclaim() error {
 	return nil
 }
 
-// commit writes a batch as one frame, syncs it, and passes it on to whoever waits.
+// commit writes a batch as one frame, syncs it if anybody waits for that, and passes it on.
 func (l *File) commit(b *batch) error {
 	err := l.write(b)
 	if check.Bug == check.ConfirmBeforeSync && err == nil {
@@ -114,7 +117,7 @@ func (l *File) commit(b *batch) error {
 		l.promise()
 		return err
 	}
-	if err == nil && l.o.Sync == SyncAlways {
+	if err == nil && l.o.Sync == SyncAlways && len(b.owed) > 0 {
 		err = l.syncCurrent()
 	}
 	if err == nil {
@@ -185,20 +188,26 @@ func (l *File) promise() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.done.Broadcast()
-	if l.o.Sync != SyncInterval || l.current.synced == l.current.end || l.closed {
+	if l.o.Sync == SyncOff || l.timing || l.current == nil || l.current.synced == l.current.end ||
+		l.closed {
 		return
 	}
+	wait := l.o.SyncInterval
+	if l.o.Sync == SyncAlways {
+		wait = lazySync
+	}
+	l.timing = true
 	if l.timer == nil {
-		l.timer = l.o.Clock.AfterFunc(l.o.SyncInterval, l.syncDue)
+		l.timer = l.o.Clock.AfterFunc(wait, l.syncDue)
 	} else {
-		l.timer.Reset(l.o.SyncInterval)
+		l.timer.Reset(wait)
 	}
 }
 
 func (l *File) syncDue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.due = true
+	l.due, l.timing = true, false
 	l.work.Signal()
 }
 
