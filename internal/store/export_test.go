@@ -15,6 +15,7 @@ func (l *File) Step() (worked bool, err error) {
 		select {
 		case b := <-l.tickets:
 			l.fire(b, make(map[broker.Ticket]struct{}))
+			l.telling.Add(-1)
 		default:
 			return worked, err
 		}

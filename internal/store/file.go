@@ -52,8 +52,9 @@ type File struct {
 	supply supply
 	// reading is held for reading while segments are read, for writing while one goes.
 	reading sync.RWMutex
-	blocks  sync.Pool   // of *[]byte, for reading
-	tickets chan *batch // written or failed: the notifier's
+	blocks  sync.Pool    // of *[]byte, for reading
+	tickets chan *batch  // written or failed: the notifier's
+	telling atomic.Int32 // batches that the notifier has
 	running sync.WaitGroup
 }
 

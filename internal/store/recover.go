@@ -21,7 +21,7 @@ func NewFile(o FileOptions) (*File, error) {
 	l := &File{o: o, tickets: make(chan *batch, 2), closed: true}
 	l.work.L, l.done.L, l.supply.changed.L = &l.mu, &l.mu, &l.supply.mu
 	l.ring = l.ringFor(l.o.FirstSegmentBytes)
-	l.index = newIndex(l.format)
+	l.index, l.told = newIndex(l.format), make(map[broker.Ticket]struct{})
 	return l, nil
 }
 

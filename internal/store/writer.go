@@ -9,6 +9,9 @@ import (
 	"github.com/parley-ipc/parley/internal/check"
 )
 
+// toldAtOnce bounds the tickets that the writer fires itself.
+const toldAtOnce = 64
+
 // writer is what only the writer goroutine touches, but for nowMS, which is the ring's.
 type writer struct {
 	current *segment
@@ -23,9 +26,10 @@ type writer struct {
 	marked  bool  // a mark stands where the next frame goes
 	stopped bool  // the writer has ended; under File.mu
 	timer   broker.Timer
-	due     bool // the time for a sync that nobody waits for is over; under File.mu
-	timing  bool // timer runs; under File.mu
-	moved   bool // on to another segment, since the last checkpoint
+	due     bool                       // the time for a sync that nobody waits for is over; under File.mu
+	timing  bool                       // timer runs; under File.mu
+	told    map[broker.Ticket]struct{} // of tell; empty in between
+	moved   bool                       // on to another segment, since the last checkpoint
 }
 
 // run writes batch after batch. While one is synced the next one fills: that is all the grouping
@@ -112,7 +116,7 @@ func (l *File) reclaim() error {
 func (l *File) commit(b *batch) error {
 	err := l.write(b)
 	if check.Bug == check.ConfirmBeforeSync && err == nil {
-		l.tickets <- b
+		l.tell(b)
 		err = l.syncCurrent()
 		l.promise()
 		return err
@@ -124,8 +128,22 @@ func (l *File) commit(b *batch) error {
 		l.promise()
 	}
 	b.err = err
-	l.tickets <- b
+	l.tell(b)
 	return err
+}
+
+// tell passes a batch on to those who wait for it: through the notifier while there is more to
+// write, at once when there is not, which saves the way to another goroutine.
+func (l *File) tell(b *batch) {
+	l.mu.Lock()
+	idle := len(l.batches) == 0
+	l.mu.Unlock()
+	if idle && l.telling.Load() == 0 && len(b.owed) <= toldAtOnce {
+		l.fire(b, l.told)
+		return
+	}
+	l.telling.Add(1)
+	l.tickets <- b
 }
 
 // write appends a frame to the current segment, or to the next one when it does not fit.
@@ -270,7 +288,7 @@ func (l *File) end() {
 	l.mu.Unlock()
 	for _, b := range left {
 		b.err = err
-		l.tickets <- b
+		l.tell(b)
 	}
 	l.mu.Lock()
 	l.stopped = true
@@ -284,6 +302,7 @@ func (l *File) notify() {
 	touched := make(map[broker.Ticket]struct{})
 	for b := range l.tickets {
 		l.fire(b, touched)
+		l.telling.Add(-1)
 	}
 }
 
