@@ -109,16 +109,22 @@ func (p *page) read(q *Queue) error {
 	b := q.vh.b
 	p.written = b.log.Written()
 	return b.log.ReadQueue(q.id, p.after, func(at LSN, r *Record) bool {
-		m := r.Message.retain(&b.alarm.held)
-		if isReplyKey(m.ReplyTo) {
-			m.request = b.replies.request(m.ReplyTo)
-		}
+		m := b.recall(r.Message)
 		p.entries = append(p.entries, entry{
 			msg: m, lsn: at, expiresMS: q.expiryFrom(r.TimeMS, m),
 		})
 		p.bytes += int(m.kept())
 		return len(p.entries) < p.maxMessages && p.bytes < p.maxBytes
 	})
+}
+
+// recall returns a message of the log to keep, as the stored request that it may be.
+func (b *Broker) recall(m *Message) *Message {
+	m = m.retain(&b.alarm.held)
+	if isReplyKey(m.ReplyTo) {
+		m.request = b.replies.request(m.ReplyTo)
+	}
+	return m
 }
 
 // release gives back what was read for nothing.

@@ -140,7 +140,7 @@ func (r *recovery) readAll(q *Queue, suspect LSN, attempts map[LSN]uint32) {
 	err := r.b.log.ReadQueue(q.id, 0, func(at LSN, rec *Record) bool {
 		q.lock()
 		defer q.unlock()
-		m := rec.Message.retain(&r.b.alarm.held)
+		m := r.b.recall(rec.Message)
 		q.nextPos++
 		e := entry{
 			msg: m, pos: q.nextPos, lsn: at, expiresMS: q.expiryFrom(rec.TimeMS, m),
