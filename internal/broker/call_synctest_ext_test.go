@@ -4,6 +4,7 @@ package broker_test
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -309,6 +310,36 @@ func (g *gatherCase) ask(terms broker.GatherTerms) {
 	})
 	if err != nil {
 		g.t.Fatal(err)
+	}
+}
+
+// TestGatherTakesNoMoreThanEnough: answers that come at the same time as the one that meets the rule
+// are late, and who gave them is missing.
+func TestGatherTakesNoMoreThanEnough(t *testing.T) {
+	t.Parallel()
+	const rounds = 500
+	g := gatherCase{t: t, b: newBroker(t), service: true}
+	g.open()
+	for range rounds {
+		g.from = nil
+		g.result.Store(nil)
+		g.ask(broker.GatherTerms{Replies: 1})
+		var group sync.WaitGroup
+		begin := make(chan struct{})
+		for _, m := range g.members {
+			d := m.all()[0]
+			group.Go(func() {
+				<-begin
+				m.reply(d, "answer")
+				m.settle(d.tag, broker.Accepted)
+			})
+		}
+		close(begin)
+		group.Wait()
+		r := g.result.Load()
+		if r == nil || !r.Complete || len(r.Missing) != 2 || len(g.from) != 1 {
+			t.Fatalf("answers of %q, %+v", g.from, r)
+		}
 	}
 }
 

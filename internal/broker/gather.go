@@ -277,12 +277,16 @@ func (g *gather) answer(copyN uint32, m *Message, t *turn) {
 	g.check(t)
 }
 
-// note marks a copy as answered and returns who had it.
+// note marks a copy as answered and returns who had it. What comes when the rule is met already,
+// though nobody has ended the gather yet, is late.
 func (g *gather) note(copyN uint32) (from string, fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := int(copyN) - 1
 	if i < 0 || i >= len(g.asked) || g.answered[i] {
+		return "", false
+	}
+	if g.enough() || g.sealed && g.met() {
 		return "", false
 	}
 	g.answered[i] = true
@@ -316,8 +320,11 @@ func (g *gather) met() bool {
 	case g.terms.Quorum && g.count > len(g.asked)/2:
 		return true
 	}
-	return g.terms.Replies > 0 && g.count >= g.terms.Replies
+	return g.enough()
 }
+
+// enough reports that as many have answered as were wanted; the lock is held.
+func (g *gather) enough() bool { return g.terms.Replies > 0 && g.count >= g.terms.Replies }
 
 // finish is called once, by who removed the row.
 func (g *gather) finish(complete bool, t *turn) {
