@@ -62,21 +62,13 @@ func (s *Session) settleTaken(o Outcome) {
 		return
 	}
 	s.settledSome = true
-	s.mu.Lock()
-	full := s.atLimit(len(s.taken))
-	for i := range s.taken {
-		if c := s.taken[i].consumer; c != nil {
-			c.outstanding--
-			s.outstanding--
-		}
-	}
-	s.mu.Unlock()
+	full := false
 	for rest := s.taken; len(rest) > 0; {
 		q, n := rest[0].queue, 1
 		for n < len(rest) && rest[n].queue == q {
 			n++
 		}
-		q.settleAll(rest[:n], o, &s.turn)
+		full = q.settleAll(s, rest[:n], o) || full
 		rest = rest[n:]
 	}
 	clear(s.taken)
@@ -95,14 +87,26 @@ func (s *Session) atLimit(taken int) bool {
 		s.unsettled.len()+taken >= s.b.limits.UnsettledPerSession
 }
 
-// settleAll gives deliveries of this queue their outcome and passes the freed credit on.
-func (q *Queue) settleAll(list []delivered, o Outcome, t *turn) {
+// settleAll gives deliveries of one session from this queue their outcome and passes the freed credit
+// on. It reports whether the session was at its limits. The credit is there when what comes back is in
+// its place, so that nobody who publishes meanwhile gets it for a newer message.
+func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 	q.lock()
 	defer q.unlock()
 	for i := range list {
-		q.settle(&list[i].entry, o, t)
+		q.settle(&list[i].entry, o, &s.turn)
 	}
-	q.freed(list, t)
+	s.mu.Lock()
+	full = s.atLimit(len(list))
+	for i := range list {
+		if c := list[i].consumer; c != nil {
+			c.outstanding--
+			s.outstanding--
+		}
+	}
+	s.mu.Unlock()
+	q.freed(list, &s.turn)
+	return full
 }
 
 // settle gives one delivery its outcome; the queue's lock is held.

@@ -129,18 +129,11 @@ func (l *File) scanTail(c *checkpoint) error {
 		if err != nil {
 			return err
 		}
-		if !used {
-			continue
+		if used {
+			tail = i
 		}
-		if i > tail+1 { // segments are used in order, and those that are passed over go before
-			empty := segments[tail+1]
-			return &DamageError{
-				File: segmentName(l.o.Dir, empty.number), Offset: segmentHeadBytes,
-				Reason: "it holds nothing, and a newer segment does",
-			}
-		}
-		tail = i
 	}
+	segments, tail = l.passedOver(segments, first, tail)
 	if c != nil {
 		missed := &DamageError{
 			File: segmentName(l.o.Dir, c.replay), Offset: segmentHeadBytes,
@@ -157,6 +150,28 @@ func (l *File) scanTail(c *checkpoint) error {
 		return err
 	}
 	return l.index.forget()
+}
+
+// passedOver takes the segments without frames out that lie before the tail: they were too small for
+// what came next, and the last process did not come to take them away. If they had held anything, the
+// numbers of the frames would tell.
+func (l *File) passedOver(segments []*segment, first, tail int) (used []*segment, newTail int) {
+	used = segments[:first:first]
+	for i, s := range segments[first:] {
+		if first+i < tail && s.end == segmentHeadBytes && !s.stale {
+			l.supply.retired = append(l.supply.retired, s)
+			continue
+		}
+		used = append(used, s)
+		if first+i == tail {
+			newTail = len(used) - 1
+		}
+	}
+	if tail < first {
+		newTail = tail
+	}
+	l.index.segments = used
+	return used, newTail
 }
 
 // restore takes over what a checkpoint knows: of the structure, and of the segments before the one
