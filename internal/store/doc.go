@@ -11,8 +11,9 @@
 // [File] keeps them in a data directory. [OpenFile] reads and checks all that is there, Bind says
 // who takes the records, [File.Start] begins to write. Appending gives a record its number and
 // copies it into the batch that fills; one goroutine writes batch after batch, each with one
-// fdatasync, and another fires the tickets of the batch before. There is no timer: records that
-// come while one batch is synced are the next batch.
+// fdatasync, and another fires the tickets of the batch before. No timer makes batches: records that
+// come while one batch is synced are the next batch. One that nobody waits for, settlements mostly, is
+// synced with the next that somebody does wait for, or a little later.
 //
 // # Files
 //

@@ -333,3 +333,49 @@ func TestSyncModes(t *testing.T) {
 		}
 	}
 }
+
+// TestLazySync: what nobody waits for starts no sync of its own; it is durable a little later, and at
+// once when somebody asks.
+func TestLazySync(t *testing.T) {
+	t.Parallel()
+	var syncs atomic.Int32
+	f := newFaulty(t, func(_ int, what, name string) error {
+		if what == "sync" && strings.HasSuffix(name, walSuffix) {
+			syncs.Add(1)
+		}
+		return nil
+	})
+	told := make(outcome, 1)
+	if _, err := f.Append(persistent("confirmed"), told, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := told.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	ack := &broker.Record{Type: broker.RecordAck, Queues: []uint32{1}, At: []broker.LSN{1}}
+	for range 20 {
+		if _, err := f.Append(ack, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Wait(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := syncs.Load(); n > 5 { // of confirm, checkpoint and timer
+		t.Errorf("%d syncs for 20 acknowledgements", n)
+	}
+	for end := time.Now().Add(patience); f.Synced() != f.Written(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("acknowledgements stay on no disk")
+		}
+	}
+	if _, err := f.Append(ack, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Wait(true); err != nil || f.Synced() != f.Written() {
+		t.Errorf("synced %d of %d, %v", f.Synced(), f.Written(), err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
