@@ -135,6 +135,7 @@ type Broker struct {
 	alarm      alarm
 	rest       housekeeping
 	pagers     pagers
+	refused    atomic.Bool // the log took something not
 	metrics    Metrics
 }
 
@@ -162,6 +163,14 @@ func New(o Options) *Broker {
 	b.replies.init(b)
 	b.virtualHost(defaultVHost)
 	return b
+}
+
+// logRefused tells that the log took something not, the first time: a log that failed takes nothing
+// any more, and every client would add its line.
+func (b *Broker) logRefused(msg string, args ...any) {
+	if !b.refused.Swap(true) {
+		b.logger.Error(msg, args...)
+	}
 }
 
 // Name returns the hub's name.
