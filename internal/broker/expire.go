@@ -32,15 +32,32 @@ func (q *Queue) expireHead(l *readyList, t *turn) {
 	q.deadLetter(q.pop(l), reasonExpired, t)
 }
 
-// expireDue takes out what expired at the heads of the lists; the queue's lock is held.
+// expireDue takes out what expired at the heads of the lists; the queue's lock is held. While another
+// turn sends dead letters of this queue that expired it does nothing, so that they keep their order: that
+// turn looks again.
 func (q *Queue) expireDue(t *turn) {
-	now := q.nowMS()
+	if q.expiring != nil && q.expiring != t {
+		return
+	}
+	now, before := q.nowMS(), len(t.letters)
 	for i := range q.levels {
 		l := &q.levels[i]
 		for e := l.peek(); e != nil && e.expiresMS != 0 && e.expiresMS <= now; e = l.peek() {
 			q.expireHead(l, t)
 		}
 	}
+	if len(t.letters) > before && q.expiring == nil {
+		q.expiring = t
+		t.expired = append(t.expired, q)
+	}
+}
+
+// expiredSent lets others send dead letters; the turn that sent some calls it.
+func (q *Queue) expiredSent() {
+	q.lock()
+	q.expiring = nil
+	q.armExpiry()
+	q.unlock()
 }
 
 // armExpiry sets the timer for the first head that expires. As in RabbitMQ a message behind one

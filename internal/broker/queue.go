@@ -42,6 +42,7 @@ type Queue struct {
 
 	expiry    Timer // for the first ready message that expires
 	expiryMS  int64 // when it fires; 0 when it is not armed
+	expiring  *turn // has dead letters that expired, to be sent; nil: nobody
 	idle      Timer // for x-expires
 	lastUseMS int64
 }

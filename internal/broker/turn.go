@@ -15,6 +15,7 @@ type turn struct {
 	touched []*Session
 	letters []deadLetter
 	idle    []*Queue // auto-delete queues without consumers
+	expired []*Queue // whose letters are among those above
 	// stored is the kept copy of the message being published, made when the first queue needs it.
 	stored *Message
 	// hops counts how deep replies to replies are.
@@ -59,7 +60,7 @@ func (t *turn) settle() {
 	for step := 0; len(t.letters) > 0 || len(t.idle) > 0; step++ {
 		if step == turnSteps {
 			t.b.rest.take(t)
-			return
+			break
 		}
 		if n := len(t.idle); n > 0 {
 			q := t.idle[n-1]
@@ -73,6 +74,12 @@ func (t *turn) settle() {
 			t.letters = nil
 		}
 		l.publish(t)
+	}
+	for len(t.expired) > 0 {
+		n := len(t.expired) - 1
+		q := t.expired[n]
+		t.expired = t.expired[:n]
+		q.expiredSent()
 	}
 }
 
