@@ -168,6 +168,9 @@ func (s *simulation) Flush() {}
 func (s *simulation) round() {
 	s.t.Helper()
 	crashAt := s.fs.ops + 1 + s.rng.IntN(2*simSteps)
+	if s.rng.IntN(4) == 0 { // soon after the start, before a checkpoint covers what was there
+		crashAt = s.fs.ops + 1 + s.rng.IntN(12)
+	}
 	s.fs.fail = crashing(crashAt)
 	if s.rng.IntN(8) == 0 { // a sync fails first, once: the next one would prove nothing
 		s.fs.fail = failingSync(crashAt, crashing(crashAt+1+s.rng.IntN(20)))
