@@ -167,9 +167,9 @@ func New(o Options) *Broker {
 
 // logRefused tells that the log took something not, the first time: a log that failed takes nothing
 // any more, and every client would add its line.
-func (b *Broker) logRefused(msg string, args ...any) {
+func (b *Broker) logRefused(what string, args ...any) {
 	if !b.refused.Swap(true) {
-		b.logger.Error(msg, args...)
+		b.logger.Error("the log does not take any more", append(args, "first", what)...)
 	}
 }
 

@@ -84,7 +84,7 @@ type ticket struct{ *Session }
 // Fire implements Ticket: the log tells that a publish is durable or failed.
 func (s ticket) Fire(seq uint64, err error) {
 	if err != nil {
-		s.b.logRefused("publish not durable", "connection", s.conn.Name, "error", err)
+		s.b.logRefused("publish", "connection", s.conn.Name, "error", err)
 		s.refuse(seq)
 	} else {
 		s.confirm(seq)

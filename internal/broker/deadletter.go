@@ -37,7 +37,7 @@ func (l *deadLetter) publish(t *turn) {
 	q, m := l.queue, l.entry.msg
 	q.vh.b.metrics.DeadLetter.Add(1)
 	if err := l.send(t); err != nil {
-		q.vh.b.logRefused("dead letter not logged", "vhost", q.vh.name, "queue", q.Name,
+		q.vh.b.logRefused("dead letter", "vhost", q.vh.name, "queue", q.Name,
 			"error", err)
 		q.lock()
 		defer q.unlock()

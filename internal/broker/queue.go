@@ -256,7 +256,7 @@ func (q *Queue) logAcks() {
 		q.acks = nil
 	}
 	if _, err := q.vh.b.log.Append(r, nil, 0); err != nil {
-		q.vh.b.logRefused("settlement not logged", "vhost", q.vh.name, "queue", q.Name, "error", err)
+		q.vh.b.logRefused("settlement", "vhost", q.vh.name, "queue", q.Name, "error", err)
 	}
 	r.free()
 }

@@ -100,14 +100,15 @@ func (s *supply) tend(l *File) {
 	case len(s.spares) < sparesWanted:
 		err = s.add(l.makeSegment, s.number+1, max(s.size, s.need))
 	case len(s.sealed) > 0:
-		err = s.unlocked(func() error { return l.writeIndex(s.sealed[0]) })
-		if err == nil && len(s.sealed) > 0 {
-			s.sealed = slices.Delete(s.sealed, 0, 1)
+		sealed := s.sealed[0]
+		if err = s.unlocked(func() error { return l.writeIndex(sealed) }); err == nil {
+			s.sealed = slices.Delete(s.sealed, 0, 1) // others are added behind it only
 		}
 	case s.sparse != nil:
-		err = s.unlocked(func() error { return l.rewriteSegment(s.sparse) })
-		if err == nil {
-			s.sparse = nil
+		sparse := s.sparse
+		s.sparse = nil
+		if err = s.unlocked(func() error { return l.rewriteSegment(sparse) }); err != nil {
+			s.sparse = sparse
 		}
 	}
 	s.outcome(l, err)
