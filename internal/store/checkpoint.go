@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -256,13 +257,19 @@ func (l *File) readCheckpoint() (*checkpoint, error) {
 	for slot := range uint64(checkpointSlots) {
 		name := checkpointName(l.o.Dir, slot)
 		f, err := l.o.FS.Open(name)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was not made yet; a segment that is missed tells otherwise
+		}
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint: %w", err)
 		}
 		l.supply.slots[slot].file = f
 		size, err := f.Size()
-		if err != nil || size > maxCheckpointBytes {
-			return nil, fmt.Errorf("%s: %d bytes, %w", name, size, err)
+		if err != nil {
+			return nil, fmt.Errorf("size of %s: %w", name, err)
+		}
+		if size > maxCheckpointBytes {
+			return nil, &DamageError{File: name, Reason: fmt.Sprintf("it has %d bytes", size)}
 		}
 		l.supply.slots[slot].size = size
 		b := make([]byte, size)

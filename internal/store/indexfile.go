@@ -127,7 +127,7 @@ func (l *File) openIndex(s *segment) error {
 		return errNoIndex
 	}
 	size, err := f.Size()
-	if err != nil || size > maxIndexBytes {
+	if err != nil || size > indexHeadBytes+indexShare*s.size {
 		return errors.Join(errNoIndex, f.Close())
 	}
 	b := make([]byte, size)
@@ -142,8 +142,9 @@ func (l *File) openIndex(s *segment) error {
 	return nil
 }
 
-// maxIndexBytes is more than any segment's index takes.
-const maxIndexBytes = 1 << 32
+// indexShare bounds an index by its segment: a queue id of four bytes in a record makes a run and an
+// entry at most.
+const indexShare = (indexRunBytes + entryBytes) / 4
 
 // errNoIndex says that a segment has no index file that can be used.
 var errNoIndex = errors.New("no index file")
