@@ -63,6 +63,8 @@ const (
 	CodeUnauthenticated
 	// CodeKeyReused is an idempotency key that stands for another request.
 	CodeKeyReused
+	// CodeOutstanding is an idempotency key whose call has no answer yet.
+	CodeOutstanding
 	codeCount
 )
 
@@ -77,7 +79,7 @@ var codeWords = [codeCount]string{
 	CodeBreakerOpen: "breaker-open", CodeOverloaded: "overloaded", CodeDeadline: "deadline",
 	CodeCanceled: "canceled", CodeQuota: "quota", CodeResultGone: "result-gone",
 	CodeDraining: "draining", CodeUnauthenticated: "unauthenticated",
-	CodeKeyReused: "key-reused",
+	CodeKeyReused: "key-reused", CodeOutstanding: "outstanding",
 }
 
 // String returns the code's word, the same through every door (`not-found`, `no-instance`, …).

@@ -94,6 +94,9 @@ func (s *Session) put(m *Message, r *route, seq uint64) (int, error) {
 			Err: out.err,
 		}
 	case out.refused:
+		if m.request != nil {
+			m.request.refuse()
+		}
 		s.refuse(seq)
 	case !out.pending:
 		s.confirm(seq)

@@ -107,6 +107,12 @@ func recordSamples() map[string]*broker.Record {
 				},
 			}},
 		}},
+		"once": {Type: broker.RecordMeta, Meta: &broker.Meta{
+			Kind: broker.MetaRequestPut, VHost: "/", Request: &broker.RequestMeta{
+				ID: "id", User: "u", State: broker.RequestSent, CreatedMS: 1, ForgetMS: 1 << 40,
+				Key: "k", Fingerprint: "f", MessageID: "m", Routed: 3,
+			},
+		}},
 		"exchange": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaExchangeDelete, VHost: "v", Exchange: broker.ExchangeParams{
 				Name: "x", Type: "topic", Durable: true, Internal: true,

@@ -17,6 +17,8 @@ const (
 	RequestDone     RequestState = "done"
 	RequestCanceled RequestState = "canceled"
 	RequestExpired  RequestState = "expired"
+	// RequestSent is that of a publish that happens once: nobody answers it.
+	RequestSent RequestState = "sent"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 	requestWait = 24 * time.Hour
 )
 
-// Request is a call whose answer is kept until somebody fetches it. Where the log keeps messages it
+// Request is a call whose answer is kept until somebody fetches it, or a publish that happens once. Where the log keeps messages it
 // survives the process, and its answer is there, not in memory. Its methods are safe for concurrent
 // use.
 type Request struct {
@@ -41,9 +43,13 @@ type Request struct {
 	VHost     string
 	User      string
 	Created   time.Time
+	// MessageID and Routed, the number of queues, are those of a publish that happens once.
+	MessageID string
+	Routed    int
 
-	b   *Broker
-	vh  *VirtualHost
+	b  *Broker
+	vh *VirtualHost
+	// row is where the answer comes; nil for a publish that happens once.
 	row *replyRow
 	// key and fingerprint are the idempotency key's; stored is closed when the request is in its
 	// queue and in the log, or failed to get there.
@@ -94,6 +100,10 @@ type RequestParams struct {
 	// that key and the same fingerprint is the first one, for a day at least. Another fingerprint
 	// is CodeKeyReused.
 	Key, Fingerprint string
+	// Waits says that the asker waits for the answer as for that of Call: when nobody is attached
+	// the request is refused at once, and a second one with the key while the first has no answer
+	// is CodeOutstanding.
+	Waits bool
 }
 
 // Request sends a message to a service whose answer is stored. Unlike Call it waits when nobody is
@@ -126,9 +136,19 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 	if first, err := s.b.requests.add(q, s.b.limits.Requests); err != nil {
 		return nil, err
 	} else if first != q {
-		return first.again(p.Fingerprint)
+		if first, err = first.again(p.Fingerprint); err == nil && p.Waits && !first.hasEnded() {
+			err = errorf(CodeOutstanding, "request", p.Service, "the first request with the key"+
+				" has no answer yet")
+		}
+		return first, err
 	}
-	err := s.store(q, m)
+	var err error
+	if p.Waits {
+		err = s.vh.ready("request", p.Service)
+	}
+	if err == nil {
+		err = s.store(q, m)
+	}
 	if err != nil {
 		q.mu.Lock()
 		q.failed = err
@@ -167,8 +187,7 @@ func (s *Session) store(q *Request, m *Message) error {
 		return nil
 	}
 	q.logFirst()
-	s.Flush() // what was delivered goes out meanwhile
-	return structureError(s.b.log.Wait(true))
+	return s.Sync()
 }
 
 // again returns the request to who asks for it the second time, with the same key.
@@ -252,7 +271,7 @@ func (s *Session) FindRequest(id string) (*Request, error) {
 		return nil, errorf(CodeResultGone, "find request", id,
 			"the answer of request '%s' was kept for %v and is gone", id, requestRetention)
 	}
-	if q == nil || q.vh != s.vh || q.User != s.conn.User {
+	if q == nil || q.row == nil || q.vh != s.vh || q.User != s.conn.User {
 		return nil, errorf(CodeNotFound, "find request", id, "no request '%s'", id)
 	}
 	return q, nil
@@ -263,6 +282,15 @@ func (q *Request) State() RequestState {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.state
+}
+
+func (q *Request) hasEnded() bool {
+	select {
+	case <-q.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // Ended is closed when the request has its answer, or will get none.
@@ -364,7 +392,7 @@ func (q *Request) discard() {
 func (q *Request) drop(t *turn) {
 	q.b.requests.remove(q)
 	q.discard()
-	if q.b.replies.remove(q.row) {
+	if q.row != nil && q.b.replies.remove(q.row) {
 		q.end(RequestCanceled, nil, t)
 	}
 }

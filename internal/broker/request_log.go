@@ -26,6 +26,9 @@ type RequestMeta struct {
 	Answer LSN
 	// Key and Fingerprint are those of its idempotency key, if it has one.
 	Key, Fingerprint string
+	// MessageID and Routed are of a publish that happens once, in state RequestSent.
+	MessageID string
+	Routed    int
 }
 
 // answersQueue is the queue in which the log keeps the answers of a virtual host's requests. It is
@@ -82,9 +85,12 @@ func answersMeta(kind MetaKind, id uint32) Meta {
 // meta returns the request as the log keeps it.
 func (q *Request) meta(state RequestState) *Meta {
 	r := &RequestMeta{
-		ID: q.ID, Service: q.Service, Operation: q.Operation, User: q.User, Token: q.row.token,
-		State: state, CreatedMS: q.Created.UnixMilli(), DeadlineMS: q.row.deadline.UnixMilli(),
-		Answer: q.at, Key: q.key, Fingerprint: q.fingerprint,
+		ID: q.ID, Service: q.Service, Operation: q.Operation, User: q.User, State: state,
+		CreatedMS: q.Created.UnixMilli(), Answer: q.at, Key: q.key, Fingerprint: q.fingerprint,
+		MessageID: q.MessageID, Routed: q.Routed,
+	}
+	if q.row != nil {
+		r.Token, r.DeadlineMS = q.row.token, q.row.deadline.UnixMilli()
 	}
 	if !q.forget.IsZero() {
 		r.ForgetMS = q.forget.UnixMilli()
@@ -97,7 +103,10 @@ func (q *Request) queued() Record {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.logged = RequestQueued // whoever gets it now logs behind this
-	return Record{Type: RecordMeta, Meta: q.meta(RequestQueued)}
+	if q.row == nil {
+		q.logged = RequestSent
+	}
+	return Record{Type: RecordMeta, Meta: q.meta(q.logged)}
 }
 
 // logFirst logs a request whose message the log need not hold.
@@ -276,18 +285,21 @@ func (r *recovery) recallRequest(m *Meta) error {
 		ID: row.ID, Service: row.Service, Operation: row.Operation, VHost: m.VHost, User: row.User,
 		Created: time.UnixMilli(row.CreatedMS), b: b, vh: v, key: row.Key,
 		fingerprint: row.Fingerprint, state: row.State, logged: row.State, at: row.Answer,
+		MessageID: row.MessageID, Routed: row.Routed,
 		ended: make(chan struct{}), stored: make(chan struct{}),
 	}
 	close(q.stored)
-	q.row = q.newRow(time.UnixMilli(row.DeadlineMS))
-	q.row.token = row.Token
+	if row.State != RequestSent {
+		q.row = q.newRow(time.UnixMilli(row.DeadlineMS))
+		q.row.token = row.Token
+	}
 	if _, err := b.requests.add(q, unlimited); err != nil {
 		return err
 	}
 	switch row.State {
 	case RequestQueued, RequestRunning:
 		return b.replies.add(q.row)
-	case RequestDone, RequestCanceled, RequestExpired:
+	case RequestDone, RequestCanceled, RequestExpired, RequestSent:
 	default:
 		return fmt.Errorf("%w: a request in state %q", ErrRecordDamaged, row.State)
 	}
@@ -302,6 +314,7 @@ func (r *recovery) recallRequest(m *Meta) error {
 //nolint:gochecknoglobals // a table, never written
 var requestStates = [...]RequestState{
 	1: RequestQueued, 2: RequestRunning, 3: RequestDone, 4: RequestCanceled, 5: RequestExpired,
+	6: RequestSent,
 }
 
 func appendRequest(dst []byte, r *RequestMeta) []byte {
@@ -313,6 +326,10 @@ func appendRequest(dst []byte, r *RequestMeta) []byte {
 	dst = append(dst, uint8(max(slices.Index(requestStates[:], r.State), 0)))
 	for _, n := range [...]int64{r.CreatedMS, r.DeadlineMS, r.ForgetMS, int64(r.Answer)} {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(n))
+	}
+	if r.State == RequestSent {
+		dst = appendText(dst, r.MessageID)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Routed))
 	}
 	return dst
 }
@@ -332,5 +349,8 @@ func (d *recordReader) request() *RequestMeta {
 	r.State = requestStates[state]
 	r.CreatedMS, r.DeadlineMS = int64(d.uint64()), int64(d.uint64())
 	r.ForgetMS, r.Answer = int64(d.uint64()), LSN(d.uint64())
+	if r.State == RequestSent {
+		r.MessageID, r.Routed = d.text(), int(d.uint64())
+	}
 	return r
 }

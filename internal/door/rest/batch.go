@@ -140,6 +140,9 @@ func (d *Door) publishLines(v *visit, to target) error {
 		return badRequest("a batch has 1 to %d entries", batchEntriesMax)
 	}
 	b := batch{v: v, to: to}
+	if b.key, _, err = v.idempotency(data); err != nil {
+		return err
+	}
 	b.results, b.waits = make([]lineResult, len(lines)), make([]*sent, len(lines))
 	defer b.done()
 	for i, line := range lines {
@@ -147,13 +150,8 @@ func (d *Door) publishLines(v *visit, to target) error {
 			b.fail(i, err)
 		}
 	}
-	for i, s := range b.waits {
-		if s == nil {
-			continue
-		}
-		if err := s.confirmed(v); err != nil {
-			b.fail(i, err)
-		}
+	if err := b.wait(); err != nil {
+		return err
 	}
 	return v.reply(http.StatusOK, map[string]any{"results": b.results})
 }
@@ -161,8 +159,10 @@ func (d *Door) publishLines(v *visit, to target) error {
 // batch is a batch under way. A publish that the heart refuses costs the worker its count, so the
 // next entry gets another.
 type batch struct {
-	v       *visit
-	to      target
+	v  *visit
+	to target
+	// key is the idempotency key of the whole, if it has one.
+	key     string
 	workers []*worker
 	results []lineResult
 	waits   []*sent // for whom the log is waited for
@@ -199,12 +199,39 @@ func (b *batch) publish(i int, line []byte) error {
 	if err != nil {
 		return err
 	}
+	if b.key != "" {
+		first, err := w.publishOnce(m, b.to.mandatory, broker.OnceParams{
+			Key: entryKey(b.key, i), Fingerprint: digest(string(line)), MessageID: p.MessageID,
+		})
+		if err == nil {
+			b.results[i] = lineResult{
+				Status: http.StatusCreated, Routed: first.Routed, MessageID: first.MessageID,
+			}
+		}
+		return err
+	}
 	s, err := w.send(m, b.to.mandatory)
 	if err != nil {
 		return err
 	}
 	b.waits[i] = &s
 	b.results[i] = lineResult{Status: http.StatusCreated, Routed: s.routed, MessageID: p.MessageID}
+	return nil
+}
+
+// wait waits until every entry is safe.
+func (b *batch) wait() error {
+	if b.key != "" && len(b.workers) > 0 {
+		return b.workers[0].Sync()
+	}
+	for i, s := range b.waits {
+		if s == nil {
+			continue
+		}
+		if err := s.confirmed(b.v); err != nil {
+			b.fail(i, err)
+		}
+	}
 	return nil
 }
 

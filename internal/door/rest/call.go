@@ -35,6 +35,9 @@ func (d *Door) service(v *visit) error {
 		timeout = d.options.CallTimeout
 	}
 	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
+	if len(v.r.Header.Values("Idempotency-Key")) > 0 {
+		return d.callOnce(v, timeout)
+	}
 	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: false})
 	if err != nil {
 		return err

@@ -70,6 +70,8 @@ func kinds() []kind {
 		{wordSlow, 408, "Request timeout", 0, "", "The body came too slowly: it has 30 s, and a" +
 			" second more for each KiB."},
 		{"conflict", 409, "Conflict", 0, "", "What is there has other properties, or is in use."},
+		{"outstanding", 409, "A request is outstanding for this Idempotency-Key", 0, "", "The first" +
+			" request with this key is not done yet: ask again later."},
 		{wordLeaseGone, 410, "Lease gone", 0, "", "The lease expired, and its message went back" +
 			" to the queue."},
 		{"result-gone", 410, "Result gone", 0, "", "The answer is past its retention, or the" +

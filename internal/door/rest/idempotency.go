@@ -4,7 +4,12 @@ package rest
 
 import (
 	"crypto/sha256"
+	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/broker"
 )
 
 // keyBytesMax bounds an idempotency key.
@@ -26,6 +31,37 @@ func (v *visit) idempotency(body []byte) (key, fingerprint string, err error) {
 	return digest(v.r.Method, v.target(), given),
 		digest(v.r.Method, v.r.URL.RequestURI(), string(body)), nil
 }
+
+// publishOnce is publish with the header Idempotency-Key: the same publish again gets the answer of
+// the first (rest.md §5.3).
+func (d *Door) publishOnce(v *visit, to target, m *broker.Message, once broker.OnceParams) error {
+	var first *broker.Request
+	err := v.work(func(w *worker) (err error) {
+		if first, err = w.publishOnce(m, to.mandatory, once); err != nil {
+			return err
+		}
+		return w.Sync()
+	})
+	if err != nil {
+		return to.explain(err)
+	}
+	v.w.Header().Set("Location", v.base()+to.location+url.PathEscape(first.MessageID))
+	return v.reply(http.StatusCreated, routedBody{Routed: first.Routed})
+}
+
+// publishOnce publishes a message unless its key was used. The worker's count of publishes is no
+// longer the heart's then.
+func (w *worker) publishOnce(
+	m *broker.Message, mandatory bool, once broker.OnceParams,
+) (*broker.Request, error) {
+	w.spent = true
+	var p broker.PublishParams
+	p.Mandatory = mandatory
+	return w.PublishOnce(m, p, once)
+}
+
+// entryKey returns the key of one entry of a batch, whose entries succeed or fail alone.
+func entryKey(batch string, i int) string { return digest(batch, strconv.Itoa(i)) }
 
 // digest returns the SHA-256 of some texts, each with an end of its own.
 func digest(texts ...string) string {

@@ -100,6 +100,13 @@ func (d *Door) publish(v *visit, to target) error {
 	if err != nil {
 		return err
 	}
+	once := broker.OnceParams{MessageID: p.MessageID}
+	switch once.Key, once.Fingerprint, err = v.idempotency(body); {
+	case err != nil:
+		return err
+	case once.Key != "":
+		return d.publishOnce(v, to, m, once)
+	}
 	routed, status := 0, http.StatusCreated
 	err = v.work(func(w *worker) error {
 		sent, err := w.send(m, to.mandatory)

@@ -47,6 +47,37 @@ func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration)
 	return v.reply(http.StatusAccepted, showRequest(request))
 }
 
+// callOnce is a call with the header Idempotency-Key: the answer is kept, and the same call again
+// gets it. The call goes on when its caller goes away, for who asks again.
+func (d *Door) callOnce(v *visit, timeout time.Duration) error {
+	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: true})
+	if err != nil {
+		return err
+	}
+	p := broker.RequestParams{
+		Service: v.path("svc"), Message: m, Timeout: timeout, Waits: true,
+	}
+	if p.Key, p.Fingerprint, err = v.idempotency(m.Body); err != nil {
+		return err
+	}
+	var request *broker.Request
+	err = v.work(func(w *worker) error {
+		request, err = w.Request(p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-request.Ended(): // at its deadline at the latest
+		return v.response(request)
+	case <-v.r.Context().Done():
+		return problemf("canceled", "the caller went away")
+	case <-v.client.gone:
+		return problemf(wordDraining, "the hub ended the connection")
+	}
+}
+
 func (v *visit) requestPath(r *broker.Request) string { return v.base() + "/requests/" + r.ID }
 
 func (v *visit) retryLater() {
@@ -114,7 +145,7 @@ func (d *Door) getRequest(v *visit) error {
 		return v.reply(http.StatusSeeOther, showRequest(r))
 	case broker.RequestQueued, broker.RequestRunning:
 		v.retryLater()
-	case broker.RequestCanceled, broker.RequestExpired:
+	case broker.RequestCanceled, broker.RequestExpired, broker.RequestSent:
 	}
 	return v.reply(http.StatusOK, showRequest(r))
 }
@@ -148,7 +179,7 @@ func (v *visit) response(r *broker.Request) error {
 		return problemf("result-gone", "the request was canceled")
 	case broker.RequestDone:
 		return problemf("result-gone", "the answer is past its retention")
-	case broker.RequestQueued, broker.RequestRunning:
+	case broker.RequestQueued, broker.RequestRunning, broker.RequestSent:
 	}
 	v.retryLater()
 	return problemf(wordNotFound, "there is no answer yet")
