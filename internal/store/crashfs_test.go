@@ -45,6 +45,7 @@ type crashFile struct {
 	data   []byte
 	synced []byte
 	dirty  map[int]struct{} // blocks of data that are not in synced
+	shared bool             // data belongs to another file, see lazyClone
 }
 
 var _ store.FS = (*crashFS)(nil)
@@ -113,6 +114,27 @@ func (c *crashFS) killClone() *crashFS {
 		clone.pending = append(clone.pending, change)
 	}
 	return clone
+}
+
+// lazyClone is a killClone of what is durable. Its files share the bytes of c until they are written,
+// so c must not be changed any more; who changes a file from outside asks it for its own bytes.
+func (c *crashFS) lazyClone() *crashFS {
+	clone := newCrashFS()
+	for name, f := range c.names {
+		f := &crashFile{
+			fs: clone, name: name, data: f.data, dirty: map[int]struct{}{}, shared: true,
+		}
+		clone.names[name], clone.durable[name] = f, f
+	}
+	return clone
+}
+
+// own returns data that belongs to this file alone.
+func (f *crashFile) own() []byte {
+	if f.shared {
+		f.data, f.synced, f.shared = slices.Clone(f.data), slices.Clone(f.data), false
+	}
+	return f.data
 }
 
 func (n nameChange) apply(names map[string]*crashFile) {
@@ -280,6 +302,7 @@ func (f *crashFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.fs.operation("write", f.name); err != nil {
 		return 0, err
 	}
+	f.own()
 	end := int(off) + len(p)
 	if end > len(f.data) {
 		f.data = append(f.data, make([]byte, end-len(f.data))...)
@@ -300,7 +323,7 @@ func (f *crashFile) Sync() error {
 		clear(f.dirty)
 		return err
 	}
-	if grown := len(f.data) - len(f.synced); grown > 0 {
+	if grown := len(f.data) - len(f.synced); grown > 0 && !f.shared {
 		f.synced = append(f.synced, make([]byte, grown)...)
 	}
 	for block := range f.dirty {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,24 +71,33 @@ type heedless struct{}
 func (heedless) Fire(uint64, error) {}
 func (heedless) Flush()             {}
 
-// declare makes queue 1.
-func declare(t *testing.T, l *store.File) {
+// declare makes queue 1, or those with these numbers.
+func declare(t *testing.T, l *store.File, queues ...uint32) {
 	t.Helper()
-	m := &broker.Meta{Kind: broker.MetaQueueDeclare, VHost: "/", QueueID: 1}
-	m.Queue = broker.QueueParams{Name: "q", Durable: true}
-	if _, err := l.Append(&broker.Record{Type: broker.RecordMeta, Meta: m}, heedless{}, 0); err != nil {
-		t.Fatal(err)
+	if len(queues) == 0 {
+		queues = []uint32{1}
+	}
+	for _, id := range queues {
+		m := &broker.Meta{Kind: broker.MetaQueueDeclare, VHost: "/", QueueID: id}
+		m.Queue = broker.QueueParams{Name: "q" + strconv.Itoa(int(id)), Durable: true}
+		r := &broker.Record{Type: broker.RecordMeta, Meta: m}
+		if _, err := l.Append(r, heedless{}, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := l.Step(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// persistent returns a message for queue 1.
-func persistent(body string) *broker.Record {
+// persistent returns a message for queue 1, or for others.
+func persistent(body string, queues ...uint32) *broker.Record {
+	if len(queues) == 0 {
+		queues = []uint32{1}
+	}
 	m := &broker.Message{Body: []byte(body)}
 	m.Persistent = true
-	return &broker.Record{Type: broker.RecordPublish, Queues: []uint32{1}, Message: m}
+	return &broker.Record{Type: broker.RecordPublish, Queues: queues, Message: m}
 }
 
 // reopened recovers and returns the bodies of all messages.
