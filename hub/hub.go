@@ -24,12 +24,16 @@ type Hub struct {
 	broker  *broker.Broker
 	metrics *metric.Registry
 	room    *listen.Room
+	memory  memoryWatch
 	ready   atomic.Bool
 	failed  chan error
 
 	mu      sync.Mutex
 	doors   []*opened
-	stopped bool // Shutdown has begun: no door is opened or started any more
+	stopped bool               // Shutdown has begun: no door is opened or started any more
+	watch   context.CancelFunc // of the watch over memory; nil before the start
+
+	watching sync.WaitGroup
 
 	stop sync.Once
 	err  error // of Shutdown
@@ -60,6 +64,9 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		Logger: o.Logger, Limits: o.Limits,
 	})
 	h.log.Bind(h.broker)
+	h.memory = memoryWatch{
+		tell: h.broker.MemoryFull, inUse: memoryInUse, limit: o.Limits.MemoryBytes,
+	}
 	return h, nil
 }
 
@@ -108,6 +115,9 @@ func (h *Hub) startDoors() error {
 		o.start()
 		h.options.Logger.Info("door open", "door", o.name, "address", o.listener.Addr().String())
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	h.watch = stop
+	h.watching.Go(func() { h.memory.run(ctx) })
 	h.ready.Store(true)
 	return nil
 }
@@ -143,7 +153,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.mu.Lock()
 		h.stopped = true
 		h.ready.Store(false)
-		doors := h.doors // nothing is added any more
+		doors, watch := h.doors, h.watch // nothing is added any more
 		h.mu.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, h.options.Drain)
 		defer cancel()
@@ -153,6 +163,10 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 			wait.Go(func() { faults[i] = o.shutdown(ctx) })
 		}
 		wait.Wait()
+		if watch != nil {
+			watch()
+		}
+		h.watching.Wait()
 		h.broker.Close()
 		h.err = errors.Join(errors.Join(faults...), h.log.Close())
 	})

@@ -40,7 +40,8 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: "Run a hub until SIGINT or SIGTERM, which drain it; a second one ends it at once.\n" +
 			"Without a file it listens on loopback with its default ports. Each key of the file is\n" +
 			"also a variable: doors.amqp.listen is PARLEY_DOORS__AMQP__LISTEN. The order is default,\n" +
-			"file, environment, flag; the last one wins.\n\n" + exitHelp,
+			"file, environment, flag; the last one wins. SIGHUP reads them again: limits.memory_bytes\n" +
+			"changes at once, and the log names what waits for a restart.\n\n" + exitHelp,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd, &f) },
 	}
@@ -85,6 +86,8 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		}
 		defer stop()
 	}
+	hangup, ignore := hangups()
+	defer ignore()
 	if err := h.Start(ctx); err != nil {
 		return err
 	}
@@ -95,9 +98,11 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		}
 		demo.introduce(a.notes)
 	}
-	select {
-	case <-ctx.Done():
-	case err := <-h.Failed(): // what the disk holds now decides at the next start
+	r, err := newReloader(h, a.sources(cmd, f), o.Logger)
+	if err != nil {
+		return errors.Join(err, h.Shutdown(context.WithoutCancel(ctx)))
+	}
+	if err := r.attend(ctx, hangup); err != nil {
 		return err
 	}
 	o.Logger.Info("stopping; a second signal ends at once")

@@ -12,26 +12,28 @@ const (
 	// lowOnMemory and lowOnDisk are the reasons that clients are told, in RabbitMQ's words.
 	lowOnMemory = "low on memory"
 	lowOnDisk   = "low on disk"
+	lowOnBoth   = "low on memory & disk"
 	// alarmInterval is how often a standing alarm looks whether it may end.
 	alarmInterval = 100 * time.Millisecond
 	// messageOverheadBytes is what a kept message costs beside its bytes.
 	messageOverheadBytes = 512
 )
 
-// alarm watches the memory of kept messages, and hears of the disk. Above the limit, or without
-// room for the log, connections that publish are not read any more; consumers go on, so that it
-// ends by itself. Nothing is dropped.
+// alarm watches the memory of kept messages, and hears of the process's memory and of the disk.
+// Above the limit, or without room for the log, connections that publish are not read any more;
+// consumers go on, so that it ends by itself. Nothing is dropped.
 type alarm struct {
 	b     *Broker
-	limit int64
+	limit atomic.Int64
 	held  atomic.Int64
 
-	mu     sync.Mutex
-	memory bool
-	disk   bool
-	reason atomic.Pointer[string] // nil: no alarm
-	timer  Timer
-	closed bool
+	mu      sync.Mutex
+	memory  bool // kept messages
+	process bool // all that the process holds
+	disk    bool
+	reason  atomic.Pointer[string] // nil: no alarm
+	timer   Timer
+	closed  bool
 }
 
 // Alarm returns why publishing is blocked, or "" when it is not.
@@ -47,12 +49,17 @@ func (b *Broker) HeldBytes() int64 { return b.alarm.held.Load() }
 
 // check raises the alarm when too much is held; called after each publish, under no lock.
 func (a *alarm) check() {
-	if a.held.Load() <= a.limit || a.reason.Load() != nil {
+	if a.held.Load() <= a.limit.Load() || a.reason.Load() != nil {
 		return
 	}
+	a.raise()
+}
+
+// raise is check whatever else stands.
+func (a *alarm) raise() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed || a.memory {
+	if a.closed || a.memory || a.held.Load() <= a.limit.Load() {
 		return
 	}
 	a.memory = true
@@ -71,7 +78,7 @@ func (a *alarm) review() {
 	if a.closed {
 		return
 	}
-	if a.held.Load() > a.limit-a.limit/10 {
+	if limit := a.limit.Load(); a.held.Load() > limit-limit/10 {
 		a.timer.Reset(alarmInterval)
 		return
 	}
@@ -79,25 +86,46 @@ func (a *alarm) review() {
 	a.update()
 }
 
+// SetMemoryBytes changes Limits.MemoryBytes while the broker runs: below 0 there is no limit.
+func (b *Broker) SetMemoryBytes(n int) {
+	if n < 0 {
+		n = unlimited
+	}
+	b.alarm.limit.Store(int64(n))
+	b.alarm.raise()
+}
+
+// MemoryFull says whether the process as a whole holds too much, which the heart, that counts kept
+// messages only, cannot see: publishers are blocked meanwhile.
+func (b *Broker) MemoryFull(full bool) {
+	b.alarm.hear(func(a *alarm) { a.process = full })
+}
+
 // DiskFull says whether the log lacks room for what comes: publishers are blocked until there is
 // some.
 func (b *Broker) DiskFull(full bool) {
-	a := &b.alarm
+	b.alarm.hear(func(a *alarm) { a.disk = full })
+}
+
+// hear takes what another part of the hub knows.
+func (a *alarm) hear(set func(*alarm)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.closed {
-		a.disk = full
+		set(a)
 		a.update()
 	}
 }
 
 // update tells everyone when the reason has changed; the lock is held.
 func (a *alarm) update() {
-	reason := ""
+	reason, memory := "", a.memory || a.process
 	switch {
+	case a.disk && memory:
+		reason = lowOnBoth
 	case a.disk:
 		reason = lowOnDisk
-	case a.memory:
+	case memory:
 		reason = lowOnMemory
 	}
 	switch {
@@ -109,7 +137,7 @@ func (a *alarm) update() {
 	default:
 		a.reason.Store(&reason)
 		a.b.logger.Warn("publishers are blocked", "reason", reason, "held_bytes", a.held.Load(),
-			"limit_bytes", a.limit)
+			"limit_bytes", a.limit.Load())
 	}
 	a.b.tell(reason)
 }

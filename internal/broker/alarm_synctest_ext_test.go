@@ -64,14 +64,43 @@ func TestDiskAlarm(t *testing.T) {
 			{func() { b.DiskFull(true) }, "low on disk"},
 			{func() { b.DiskFull(false) }, ""},
 			{func() { c.publish("", "q", string(make([]byte, 128<<10))) }, "low on memory"},
-			{func() { b.DiskFull(true) }, "low on disk"},
+			{func() { b.DiskFull(true) }, "low on memory & disk"},
 			{func() { b.DiskFull(false) }, "low on memory"},
 			{func() { c.drain("q"); time.Sleep(time.Second); synctest.Wait() }, ""},
+			{func() { b.DiskFull(true) }, "low on disk"},
+			{func() { b.MemoryFull(true) }, "low on memory & disk"},
+			{func() { b.DiskFull(false) }, "low on memory"},
+			{func() { b.MemoryFull(false) }, ""},
 		}
 		for i, step := range steps {
 			step.do()
 			if c.blockedBy() != step.want || b.Alarm() != step.want {
 				t.Errorf("step %d: blocked by %q, want %q", i, c.blockedBy(), step.want)
+			}
+		}
+	})
+}
+
+// TestMemoryLimitChanges: the limit of a running hub can be moved below what is held, and away.
+func TestMemoryLimitChanges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := store.NewMemory(store.MemoryOptions{})
+		b := broker.New(broker.Options{Clock: clock{}, Log: log})
+		log.Bind(b)
+		t.Cleanup(b.Close)
+		c := newClient(t, b, "c")
+		c.queue("q")
+		c.publish("", "q", string(make([]byte, 128<<10)))
+		for _, step := range []struct {
+			bytes int
+			want  string
+		}{{64 << 10, "low on memory"}, {1 << 20, ""}, {64 << 10, "low on memory"}, {-1, ""}} {
+			b.SetMemoryBytes(step.bytes)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if got := c.blockedBy(); got != step.want {
+				t.Errorf("limit %d: blocked by %q, want %q", step.bytes, got, step.want)
 			}
 		}
 	})

@@ -59,7 +59,7 @@ type Limits struct {
 	// Requests bounds outstanding calls and stored answers of a virtual host. Default 100,000.
 	Requests int
 	// MemoryBytes bounds the memory of kept messages; above it publishers are blocked. Default:
-	// none, since only the hub knows the machine.
+	// none, since only the hub knows the machine. The hub bounds all of its process with it too.
 	MemoryBytes int
 	// WindowMessages and WindowBytes bound what one queue keeps in memory; the log alone has what is
 	// behind. Defaults 4,096 and 4 MiB.
@@ -157,7 +157,8 @@ func New(o Options) *Broker {
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f
 	}
-	b.alarm.b, b.alarm.limit = b, int64(o.Limits.MemoryBytes)
+	b.alarm.b = b
+	b.alarm.limit.Store(int64(o.Limits.MemoryBytes))
 	b.rest.b, b.pagers.b = b, b
 	b.connections.init()
 	b.replies.init(b)
