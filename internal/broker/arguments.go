@@ -18,20 +18,29 @@ const (
 	rejectPublishDLX
 )
 
-// queueArguments are what a queue's arguments mean. Negative numbers stand for "not set".
+// queueKind is a queue's type.
+type queueKind uint8
+
+const (
+	classicQueue queueKind = iota
+	quorumQueue
+)
+
+// queueArguments are what a queue's arguments mean, alone or together with a policy. Negative
+// numbers stand for "not set".
 type queueArguments struct {
+	kind          queueKind
 	messageTTL    int64
 	expiresMS     int64
 	maxLength     int64
 	maxBytes      int64
 	overflow      overflowMode
+	hasOverflow   bool
 	deadLetter    bool
-	dlx           string
-	dlk           string
-	hasDLK        bool
+	to            deadLetterTo
 	maxPriority   int
 	single        bool
-	deliveryLimit int
+	deliveryLimit int64
 }
 
 // limited reports whether the queue has a length limit.
@@ -44,6 +53,49 @@ var knownArguments = [...]string{
 	"x-message-ttl", "x-expires", "x-max-length", "x-max-length-bytes", "x-overflow",
 	"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority",
 	"x-single-active-consumer", "x-delivery-limit",
+}
+
+//nolint:gochecknoglobals // a table, never written
+var overflowModes = map[string]overflowMode{
+	"drop-head": dropHead, "reject-publish": rejectPublish, "reject-publish-dlx": rejectPublishDLX,
+}
+
+// under returns what the arguments mean together with a policy: of two numbers the least, of other
+// values the argument's.
+func (a queueArguments) under(definition map[string]any) queueArguments {
+	least := func(have int64, key string) int64 {
+		n, ok := definition[key].(int64)
+		if !ok {
+			n = -1
+		}
+		return leastSet(have, n)
+	}
+	a.messageTTL = min(least(a.messageTTL, "message-ttl"), maxMillis)
+	a.expiresMS = min(least(a.expiresMS, "expires"), maxMillis)
+	a.maxLength = least(a.maxLength, "max-length")
+	a.maxBytes = least(a.maxBytes, "max-length-bytes")
+	a.deliveryLimit = least(a.deliveryLimit, "delivery-limit")
+	if a.deliveryLimit < 0 && a.kind == quorumQueue {
+		a.deliveryLimit = quorumDeliveryLimit
+	}
+	if mode, ok := definition["overflow"].(string); ok && !a.hasOverflow {
+		a.overflow = overflowModes[mode]
+	}
+	if x, ok := definition["dead-letter-exchange"].(string); ok && !a.deadLetter {
+		a.deadLetter, a.to.exchange = true, x
+	}
+	if key, ok := definition["dead-letter-routing-key"].(string); ok && !a.to.hasKey {
+		a.to.hasKey, a.to.key = true, key
+	}
+	return a
+}
+
+// leastSet returns the lesser of two numbers that are set.
+func leastSet(a, b int64) int64 {
+	if a < 0 || b < 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // quorumDeliveryLimit is the delivery limit of queues declared with x-queue-type quorum.
@@ -121,20 +173,16 @@ func parseQueueArguments(op string, p QueueParams, entity string) (queueArgument
 		maxBytes:   r.number("x-max-length-bytes", 0, unbounded),
 	}
 	a.maxPriority = int(max(0, r.number("x-max-priority", 0, 255)))
-	a.deliveryLimit = int(r.number("x-delivery-limit", 0, 1<<31))
-	a.dlx, a.deadLetter = r.exchange("x-dead-letter-exchange")
-	a.dlk, a.hasDLK = r.text("x-dead-letter-routing-key")
-	if a.hasDLK && !a.deadLetter {
+	a.deliveryLimit = r.number("x-delivery-limit", 0, 1<<31)
+	a.to.exchange, a.deadLetter = r.exchange("x-dead-letter-exchange")
+	a.to.key, a.to.hasKey = r.text("x-dead-letter-routing-key")
+	if a.to.hasKey && !a.deadLetter {
 		r.fail("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
 	}
-	switch mode, _ := r.text("x-overflow"); mode {
-	case "", "drop-head":
-	case "reject-publish":
-		a.overflow = rejectPublish
-	case "reject-publish-dlx":
-		a.overflow = rejectPublishDLX
-	default:
-		r.fail("x-overflow", "invalid_overflow")
+	if mode, ok := r.text("x-overflow"); ok {
+		if a.overflow, a.hasOverflow = overflowModes[mode]; !a.hasOverflow {
+			r.fail("x-overflow", "invalid_overflow")
+		}
 	}
 	if v, ok := p.Arguments.Get("x-single-active-consumer"); ok {
 		on, isBool := v.(bool)
@@ -155,9 +203,7 @@ func (r *argumentReader) queueType(p QueueParams, a *queueArguments) {
 		if !p.Durable {
 			r.fail2("invalid property 'non-durable' for " + r.entity)
 		}
-		if a.deliveryLimit < 0 {
-			a.deliveryLimit = quorumDeliveryLimit
-		}
+		a.kind = quorumQueue
 	default:
 		r.fail2(fmt.Sprintf("invalid arg 'x-queue-type' for %s: \"unsupported queue type '%s'\"",
 			r.entity, kind))

@@ -123,6 +123,8 @@ type Broker struct {
 
 	mu     sync.RWMutex
 	vhosts map[string]*VirtualHost
+	// globals are the global parameters, as JSON.
+	globals map[string][]byte
 
 	connections registry
 	replies     replyTable
@@ -152,7 +154,7 @@ func New(o Options) *Broker {
 	b := &Broker{
 		name: o.Name, clock: o.Clock, log: o.Log, access: o.Access, peers: o.Peers,
 		logger: o.Logger, limits: o.Limits, vhosts: make(map[string]*VirtualHost),
-		users: make(map[string][]byte),
+		users: make(map[string][]byte), globals: make(map[string][]byte),
 	}
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f

@@ -19,6 +19,14 @@ type deadLetter struct {
 	queue  *Queue
 	entry  entry
 	reason deadReason
+	// to is what the queue said when the message left it.
+	to deadLetterTo
+}
+
+// deadLetterTo is where a queue's dead letters go: without a key of its own they keep theirs.
+type deadLetterTo struct {
+	exchange, key string
+	hasKey        bool
 }
 
 // deadLetter puts an entry that left the queue on the caller's turn; the queue's lock is held.
@@ -28,7 +36,7 @@ func (q *Queue) deadLetter(e entry, why deadReason, t *turn) {
 		e.msg.release()
 		return
 	}
-	t.letters = append(t.letters, deadLetter{queue: q, entry: e, reason: why})
+	t.letters = append(t.letters, deadLetter{queue: q, entry: e, reason: why, to: q.args.to})
 }
 
 // publish sends the dead letter on; no lock is held. One record puts it where it goes and settles it
@@ -53,20 +61,20 @@ func (l *deadLetter) publish(t *turn) {
 func (l *deadLetter) send(t *turn) error {
 	q, m := l.queue, l.entry.msg
 	from := &origin{queue: q, at: l.entry.lsn}
-	x, ok := q.vh.Exchange(q.args.dlx)
+	x, ok := q.vh.Exchange(l.to.exchange)
 	if !ok {
 		return q.vh.move(putting{m: m, route: &route{}, from: from}, t).err
 	}
 	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body}
 	out.Edited = true
-	out.Exchange = []byte(q.args.dlx)
-	if q.args.hasDLK {
-		out.Key, out.CC = []byte(q.args.dlk), nil
+	out.Exchange = []byte(l.to.exchange)
+	if l.to.hasKey {
+		out.Key, out.CC = []byte(l.to.key), nil
 	}
 	headers := m.headers()
 	deaths := l.record(headers, m)
 	out.Overlay = l.overlay(m.Overlay, headers, deaths)
-	if _, ok := headers.Get("CC"); ok && q.args.hasDLK {
+	if _, ok := headers.Get("CC"); ok && l.to.hasKey {
 		// The queue's own key replaces all keys, those in the header too.
 		out.Overlay = out.Overlay.With("CC", Removed{})
 	}

@@ -46,7 +46,7 @@ func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
 		if err := s.conn.allow(auth.Read, op, "queue", p.Name); err != nil {
 			return QueueInfo{}, err
 		}
-		if err := s.conn.allow(auth.Write, op, "exchange", args.dlx); err != nil {
+		if err := s.conn.allow(auth.Write, op, "exchange", args.to.exchange); err != nil {
 			return QueueInfo{}, err
 		}
 	}
@@ -76,7 +76,8 @@ func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (Qu
 			p.Name, v.name, v.b.limits.Queues)
 	}
 	q := newQueue(v, v.b.queueID.Add(1), p, args)
-	q.consumers.single = args.single
+	q.policies = v.forQueue(p.Name, args.kind)
+	q.args = args.under(q.policies.definition())
 	if p.Exclusive {
 		q.owner = s.conn
 		s.conn.own(q)

@@ -13,8 +13,10 @@ import (
 // the route cache is guarded by the virtual host's lock.
 type Exchange struct {
 	ExchangeParams
-	vh        *VirtualHost
-	alternate string
+	vh *VirtualHost
+	// alternate is the argument's, or a policy's.
+	alternate, declaredAlternate string
+	policies                     inForce
 
 	matcher  matcher
 	bindings map[string]*binding // by binding.id
@@ -63,7 +65,7 @@ func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
 				"invalid type '%s' for arg 'alternate-exchange' in %s",
 				fieldType(ae), exchangeEntity(v.name, p.Name))
 		}
-		x.alternate = name
+		x.alternate, x.declaredAlternate = name, name
 	}
 	return x, nil
 }
@@ -124,6 +126,8 @@ func (v *VirtualHost) addExchange(op string, x *Exchange) (created bool, err err
 			"cannot declare exchange '%s': exchange limit in vhost '%s' (%d) is reached",
 			p.Name, v.name, v.b.limits.Exchanges)
 	}
+	x.policies = v.forExchange(p.Name)
+	x.setAlternate()
 	v.exchanges[p.Name] = x
 	v.changed()
 	return true, v.logMeta(p.Durable, Meta{Kind: MetaExchangeDeclare, Exchange: p})

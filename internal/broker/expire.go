@@ -105,7 +105,7 @@ func (q *Queue) armIdle() {
 // idleCheck deletes the queue when it was not used for x-expires.
 func (q *Queue) idleCheck() {
 	q.lock()
-	if q.deleted {
+	if q.deleted || q.args.expiresMS < 0 {
 		q.unlock()
 		return
 	}
@@ -130,6 +130,9 @@ func (q *Queue) idleCheck() {
 
 // idleLeft returns how many milliseconds of x-expires are left; the queue's lock is held.
 func (q *Queue) idleLeft() int64 {
+	if q.args.expiresMS < 0 {
+		return maxMillis // a policy went meanwhile
+	}
 	if q.consumers.len() > 0 {
 		q.lastUseMS = q.nowMS()
 	}

@@ -14,15 +14,19 @@ type Queue struct {
 	id    uint32
 	vh    *VirtualHost
 	owner *Connection // of an exclusive queue
-	args  queueArguments
+	// declared are the arguments alone.
+	declared queueArguments
 	// pages: what does not fit the window stays in the log alone. Queues with priorities keep all in
 	// memory, since the log gives messages back in its own order only.
 	pages bool
-	// inbound are the bindings that lead here; guarded by the virtual host's lock.
-	inbound []*binding
+	// inbound are the bindings that lead here, policies what acts here; guarded by the virtual host's
+	// lock.
+	inbound  []*binding
+	policies inForce
 
 	mu      sync.Mutex
-	acks    []LSN // settled under the lock, to be logged when it is given back
+	args    queueArguments // together with the policies
+	acks    []LSN          // settled under the lock, to be logged when it is given back
 	deleted bool
 	nextPos uint64
 	levels  []readyList // by priority, the highest last
@@ -51,8 +55,9 @@ type Queue struct {
 const acksKept = 1_024
 
 func newQueue(v *VirtualHost, id uint32, p QueueParams, args queueArguments) *Queue {
-	q := &Queue{QueueParams: p, id: id, vh: v, args: args}
+	q := &Queue{QueueParams: p, id: id, vh: v, declared: args, args: args.under(nil)}
 	q.pages = args.maxPriority == 0 && v.b.log.Keeps()
+	q.consumers.single = args.single
 	q.levels = make([]readyList, args.maxPriority+1)
 	return q
 }
@@ -206,6 +211,9 @@ func (q *Queue) requeue(e entry) {
 
 // restore puts a message back into its place as it is.
 func (q *Queue) restore(e entry) {
+	if e.expiresMS == 0 && q.args.messageTTL >= 0 { // a policy came meanwhile
+		e.expiresMS = q.expiryOf(e.msg)
+	}
 	q.level(e.msg.Priority).putBack(e)
 	q.entered(&e)
 	if e.expiresMS != 0 {

@@ -103,18 +103,23 @@ const (
 	// MetaRequestPut and MetaRequestDelete are about a stored request.
 	MetaRequestPut    MetaKind = 11
 	MetaRequestDelete MetaKind = 12
+	// MetaParameterPut and MetaParameterDelete are about a runtime parameter: policies, limits and
+	// what else is set while the hub runs. Global ones are in no virtual host.
+	MetaParameterPut    MetaKind = 13
+	MetaParameterDelete MetaKind = 14
 )
 
 // Meta is a change of durable structure.
 type Meta struct {
-	Kind     MetaKind
-	VHost    string
-	Queue    QueueParams
-	QueueID  uint32
-	Exchange ExchangeParams
-	Binding  BindingParams
-	User     UserMeta
-	Request  *RequestMeta
+	Kind      MetaKind
+	VHost     string
+	Queue     QueueParams
+	QueueID   uint32
+	Exchange  ExchangeParams
+	Binding   BindingParams
+	User      UserMeta
+	Request   *RequestMeta
+	Parameter Parameter
 }
 
 // UserMeta is a user as the log keeps it.
@@ -137,6 +142,7 @@ func (r *Record) Clone() *Record {
 	if r.Meta != nil {
 		meta := *r.Meta
 		meta.User.Value = slices.Clone(meta.User.Value)
+		meta.Parameter.Value = slices.Clone(meta.Parameter.Value)
 		if meta.Request != nil {
 			request := *meta.Request
 			meta.Request = &request

@@ -187,6 +187,9 @@ func appendMeta(dst []byte, m *Meta) []byte {
 		return appendBytes(appendText(dst, m.User.Name), m.User.Value)
 	case MetaRequestPut, MetaRequestDelete:
 		return appendRequest(dst, m.Request)
+	case MetaParameterPut, MetaParameterDelete:
+		p := &m.Parameter
+		return appendBytes(appendText(appendText(dst, p.Component), p.Name), p.Value)
 	case MetaVHostAdd, MetaVHostDelete:
 	}
 	return dst

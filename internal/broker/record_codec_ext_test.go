@@ -97,6 +97,11 @@ func recordSamples() map[string]*broker.Record {
 			Kind: broker.MetaUserPut,
 			User: broker.UserMeta{Name: "u", Value: []byte("what auth wrote")},
 		}},
+		"parameter": {Type: broker.RecordMeta, Meta: &broker.Meta{
+			Kind: broker.MetaParameterPut, VHost: "v", Parameter: broker.Parameter{
+				Component: "policy", Name: "p", Value: []byte(`{"pattern":"."}`),
+			},
+		}},
 		"request": {Type: broker.RecordTransaction, Records: []broker.Record{
 			{Type: broker.RecordPublish, Queues: []uint32{1}, Message: small},
 			{Type: broker.RecordMeta, Meta: &broker.Meta{

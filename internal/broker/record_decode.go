@@ -340,6 +340,10 @@ func (d *recordReader) meta() Meta {
 		m.User = UserMeta{Name: d.text(), Value: slices.Clone(d.bytes())}
 	case MetaRequestPut, MetaRequestDelete:
 		m.Request = d.request()
+	case MetaParameterPut, MetaParameterDelete:
+		m.Parameter = Parameter{
+			Component: d.text(), Name: d.text(), Value: slices.Clone(d.bytes()),
+		}
 	case MetaVHostAdd, MetaVHostDelete:
 	default:
 		d.bad = true

@@ -9,7 +9,7 @@ import (
 )
 
 // Structure is what a sequence of Meta records leaves standing: the last value of each key, be it a
-// virtual host, an exchange, a queue, a binding, a user or a stored request. A log keeps one to know
+// virtual host, an exchange, a queue, a binding, a user, a stored request or a parameter. A log keeps one to know
 // which of its Meta records still count, and recovery one to know what to build. It is for one goroutine.
 type Structure struct {
 	items map[string]PlacedMeta
@@ -34,11 +34,11 @@ func NewStructure() *Structure {
 // because of it. counts says whether the change itself is a record to keep.
 func (s *Structure) Apply(m *Meta, at LSN) (gone []LSN, counts bool) {
 	switch m.Kind {
-	case MetaQueueDeclare, MetaExchangeDeclare, MetaVHostAdd, MetaUserPut:
+	case MetaQueueDeclare, MetaExchangeDeclare, MetaVHostAdd, MetaUserPut, MetaParameterPut:
 		return s.set(m.owner(), m, at), true
 	case MetaRequestPut:
 		return s.set(m.owner(), m.placed(at), at), true
-	case MetaVHostDelete, MetaUserDelete, MetaRequestDelete:
+	case MetaVHostDelete, MetaUserDelete, MetaRequestDelete, MetaParameterDelete:
 		gone = s.remove(m.owner(), gone)
 	case MetaQueueDelete, MetaExchangeDelete:
 		key := m.owner()
@@ -127,6 +127,8 @@ func (m *Meta) owner() string {
 		return "u\x00" + m.User.Name
 	case MetaRequestPut, MetaRequestDelete:
 		return "r\x00" + m.Request.ID
+	case MetaParameterPut, MetaParameterDelete:
+		return "p\x00" + m.VHost + "\x00" + m.Parameter.Component + "\x00" + m.Parameter.Name
 	case MetaExchangeDeclare, MetaExchangeDelete, MetaBind, MetaUnbind:
 	}
 	return exchangeKey(m.VHost, m.Exchange.Name)

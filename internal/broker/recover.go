@@ -57,9 +57,15 @@ func (r *recovery) build(structure []PlacedMeta) error {
 			}
 			continue
 		}
+		if m.Kind == MetaParameterPut && m.VHost == "" {
+			r.b.globals[m.Parameter.Name] = m.Parameter.Value
+			continue
+		}
 		v := r.b.virtualHost(m.VHost)
 		var err error
 		switch m.Kind {
+		case MetaParameterPut:
+			err = v.recallParameter(m.Parameter)
 		case MetaExchangeDeclare:
 			v.exchanges[m.Exchange.Name], err = newExchange(v, m.Exchange)
 		case MetaQueueDeclare:
@@ -71,6 +77,9 @@ func (r *recovery) build(structure []PlacedMeta) error {
 		if err != nil {
 			return fmt.Errorf("record %d: %w", m.At, err)
 		}
+	}
+	for _, v := range r.b.VirtualHosts() {
+		v.applyPolicies(nil)
 	}
 	return nil
 }
@@ -85,7 +94,6 @@ func (r *recovery) buildQueue(v *VirtualHost, m *Meta) error {
 		return err
 	}
 	q := newQueue(v, m.QueueID, m.Queue, args)
-	q.consumers.single = args.single
 	v.queues[q.Name] = q
 	v.changed()
 	r.queues[q.id] = q

@@ -123,7 +123,7 @@ func (q *Queue) settle(e *entry, o Outcome, t *turn) {
 		q.restore(*e)
 	case o == Rejected:
 		q.deadLetter(*e, reasonRejected, t)
-	case q.args.deliveryLimit >= 0 && int(e.attempts) > q.args.deliveryLimit:
+	case q.args.deliveryLimit >= 0 && int64(e.attempts) > q.args.deliveryLimit:
 		q.deadLetter(*e, reasonDeliveryLimit, t)
 	default:
 		q.requeue(*e)

@@ -19,7 +19,11 @@ type VirtualHost struct {
 	queues    map[string]*Queue
 	bindings  int
 	deleted   bool
-	answers   answers
+	// parameters are the runtime parameters; policies are what those that are policies mean, by
+	// kind, the first that matches counts.
+	parameters map[parameterKey][]byte
+	policies   [policyKinds][]*compiledPolicy
+	answers    answers
 	// topology changes with every change of structure; cached routes carry it.
 	topology atomic.Uint64
 	// logged counts the changes of structure that went into the log.
@@ -46,6 +50,7 @@ func newVirtualHost(b *Broker, name string) *VirtualHost {
 	v := &VirtualHost{
 		name: name, b: b,
 		exchanges: make(map[string]*Exchange), queues: make(map[string]*Queue),
+		parameters: make(map[parameterKey][]byte),
 	}
 	for _, p := range predeclared {
 		p.Durable = true
@@ -128,6 +133,9 @@ func (v *VirtualHost) clear() error {
 		if err := v.removeExchange(x); first == nil {
 			first = err
 		}
+	}
+	if err := v.clearParameters(); first == nil {
+		first = err
 	}
 	v.mu.Unlock()
 	t := newTurn(v.b)
