@@ -50,7 +50,7 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	c := &Consumer{
 		Tag: p.Tag, Queue: p.Queue, Data: p.Data, ID: s.b.consumerID.Add(1), session: s, queue: q,
 		autoAck: p.AutoAck, exclusive: p.Exclusive, priority: p.Priority, limited: p.Limited,
-		linger: p.Linger, prefetch: p.Prefetch,
+		linger: p.Linger, prefetch: p.Prefetch, filter: p.Filter, drops: p.FilterDrops,
 	}
 	if p.Prefetch < 0 {
 		c.prefetch = s.prefetch
@@ -63,6 +63,11 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	if q.consumers.len() > 0 && (p.Exclusive || q.consumers.all[0].exclusive) {
 		return nil, errorf(CodeExclusiveUse, op, queueEntity(s.vh.name, p.Queue),
 			"%s in exclusive use", queueEntity(s.vh.name, p.Queue))
+	}
+	if c.filter != nil && q.args.single {
+		return nil, errorf(CodeBadRequest, op, queueEntity(s.vh.name, p.Queue),
+			"%s has a single active consumer, which takes all messages",
+			queueEntity(s.vh.name, p.Queue))
 	}
 	s.mu.Lock()
 	s.consumers[c.Tag] = c

@@ -25,6 +25,8 @@ type Consumer struct {
 	priority  int32
 	limited   bool
 	linger    time.Duration
+	filter    func(*Message) bool // nil takes all
+	drops     bool                // what filter refuses
 
 	// Guarded by the session's lock.
 	prefetch    int // 0: no bound
@@ -38,6 +40,8 @@ type Consumer struct {
 	started bool
 	listed  bool // in the queue's set
 	gone    bool // was listed once
+	// seen is the place up to which filter has refused all that waits.
+	seen uint64
 }
 
 // Session returns the session that the consumer belongs to.
@@ -84,6 +88,8 @@ type consumerSet struct {
 	all    []*Consumer // in the order in which they came
 	groups []consumerGroup
 	single bool // x-single-active-consumer: only all[0] is served
+	// filtered are those with a filter; they are in no group.
+	filtered []*Consumer
 }
 
 type consumerGroup struct {
@@ -98,6 +104,9 @@ func (s *consumerSet) len() int { return len(s.all) }
 func (s *consumerSet) add(c *Consumer) {
 	s.all = append(s.all, c)
 	c.listed = true
+	if c.filter != nil {
+		s.filtered = append(s.filtered, c)
+	}
 }
 
 func (s *consumerSet) group(priority int32) *consumerGroup {
@@ -116,6 +125,9 @@ func (s *consumerSet) activate(c *Consumer) bool {
 		return false
 	}
 	c.active = true
+	if c.filter != nil {
+		return true
+	}
 	g := s.group(c.priority)
 	g.active = append(g.active, c)
 	return true
@@ -126,6 +138,9 @@ func (s *consumerSet) deactivate(c *Consumer) {
 		return
 	}
 	c.active = false
+	if c.filter != nil {
+		return
+	}
 	g := s.group(c.priority)
 	i := slices.Index(g.active, c)
 	g.active = slices.Delete(g.active, i, i+1)
@@ -145,6 +160,9 @@ func (s *consumerSet) remove(c *Consumer) bool {
 	s.deactivate(c)
 	c.listed, c.gone = false, true
 	s.all = slices.Delete(s.all, i, i+1)
+	if i := slices.Index(s.filtered, c); i >= 0 {
+		s.filtered = slices.Delete(s.filtered, i, i+1)
+	}
 	s.groups = slices.DeleteFunc(s.groups, func(g consumerGroup) bool {
 		return g.priority == c.priority && len(g.active) == 0
 	})
@@ -169,7 +187,7 @@ func (s *consumerSet) next() *Consumer {
 
 // advance passes the turn on after c was served.
 func (s *consumerSet) advance(c *Consumer) {
-	if s.single || len(s.all) == 1 {
+	if s.single || len(s.all) == 1 || c.filter != nil {
 		return
 	}
 	if g := s.group(c.priority); len(g.active) > 1 {

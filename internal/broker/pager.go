@@ -181,7 +181,7 @@ func (q *Queue) pageRoom() (messages, bytes int) {
 // needsHead reports whether the first message must be in memory: somebody takes it, or it goes by
 // itself. The queue's lock is held.
 func (q *Queue) needsHead() bool {
-	return q.consumers.next() != nil || q.args.messageTTL >= 0 || q.behind.expires || q.exceeds()
+	return q.consumers.next() != nil || q.consumers.filters() || q.args.messageTTL >= 0 || q.behind.expires || q.exceeds()
 }
 
 // refill reads one page of a listed queue; the pager calls it.

@@ -73,8 +73,14 @@ type ConsumerParams struct {
 	Limited bool
 	// Linger keeps the service attended for this long after the consumer is cancelled, for
 	// clients that poll.
-	Linger    time.Duration
-	Arguments Table
+	Linger time.Duration
+	// Filter, when not nil, says which messages the consumer takes; others stay for other consumers.
+	// It is called under the queue's lock, for each message once as a rule, and must neither block
+	// nor call the heart.
+	Filter func(*Message) bool
+	// FilterDrops says that the queue is for this consumer alone: what Filter refuses is dropped.
+	FilterDrops bool
+	Arguments   Table
 	// Data is the door's own value, found again as Consumer.Data.
 	Data any
 }

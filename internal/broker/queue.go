@@ -121,9 +121,15 @@ func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	if q.ready == 0 && q.offer(m, &e, t) {
 		return
 	}
+	if len(q.consumers.filtered) > 0 && q.refused(m, &e) {
+		return
+	}
 	e.msg = t.keep(m)
 	q.level(m.Priority).push(e)
 	q.entered(&e)
+	if len(q.consumers.filtered) > 0 {
+		q.dispatchFiltered(t)
+	}
 	if q.args.limited() {
 		q.dropOverflow(t)
 	}
@@ -183,6 +189,7 @@ func (q *Queue) dispatch(t *turn) {
 	for q.ready > q.behind.messages {
 		c := q.consumers.next()
 		if c == nil {
+			q.dispatchFiltered(t)
 			return
 		}
 		l := q.first()
@@ -216,6 +223,7 @@ func (q *Queue) restore(e entry) {
 	}
 	q.level(e.msg.Priority).putBack(e)
 	q.entered(&e)
+	q.cameBack(&e)
 	if e.expiresMS != 0 {
 		q.armExpiry()
 	}

@@ -4,6 +4,7 @@ package broker
 
 import (
 	"iter"
+	"sort"
 
 	"github.com/parley-ipc/parley/internal/check"
 )
@@ -31,6 +32,7 @@ type readyList struct {
 	fresh []entry // a ring
 	head  int
 	count int
+	holes int // entries of the ring that were taken out of its middle: they have no message
 	peak  int // of count, since the ring was empty
 	// paged says that the ring was filled from the log: it is not kept when it is empty.
 	paged bool
@@ -42,24 +44,68 @@ const (
 	readyRingKept = 64
 )
 
-func (l *readyList) len() int { return len(l.back) + l.count }
+func (l *readyList) len() int { return len(l.back) + l.count - l.holes }
 
 func (l *readyList) push(e entry) {
 	if l.count == len(l.fresh) {
-		l.resize(max(readyRingMin, 2*len(l.fresh)))
+		size := max(readyRingMin, 2*len(l.fresh))
+		if l.holes > l.count/2 {
+			size = len(l.fresh) // without them there is room
+		}
+		l.resize(size)
 	}
 	l.fresh[(l.head+l.count)&(len(l.fresh)-1)] = e
 	l.count++
 	l.peak = max(l.peak, l.count)
 }
 
-// resize moves the ring into an array of another size, a power of two.
+// resize moves the ring, without its holes, into an array of another size, a power of two.
 func (l *readyList) resize(size int) {
 	ring := make([]entry, size)
+	n := 0
 	for i := range l.count {
-		ring[i] = l.fresh[(l.head+i)&(len(l.fresh)-1)]
+		if e := l.at(i); e.msg != nil {
+			ring[n] = *e
+			n++
+		}
 	}
-	l.fresh, l.head = ring, 0
+	l.fresh, l.head, l.count, l.holes = ring, 0, n, 0
+}
+
+// at returns an entry of the ring, which may be a hole.
+func (l *readyList) at(i int) *entry { return &l.fresh[(l.head+i)&(len(l.fresh)-1)] }
+
+// after returns the first entry of the ring behind a place.
+func (l *readyList) after(pos uint64) int {
+	return sort.Search(l.count, func(i int) bool { return l.at(i).pos > pos })
+}
+
+// cut takes an entry out of the middle of the ring. Its place stays, so that the ring is in order.
+func (l *readyList) cut(i int) entry {
+	at := l.at(i)
+	e := *at
+	*at = entry{pos: e.pos}
+	l.holes++
+	l.trim()
+	return e
+}
+
+// trim takes holes off the head of the ring.
+func (l *readyList) trim() {
+	for l.holes > 0 && l.fresh[l.head].msg == nil {
+		l.holes--
+		l.skip()
+	}
+}
+
+// skip takes the head off the ring, whatever it is.
+func (l *readyList) skip() {
+	l.fresh[l.head] = entry{}
+	l.head = (l.head + 1) & (len(l.fresh) - 1)
+	l.count--
+	if l.count == 0 {
+		l.drained()
+	}
 }
 
 // all yields every entry, in no order.
@@ -71,7 +117,7 @@ func (l *readyList) all() iter.Seq[*entry] {
 			}
 		}
 		for i := range l.count {
-			if !yield(&l.fresh[(l.head+i)&(len(l.fresh)-1)]) {
+			if e := l.at(i); e.msg != nil && !yield(e) {
 				return
 			}
 		}
@@ -94,11 +140,9 @@ func (l *readyList) pop() entry {
 		return l.popBack()
 	}
 	e := l.fresh[l.head]
-	l.fresh[l.head] = entry{}
-	l.head = (l.head + 1) & (len(l.fresh) - 1)
-	l.count--
-	if l.count == 0 {
-		l.drained()
+	l.skip()
+	if l.holes > 0 {
+		l.trim()
 	}
 	return e
 }
