@@ -73,6 +73,9 @@ func (c *conn) subscribe(f *wire.Frame) *fault {
 	if p.Prefetch, p.Priority, err = consumerHeaders(f); err != nil {
 		return err
 	}
+	if err = filterHeader(f, &d, &p); err != nil {
+		return err
+	}
 	if p.Queue, err = c.subscriptionQueue(f, &d, sub); err != nil {
 		return err
 	}
