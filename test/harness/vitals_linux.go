@@ -4,8 +4,10 @@ package harness
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,6 +34,20 @@ func Goroutines(ctx context.Context, addr string) (int, error) {
 	var n int
 	if _, err := fmt.Sscanf(text, "goroutine profile: total %d", &n); err != nil {
 		return 0, fmt.Errorf("goroutine profile: %w", err)
+	}
+	return n, nil
+}
+
+// Heap collects a hub's garbage and returns how many bytes of its heap are in use.
+func Heap(ctx context.Context, addr string) (int, error) {
+	text, err := profile(ctx, addr, "heap?gc=1&debug=1")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(text, "\n# HeapAlloc = ")
+	var n int
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		return 0, fmt.Errorf("heap profile: %w", err)
 	}
 	return n, nil
 }
@@ -96,4 +112,23 @@ func CPU(pid int) (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
+}
+
+// Queued returns the bytes that the system holds of a TCP connection over IPv4: sent by the socket at
+// local and not taken by remote, and received by local and not read.
+func Queued(local, remote *net.TCPAddr) (sent, received int, err error) {
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		return 0, 0, err
+	}
+	word := func(a *net.TCPAddr) string {
+		return fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(a.IP.To4()), a.Port)
+	}
+	_, rest, ok := strings.Cut(string(text), " "+word(local)+" "+word(remote)+" ")
+	if !ok {
+		return 0, 0, fmt.Errorf("no connection from %v to %v", local, remote)
+	}
+	var state int
+	_, err = fmt.Sscanf(rest, "%X %X:%X", &state, &sent, &received)
+	return sent, received, err
 }
