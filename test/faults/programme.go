@@ -31,6 +31,7 @@ func rows() []row {
 		{"07", "slow and failing disk", 1, []suite{store("TestRow07"), durability("TestRow07")}},
 		{"08", "descriptors", 1, []suite{durability("TestRow08")}},
 		{"09", "slow consumers", 1, []suite{durability("TestRow09")}},
+		{"10", "consumer flood", 1, []suite{durability("TestRow10")}},
 		{"12", "deep backlog", 1, []suite{durability("TestRow12")}},
 		{"13", "poison", 1, []suite{durability("TestRow13")}},
 	}

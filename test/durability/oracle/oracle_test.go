@@ -77,6 +77,12 @@ func TestOracle(t *testing.T) {
 			r.sent(1)
 			r.Delivered("other", Body(key(1), 1), false)
 		}},
+		{"two consumers tell in another order", "", func(r run) {
+			r.sent(2)
+			r.Shared("q")
+			r.got(2, false)
+			r.got(1, false)
+		}},
 		{"settled and back", "P3", func(r run) {
 			r.sent(1)
 			r.got(1, false)
