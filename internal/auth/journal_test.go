@@ -75,6 +75,7 @@ func TestRecoverUsers(t *testing.T) {
 		{"password", func() error { return s.SetPassword(t.Context(), "ada", NewSecret("new")) }},
 		{"permission", func() error { return s.SetPermission("ada", "/", AllPermissions()) }},
 		{"another", func() error { return s.SetPermission("ada", "v", Permission{Read: "q"}) }},
+		{"limit", func() error { return s.SetUserLimit("ada", LimitChannels, 7) }},
 		{"topic", func() error {
 			return s.SetTopicPermission("ada", topic, TopicPermission{Write: "a", Read: "b"})
 		}},
@@ -157,8 +158,19 @@ func TestJournalFails(t *testing.T) {
 	if err := s.Delete("guest"); !errors.Is(err, j.fails) || len(s.Users()) != 1 {
 		t.Errorf("delete: %v, users %q", err, names(s))
 	}
-	if err := s.Recover(map[string][]byte{"ada": {2}}, j); !errors.Is(err, errRecord) {
+	if err := s.Recover(map[string][]byte{"ada": {9}}, j); !errors.Is(err, errRecord) {
 		t.Errorf("a record of another layout: %v", err)
+	}
+}
+
+// TestRecordWithoutLimits: users that were kept before limits existed have none.
+func TestRecordWithoutLimits(t *testing.T) {
+	t.Parallel()
+	raw := Guest().record()
+	raw[0] = recordNoLimits
+	u, err := userOf("guest", raw[:len(raw)-1]) // the count of limits is the last octet
+	if err != nil || len(u.Limits) != 0 || !u.HasTag(TagAdministrator) {
+		t.Errorf("%+v, %v", u, err)
 	}
 }
 
@@ -167,6 +179,7 @@ func FuzzUserRecord(f *testing.F) {
 	f.Add(User{
 		Tags: []string{"a", ""}, Permissions: map[string]Permission{"/": {Write: "w"}, "v": {}},
 		Topics: map[string]map[string]TopicPermission{"/": {"x": {Write: "a"}, "y": {Read: "b"}}},
+		Limits: map[string]int{LimitConnections: 3, LimitChannels: -1},
 	}.record())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		u, err := userOf("u", raw)

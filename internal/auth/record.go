@@ -11,10 +11,14 @@ import (
 )
 
 // A user as a journal keeps it, without the name: a byte that says which layout this is, the hash,
-// the tags, the permissions by virtual host, and the topic permissions by virtual host and exchange.
-// Texts have their length before them and lists their count, both as varints; what is a map is
+// the tags, the permissions by virtual host, the topic permissions by virtual host and exchange, and,
+// from layout 2 on, the limits. Texts have their length before them and lists their count, both as varints; what is a map is
 // sorted, so that a user has one form.
-const recordLayout = 1
+const (
+	recordLayout = 2
+	// recordNoLimits is the layout before users had limits.
+	recordNoLimits = 1
+)
 
 var errRecord = errors.New("damaged record of a user")
 
@@ -38,6 +42,11 @@ func (u User) record() []byte {
 			w.texts(exchange, p.Write, p.Read)
 		}
 	}
+	w.count(len(u.Limits))
+	for _, name := range slices.Sorted(maps.Keys(u.Limits)) {
+		w.texts(name)
+		w = binary.AppendVarint(w, int64(u.Limits[name]))
+	}
 	return w
 }
 
@@ -54,7 +63,7 @@ func (w *recordWriter) texts(list ...string) {
 
 // userOf reads what record has written.
 func userOf(name string, record []byte) (User, error) {
-	if len(record) == 0 || record[0] != recordLayout {
+	if len(record) == 0 || record[0] != recordLayout && record[0] != recordNoLimits {
 		return User{}, fmt.Errorf("%w %q: its layout is not one that this build knows", errRecord, name)
 	}
 	r := recordReader{rest: record[1:]}
@@ -82,6 +91,9 @@ func userOf(name string, record []byte) (User, error) {
 			u.Topics[vhost][exchange] = TopicPermission{Write: r.text(), Read: r.text()}
 		}
 	}
+	if record[0] != recordNoLimits {
+		r.limits(&u)
+	}
 	if r.bad || len(r.rest) > 0 {
 		return User{}, fmt.Errorf("%w %q: it does not hold what it says", errRecord, name)
 	}
@@ -103,6 +115,22 @@ func (r *recordReader) number() uint64 {
 	}
 	r.rest = r.rest[size:]
 	return n
+}
+
+func (r *recordReader) limits(u *User) {
+	for range r.count() {
+		if u.Limits == nil {
+			u.Limits = make(map[string]int)
+		}
+		name := r.text()
+		n, size := binary.Varint(r.rest)
+		if r.bad || size <= 0 {
+			r.bad = true
+			return
+		}
+		r.rest = r.rest[size:]
+		u.Limits[name] = int(n)
+	}
 }
 
 // count reads how many values follow; each takes a byte at least.

@@ -298,6 +298,33 @@ func (s *Store) ClearTopicPermission(name string, topic Topic) error {
 	return s.update(name, func(u *User) { delete(u.Topics[topic.VHost], topic.Exchange) })
 }
 
+// UserLimit returns a limit of a user by its name; negative: none.
+func (s *Store) UserLimit(user, name string) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if a := s.accounts[user]; a != nil {
+		if n, ok := a.user.Limits[name]; ok {
+			return n
+		}
+	}
+	return -1
+}
+
+// SetUserLimit sets a limit of a user: LimitConnections or LimitChannels; a negative one is none.
+func (s *Store) SetUserLimit(name, limit string, n int) error {
+	return s.update(name, func(u *User) {
+		if u.Limits == nil {
+			u.Limits = make(map[string]int)
+		}
+		u.Limits[limit] = n
+	})
+}
+
+// ClearUserLimit takes a limit of a user away.
+func (s *Store) ClearUserLimit(name, limit string) error {
+	return s.update(name, func(u *User) { delete(u.Limits, limit) })
+}
+
 // DropVHost takes all permissions in a virtual host away: another one of the same name begins
 // with none, but for those that the configuration gives at the next start.
 func (s *Store) DropVHost(vhost string) error {

@@ -36,6 +36,12 @@ const (
 	TagImpersonator = "impersonator"
 )
 
+// The limits of a user, by the names of RabbitMQ.
+const (
+	LimitConnections = "max-connections"
+	LimitChannels    = "max-channels"
+)
+
 var (
 	// ErrNoUser says that there is no user of that name.
 	ErrNoUser = errors.New("no such user")
@@ -54,6 +60,9 @@ type User struct {
 	Permissions map[string]Permission
 	// Topics are the topic permissions by virtual host and exchange.
 	Topics map[string]map[string]TopicPermission
+	// Limits bound what the user may have open, by LimitConnections and LimitChannels; a negative
+	// one, or none, is no limit.
+	Limits map[string]int
 }
 
 // HasTag reports whether the user has a tag. The zero User has none.
@@ -94,6 +103,11 @@ func newAccount(u User) (*account, error) {
 	for _, tag := range u.Tags {
 		if tag == "" || len(tag) > maxTagBytes {
 			return nil, fmt.Errorf("%w: a tag has 1 to %d bytes", ErrInvalid, maxTagBytes)
+		}
+	}
+	for name := range u.Limits {
+		if name != LimitConnections && name != LimitChannels {
+			return nil, fmt.Errorf("%w: unrecognised limit %q", ErrInvalid, name)
 		}
 	}
 	a := &account{
@@ -143,6 +157,7 @@ func (a *account) compileTopics() error {
 func (u User) clone() User {
 	u.Tags = slices.Clone(u.Tags)
 	u.Permissions = maps.Clone(u.Permissions)
+	u.Limits = maps.Clone(u.Limits)
 	topics := make(map[string]map[string]TopicPermission, len(u.Topics))
 	for vhost, exchanges := range u.Topics {
 		topics[vhost] = maps.Clone(exchanges)

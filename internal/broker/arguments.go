@@ -4,6 +4,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,18 @@ const (
 	quorumQueue
 )
 
+// The arguments and values that are named more than once.
+const (
+	argQueueType       = "x-queue-type"
+	argConsumerTimeout = "x-consumer-timeout"
+
+	typeClassic = "classic"
+	typeQuorum  = "quorum"
+	typeStream  = "stream"
+
+	atLeastOnce = "at-least-once"
+)
+
 // queueArguments are what a queue's arguments mean, alone or together with a policy. Negative
 // numbers stand for "not set".
 type queueArguments struct {
@@ -41,19 +54,13 @@ type queueArguments struct {
 	maxPriority   int
 	single        bool
 	deliveryLimit int64
+	// strategy is how dead letters are sent; empty: at most once.
+	strategy        string
+	consumerTimeout int64
 }
 
 // limited reports whether the queue has a length limit.
 func (a *queueArguments) limited() bool { return a.maxLength >= 0 || a.maxBytes >= 0 }
-
-// knownArguments are compared when a queue is redeclared; others are ignored.
-//
-//nolint:gochecknoglobals // a table, never written
-var knownArguments = [...]string{
-	"x-message-ttl", "x-expires", "x-max-length", "x-max-length-bytes", "x-overflow",
-	"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority",
-	"x-single-active-consumer", "x-delivery-limit",
-}
 
 //nolint:gochecknoglobals // a table, never written
 var overflowModes = map[string]overflowMode{
@@ -78,8 +85,15 @@ func (a queueArguments) under(definition map[string]any) queueArguments {
 	if a.deliveryLimit < 0 && a.kind == quorumQueue {
 		a.deliveryLimit = quorumDeliveryLimit
 	}
+	a.consumerTimeout = min(least(a.consumerTimeout, "consumer-timeout"), maxMillis)
 	if mode, ok := definition["overflow"].(string); ok && !a.hasOverflow {
 		a.overflow = overflowModes[mode]
+	}
+	if a.overflow == rejectPublishDLX && a.kind == quorumQueue {
+		a.overflow = dropHead // as RabbitMQ does
+	}
+	if strategy, ok := definition["dead-letter-strategy"].(string); ok && a.strategy == "" {
+		a.strategy = strategy
 	}
 	if x, ok := definition["dead-letter-exchange"].(string); ok && !a.deadLetter {
 		a.deadLetter, a.to.exchange = true, x
@@ -100,6 +114,13 @@ func leastSet(a, b int64) int64 {
 
 // quorumDeliveryLimit is the delivery limit of queues declared with x-queue-type quorum.
 const quorumDeliveryLimit = 20
+
+//nolint:gochecknoglobals // tables, never written
+var (
+	overflowWords        = [...]string{"drop-head", "reject-publish", "reject-publish-dlx"}
+	deadLetterStrategies = [...]string{"at-most-once", atLeastOnce}
+	leaderLocators       = [...]string{"client-local", "random", "least-leaders", "balanced"}
+)
 
 // argumentReader reads arguments until the first bad one.
 type argumentReader struct {
@@ -166,89 +187,58 @@ func (r *argumentReader) exchange(name string) (string, bool) {
 func parseQueueArguments(op string, p QueueParams, entity string) (queueArguments, error) {
 	const unbounded = 1<<63 - 1
 	r := argumentReader{args: p.Arguments, op: op, entity: entity}
-	a := queueArguments{
-		messageTTL: r.number("x-message-ttl", 0, maxMillis),
-		expiresMS:  r.number("x-expires", 1, maxMillis),
-		maxLength:  r.number("x-max-length", 0, unbounded),
-		maxBytes:   r.number("x-max-length-bytes", 0, unbounded),
-	}
-	a.maxPriority = int(max(0, r.number("x-max-priority", 0, 255)))
-	a.deliveryLimit = r.number("x-delivery-limit", 0, 1<<31)
+	a := queueArguments{kind: r.queueKind()}
 	a.to.exchange, a.deadLetter = r.exchange("x-dead-letter-exchange")
+	a.expiresMS = r.number("x-expires", 1, maxMillis)
+	a.messageTTL = r.number("x-message-ttl", 0, maxMillis)
 	a.to.key, a.to.hasKey = r.text("x-dead-letter-routing-key")
 	if a.to.hasKey && !a.deadLetter {
 		r.fail("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
 	}
-	if mode, ok := r.text("x-overflow"); ok {
-		if a.overflow, a.hasOverflow = overflowModes[mode]; !a.hasOverflow {
-			r.fail("x-overflow", "invalid_overflow")
-		}
-	}
-	if v, ok := p.Arguments.Get("x-single-active-consumer"); ok {
-		on, isBool := v.(bool)
-		if !isBool {
-			r.fail("x-single-active-consumer",
-				fmt.Sprintf("{unacceptable_type,%s}", fieldType(v)))
-		}
-		a.single = on
-	}
-	r.queueType(p, &a)
+	a.strategy = r.word("x-dead-letter-strategy", "invalid_dlx_strategy", deadLetterStrategies[:])
+	a.maxLength = r.number("x-max-length", 0, unbounded)
+	a.maxBytes = r.number("x-max-length-bytes", 0, unbounded)
+	r.number("x-max-in-memory-length", 0, unbounded)
+	r.number("x-max-in-memory-bytes", 0, unbounded)
+	a.maxPriority = int(max(0, r.number("x-max-priority", 0, 255)))
+	mode := r.word("x-overflow", "invalid_overflow", overflowWords[:])
+	a.overflow, a.hasOverflow = overflowModes[mode], mode != ""
+	r.mode()
+	a.single = r.flag("x-single-active-consumer")
+	a.deliveryLimit = r.number("x-delivery-limit", 0, 1<<31)
+	a.consumerTimeout = r.number(argConsumerTimeout, 1, maxMillis)
+	r.number("x-quorum-initial-group-size", 1, unbounded)
+	r.word("x-queue-leader-locator", "invalid_queue_locator_arg", leaderLocators[:])
+	r.otherKinds(a.kind)
+	r.properties(a.kind, p)
 	return a, r.err
 }
 
-func (r *argumentReader) queueType(p QueueParams, a *queueArguments) {
-	switch kind, _ := r.text("x-queue-type"); kind {
-	case "", "classic":
-	case "quorum":
-		if !p.Durable {
-			r.fail2("invalid property 'non-durable' for " + r.entity)
-		}
-		a.kind = quorumQueue
-	default:
-		r.fail2(fmt.Sprintf("invalid arg 'x-queue-type' for %s: \"unsupported queue type '%s'\"",
-			r.entity, kind))
+// word reads one of several words; empty when it is absent.
+func (r *argumentReader) word(name, why string, words []string) string {
+	word, ok := r.text(name)
+	if ok && !slices.Contains(words, word) {
+		r.fail(name, why)
 	}
+	return word
+}
+
+func (r *argumentReader) flag(name string) bool {
+	v, ok := r.args.Get(name)
+	if !ok {
+		return false
+	}
+	on, isBool := v.(bool)
+	if !isBool {
+		r.fail(name, fmt.Sprintf("{unacceptable_type,%s}", fieldType(v)))
+	}
+	return on
 }
 
 func (r *argumentReader) fail2(text string) {
 	if r.err == nil {
 		r.err = errorf(CodeBadRequest, r.op, r.entity, "%s", text)
 	}
-}
-
-// redeclaration compares what a client declares with what is there.
-type redeclaration struct {
-	op, entity        string
-	received, current Table
-}
-
-// argument compares one argument.
-func (r *redeclaration) argument(name string) error {
-	received, hasR := r.received.Get(name)
-	current, hasC := r.current.Get(name)
-	if hasR == hasC && (!hasR || equalValues(received, current)) {
-		return nil
-	}
-	describe := func(v any, ok, alone bool) string {
-		switch {
-		case !ok:
-			return "none"
-		case alone:
-			return fmt.Sprintf("'%v'", v)
-		}
-		return fmt.Sprintf("the value '%v' of type '%s'", v, fieldType(v))
-	}
-	same := hasR && hasC && typeClass(received) == typeClass(current)
-	return errorf(CodeInequivalent, r.op, r.entity,
-		"inequivalent arg '%s' for %s: received %s but current is %s",
-		name, r.entity, describe(received, hasR, same), describe(current, hasC, same))
-}
-
-func typeClass(v any) string {
-	if _, ok := integerOf(v); ok {
-		return "integer"
-	}
-	return fieldType(v)
 }
 
 // stripName takes CR and LF out of a name.

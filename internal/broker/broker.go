@@ -118,7 +118,7 @@ type Broker struct {
 
 	formats [256]Format
 
-	// changing is held while a virtual host is added or deleted.
+	// changing is held while a virtual host is added or deleted, or a limit or global parameter set.
 	changing sync.Mutex
 
 	mu     sync.RWMutex

@@ -57,7 +57,8 @@ func (b *Broker) Open(p ConnectionParams) (*Connection, error) {
 		ConnectionParams: p, Opened: b.clock.Now(), b: b, vh: vh,
 		sessions: make(map[*Session]struct{}), exclusive: make(map[*Queue]struct{}),
 	}
-	if err := b.connections.add(c, &b.limits); err != nil {
+	limits := c.limitsFor()
+	if err := b.connections.add(c, &limits); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -78,10 +79,14 @@ func (c *Connection) Broker() *Broker { return c.b }
 // OpenSession opens a session. All methods of a session but Resume are for one goroutine at a
 // time.
 func (c *Connection) OpenSession(sink Sink) (*Session, error) {
+	if err := c.b.connections.addSession(c.User, c.b.userLimit(c.User, LimitChannels)); err != nil {
+		return nil, err
+	}
 	s := newSession(c, sink)
 	c.mu.Lock()
 	if c.closed.Load() {
 		c.mu.Unlock()
+		c.b.connections.removeSession(c.User)
 		return nil, connErrorf(CodeDraining, "open session", c.Name, "connection is closed")
 	}
 	c.sessions[s] = struct{}{}
@@ -146,11 +151,14 @@ type registry struct {
 	byID   map[uint64]*Connection
 	vhosts map[string]int
 	users  map[string]int
+	// sessions counts the open ones of a user.
+	sessions map[string]int
 }
 
 func (r *registry) init() {
 	r.byID = make(map[uint64]*Connection)
 	r.vhosts, r.users = make(map[string]int), make(map[string]int)
+	r.sessions = make(map[string]int)
 }
 
 func (r *registry) add(c *Connection, l *Limits) error {
@@ -187,6 +195,24 @@ func (r *registry) remove(c *Connection) {
 	delete(r.byID, c.ID)
 	decrement(r.vhosts, c.VHost)
 	decrement(r.users, c.User)
+}
+
+// addSession counts a session of a user who may have so many; negative: any number.
+func (r *registry) addSession(user string, limit int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if limit >= 0 && r.sessions[user] >= limit {
+		return connErrorf(CodeLimit, "open session", "user "+user, "number of channels opened for"+
+			" user '%s' has reached the maximum allowed user limit of (%d)", user, limit)
+	}
+	r.sessions[user]++
+	return nil
+}
+
+func (r *registry) removeSession(user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	decrement(r.sessions, user)
 }
 
 // decrement keeps no zero entries, so that names of past clients cost nothing.

@@ -25,6 +25,7 @@ func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
 	if generated {
 		p.Name = "amq.gen-" + newToken()
 	}
+	v.defaultType(&p)
 	if p.Exclusive {
 		p.Durable = false // it goes with its connection, so there is nothing to keep
 	}
@@ -41,6 +42,10 @@ func (s *Session) DeclareQueue(p QueueParams) (QueueInfo, error) {
 	args, err := parseQueueArguments(op, p, queueEntity(v.name, p.Name))
 	if err != nil {
 		return QueueInfo{}, err
+	}
+	if generated && args.kind == quorumQueue {
+		return QueueInfo{}, errorf(CodeBadRequest, op, queueEntity(v.name, p.Name),
+			"Cannot declare a server-named queue for type %s", args.kind.text())
 	}
 	if args.deadLetter {
 		if err := s.conn.allow(auth.Read, op, "queue", p.Name); err != nil {
@@ -69,11 +74,11 @@ func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (Qu
 		v.mu.Unlock()
 		return QueueInfo{}, noVirtualHost(op, v.name)
 	}
-	if len(v.queues) >= v.b.limits.Queues {
+	if limit := min(v.b.limits.Queues, int(v.limits.queues.Load())); len(v.queues) >= limit {
 		v.mu.Unlock()
 		return QueueInfo{}, errorf(CodeLimit, op, queueEntity(v.name, p.Name),
 			"cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached",
-			p.Name, v.name, v.b.limits.Queues)
+			p.Name, v.name, limit)
 	}
 	q := newQueue(v, v.b.queueID.Add(1), p, args)
 	q.policies = v.forQueue(p.Name, args.kind)
@@ -136,7 +141,7 @@ func (q *Queue) redeclare(op string, p QueueParams, c *Connection) (QueueInfo, e
 		return QueueInfo{}, differ("auto_delete", p.AutoDelete, q.AutoDelete)
 	}
 	r := redeclaration{op, entity, p.Arguments, q.Arguments}
-	for _, name := range knownArguments {
+	for _, name := range q.declared.kind.known() {
 		if err := r.argument(name); err != nil {
 			return QueueInfo{}, err
 		}

@@ -54,8 +54,10 @@ func (v *VirtualHost) Parameters(component string) []Parameter {
 	return out
 }
 
-// hidden reports whether a component has a list of its own.
-func hidden(component string) bool { return component == UserPolicy.component() }
+// hidden reports whether what is in a component is listed elsewhere only.
+func hidden(component string) bool {
+	return component == UserPolicy.component() || component == metadataKey.component
+}
 
 // SetParameter adds a parameter or replaces the one of that name, and reports which. Those that mean
 // something to the hub are checked and act at once. When the error is nil the log has it.
@@ -82,6 +84,11 @@ func (v *VirtualHost) DeleteParameter(component, name string) error {
 
 func badParameter(op, text string) error { return errorf(CodeBadRequest, op, "", "%s", text) }
 
+// invalid is the error of a value that means something to the hub, and may not be.
+func invalid(op, text string) error {
+	return badParameter(op, "Validation failed\n\n"+text+"\n")
+}
+
 // effect is what a parameter does once it is set; the virtual host's lock is held.
 type effect func(*turn)
 
@@ -96,7 +103,34 @@ func (v *VirtualHost) effectOf(op string, p Parameter) (effect, error) {
 			return v.policyEffect(kind, policy), nil
 		}
 	}
-	return nil, checkParameter(op, p)
+	if err := checkParameter(op, p); err != nil {
+		return nil, err
+	}
+	switch p.key() {
+	case limitsKey:
+		limits, err := limitsOf(op, p.Value)
+		return func(*turn) { v.limits.set(limits) }, err
+	case metadataKey:
+		return v.metadataEffect(op, p)
+	}
+	return nil, nil
+}
+
+// effectOfLoss returns what it means that a parameter is gone.
+func (v *VirtualHost) effectOfLoss(key parameterKey) effect {
+	for kind := range policyKinds {
+		if key.component == kind.component() {
+			return v.policyEffect(kind, &compiledPolicy{Policy: Policy{Name: key.name}})
+		}
+	}
+	return func(*turn) {
+		switch key {
+		case limitsKey:
+			v.limits.set(nil)
+		case metadataKey:
+			v.metadata = Metadata{}
+		}
+	}
 }
 
 func checkParameter(op string, p Parameter) error {
@@ -148,11 +182,7 @@ func (v *VirtualHost) dropParameter(op string, key parameterKey) error {
 		return errorf(CodeNotFound, op, key.name, textNoParameter)
 	}
 	delete(v.parameters, key)
-	for kind := range policyKinds {
-		if key.component == kind.component() {
-			v.policyEffect(kind, &compiledPolicy{Policy: Policy{Name: key.name}})(t)
-		}
-	}
+	v.effectOfLoss(key)(t)
 	err := v.logMeta(true, Meta{
 		Kind: MetaParameterDelete, Parameter: Parameter{Component: key.component, Name: key.name},
 	})
@@ -196,9 +226,14 @@ func (v *VirtualHost) recallParameter(p Parameter) error {
 				return err
 			}
 			v.listPolicy(kind, policy)
+			return nil
 		}
 	}
-	return nil
+	act, err := v.effectOf("recover", p)
+	if act != nil {
+		act(nil)
+	}
+	return err
 }
 
 // GlobalParameters returns the parameters that are in no virtual host, by name.

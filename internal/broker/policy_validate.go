@@ -83,7 +83,7 @@ func (s *storedPolicy) compile(op string, kind PolicyKind, name string) (*compil
 		func() error { return s.definition(kind, p) },
 	} {
 		if err := step(); err != nil {
-			return nil, badParameter(op, "Validation failed\n\n"+err.Error()+"\n")
+			return nil, invalid(op, err.Error())
 		}
 	}
 	return p, nil

@@ -185,4 +185,5 @@ func (s *Session) Close() {
 	s.conn.mu.Lock()
 	delete(s.conn.sessions, s)
 	s.conn.mu.Unlock()
+	s.b.connections.removeSession(s.conn.User)
 }

@@ -23,6 +23,8 @@ type VirtualHost struct {
 	// kind, the first that matches counts.
 	parameters map[parameterKey][]byte
 	policies   [policyKinds][]*compiledPolicy
+	metadata   Metadata
+	limits     vhostLimits
 	answers    answers
 	// topology changes with every change of structure; cached routes carry it.
 	topology atomic.Uint64
@@ -60,6 +62,7 @@ func newVirtualHost(b *Broker, name string) *VirtualHost {
 		}
 	}
 	v.topology.Store(1)
+	v.limits.set(nil)
 	return v
 }
 
