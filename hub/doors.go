@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/parley-ipc/parley/internal/console"
 	amqp091door "github.com/parley-ipc/parley/internal/door/amqp091"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
@@ -50,6 +51,8 @@ func (h *Hub) newDoor(name string) (serve, error) {
 		return func(ctx context.Context, l *listen.Listener) error {
 			return door.Serve(ctx, l.AsListener())
 		}, nil
+	case console.Name:
+		return h.newManagement()
 	}
 	return nil, fmt.Errorf("no door %q", name)
 }

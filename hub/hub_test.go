@@ -37,7 +37,7 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	addresses := make(map[string]string)
-	for _, door := range []string{"amqp", "stomp", "rest"} {
+	for _, door := range []string{"amqp", "stomp", "rest", "management"} {
 		addresses[door] = h.Addr(door).String()
 	}
 	for range 2 { // it is repeatable

@@ -101,7 +101,7 @@ func Defaults() Options {
 			STOMP:      Door{Listen: "127.0.0.1:61613"},
 			WebSTOMP:   Door{Listen: Off},
 			REST:       Door{Listen: "127.0.0.1:8080"},
-			Management: Door{Listen: Off},
+			Management: Door{Listen: "127.0.0.1:15672"},
 			Thrift:     Door{Listen: Off},
 			Line:       Door{Listen: Off},
 		},
@@ -152,7 +152,7 @@ func (d *Doors) all() []namedDoor {
 		{"stomp", &d.STOMP, true},
 		{"webstomp", &d.WebSTOMP, false},
 		{"rest", &d.REST, true},
-		{"management", &d.Management, false},
+		{"management", &d.Management, true},
 		{"thrift", &d.Thrift, false},
 		{"line", &d.Line, false},
 	}

@@ -26,7 +26,8 @@ func Hub(tb testing.TB, settings ...func(*hub.Options)) *Running {
 	tb.Helper()
 	o := hub.Defaults()
 	const free = "127.0.0.1:0"
-	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen, o.Doors.REST.Listen = free, free, free
+	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
+	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
 	for _, set := range settings {
 		set(&o)
 	}

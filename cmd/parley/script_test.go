@@ -55,7 +55,8 @@ func TestScripts(t *testing.T) {
 func startScriptHub(e *testscript.Env) error {
 	o := hub.Defaults()
 	const free = "127.0.0.1:0"
-	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen, o.Doors.REST.Listen = free, free, free
+	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
+	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
 	h, err := hub.New(o)
 	if err != nil {
 		return err

@@ -251,21 +251,57 @@ func (s *Store) changed(name string) {
 	s.cache.forget(s.version.Add(1))
 }
 
-// SetPassword gives a user a new password, hashed with argon2id. It waits for a hash slot.
-func (s *Store) SetPassword(ctx context.Context, name string, password Secret) error {
+// HashPassword hashes a password with argon2id. It waits for a hash slot.
+func (s *Store) HashPassword(ctx context.Context, password Secret) (Hash, error) {
 	if password.Empty() || len(password.Reveal()) > MaxPasswordBytes {
-		return fmt.Errorf("set password: %w: a password has 1 to %d bytes", ErrInvalid,
+		return Hash{}, fmt.Errorf("hash password: %w: a password has 1 to %d bytes", ErrInvalid,
 			MaxPasswordBytes)
 	}
+	if err := s.enterSlot(ctx); err != nil {
+		return Hash{}, fmt.Errorf("hash password: %w", err)
+	}
+	defer s.leaveSlot()
+	return hashArgon(password.Reveal()), nil
+}
+
+// SetPassword gives a user a new password, hashed with argon2id. It waits for a hash slot.
+func (s *Store) SetPassword(ctx context.Context, name string, password Secret) error {
 	if _, exists := s.User(name); !exists {
 		return fmt.Errorf("set password of %q: %w", name, ErrNoUser) // before the slow part
 	}
-	if err := s.enterSlot(ctx); err != nil {
-		return fmt.Errorf("set password: %w", err)
+	hash, err := s.HashPassword(ctx, password)
+	if err != nil {
+		return fmt.Errorf("set password of %q: %w", name, err)
 	}
-	hash := hashArgon(password.Reveal())
-	s.leaveSlot()
 	return s.update(name, func(u *User) { u.Hash = hash })
+}
+
+// Login is how a user logs in, and what the management API lets them do.
+type Login struct {
+	Hash Hash
+	Tags []string
+}
+
+// SetLogin changes how a user logs in; their permissions stay. It reports whether it made the user.
+func (s *Store) SetLogin(name string, l Login) (created bool, err error) {
+	err = s.durable(func() error {
+		user := User{Name: name}
+		if old := s.accounts[name]; old != nil {
+			user = old.user.clone()
+		} else if created = true; len(s.accounts) >= MaxUsers {
+			return fmt.Errorf("%w: more than %d users", ErrInvalid, MaxUsers)
+		}
+		user.Hash, user.Tags = l.Hash, l.Tags
+		a, err := newAccount(user)
+		if err != nil {
+			return err
+		}
+		return s.set(name, a)
+	})
+	if err != nil {
+		return false, fmt.Errorf("put user %q: %w", name, err)
+	}
+	return created, nil
 }
 
 // SetPermission gives a user a permission in a virtual host, in place of an earlier one.

@@ -44,6 +44,20 @@ func (b *Broker) Alarm() string {
 	return ""
 }
 
+// Alarms reports which alarms stand.
+func (b *Broker) Alarms() (memory, disk bool) {
+	b.alarm.mu.Lock()
+	defer b.alarm.mu.Unlock()
+	return b.alarm.memory || b.alarm.process, b.alarm.disk
+}
+
+// MemoryLimit returns the bytes of kept messages above which publishers are blocked, and whether
+// there is such a limit.
+func (b *Broker) MemoryLimit() (limitBytes int64, limited bool) {
+	limitBytes = b.alarm.limit.Load()
+	return limitBytes, limitBytes != int64(unlimited)
+}
+
 // HeldBytes returns the memory that kept messages take.
 func (b *Broker) HeldBytes() int64 { return b.alarm.held.Load() }
 

@@ -125,6 +125,13 @@ func (c *Connection) Close() {
 	c.b.connections.remove(c)
 }
 
+// Sessions returns how many sessions are open.
+func (c *Connection) Sessions() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sessions)
+}
+
 // ForceClose asks the door to end the client's connection with an explanation.
 func (c *Connection) ForceClose(reason string) {
 	if c.ConnectionParams.Close != nil {

@@ -41,10 +41,12 @@ type Options struct {
 type Hub struct {
 	*Process
 
-	AMQP  string // host:port
-	STOMP string // host:port
-	REST  string // host:port
-	Dir   string // data directory
+	AMQP string // host:port
+	// Management is its HTTP API, host:port; empty when EnvHub names a hub.
+	Management string
+	STOMP      string // host:port
+	REST       string // host:port
+	Dir        string // data directory
 }
 
 // URL returns the REST door's address of path.
@@ -133,7 +135,10 @@ func Start(tb testing.TB, binary string, opts Options) *Hub {
 
 func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	tb.Helper()
-	h := &Hub{AMQP: FreeAddr(tb), STOMP: FreeAddr(tb), REST: FreeAddr(tb), Dir: opts.Dir}
+	h := &Hub{
+		AMQP: FreeAddr(tb), STOMP: FreeAddr(tb), REST: FreeAddr(tb), Management: FreeAddr(tb),
+		Dir: opts.Dir,
+	}
 	line := slices.Concat(opts.Wrap, []string{binary, "serve"}, opts.Args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = cleanEnv(
@@ -142,7 +147,7 @@ func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 		"PARLEY_DOORS__STOMP__LISTEN="+h.STOMP,
 		"PARLEY_DOORS__REST__LISTEN="+h.REST,
 		"PARLEY_DOORS__WEBSTOMP__LISTEN=off",
-		"PARLEY_DOORS__MANAGEMENT__LISTEN=off",
+		"PARLEY_DOORS__MANAGEMENT__LISTEN="+h.Management,
 		"PARLEY_DOORS__THRIFT__LISTEN=off",
 		"PARLEY_DOORS__LINE__LISTEN=off",
 	)

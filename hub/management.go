@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+
+	"github.com/parley-ipc/parley/internal/console"
+	restdoor "github.com/parley-ipc/parley/internal/door/rest"
+	"github.com/parley-ipc/parley/internal/listen"
+)
+
+// newManagement makes the door management.
+func (h *Hub) newManagement() (serve, error) {
+	door, err := console.New(console.Options{
+		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
+		Ready: h.readiness, Listeners: h.listeners, Logger: h.options.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, l *listen.Listener) error {
+		// The guard is any HTTP server's: it stands before the conversation.
+		return door.Serve(ctx, restdoor.Guard(l.AsListener()))
+	}, nil
+}
+
+// listeners lists where the doors listen.
+func (h *Hub) listeners() []console.Listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]console.Listener, 0, len(h.doors))
+	for _, o := range h.doors {
+		at := o.listener.Addr()
+		out = append(out, console.Listener{
+			Door: o.name, Network: at.Network(), Address: at.String(),
+		})
+	}
+	return out
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/auth"
+)
+
+// loginTime bounds one login, the wait for a hash slot included.
+const loginTime = 10 * time.Second
+
+// identify finds out who calls (security.md §10).
+func (v *visit) identify(ctx context.Context) error {
+	if err := checkOrigin(v.r); err != nil {
+		return err
+	}
+	name, password, given := v.r.BasicAuth()
+	if !given {
+		return notAuthenticated()
+	}
+	ctx, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	user, err := v.console.options.Users.Login(ctx, auth.Credentials{
+		Name: name, Password: auth.NewSecret(password), Peer: v.peer,
+	})
+	switch {
+	case err == nil:
+		v.user = user
+		return nil
+	case errors.Is(err, auth.ErrNotLoopback):
+		err = notAuthorised("User can only log in via localhost")
+	default:
+		v.console.options.Logger.Info("login refused", "door", Name, "peer", v.peer.String(),
+			"error", err)
+		err = notAuthenticated()
+	}
+	return err
+}
+
+// peerOf returns where a request comes from. What comes from this machine counts as such only
+// under a name of this machine and without a proxy's mark: a page of another site can find its way
+// here by a name of its own (DNS rebinding) and try the guest's password, which is no secret.
+func peerOf(r *http.Request) auth.Peer {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok &&
+		local.Network() == "unix" {
+		return auth.PeerOf(local)
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return auth.PeerOf(nil)
+	}
+	peer := auth.PeerAt(at.Addr())
+	if peer.Loopback() && (!loopbackName(r.Host) || r.Header.Get("Forwarded") != "" ||
+		r.Header.Get("X-Forwarded-For") != "") {
+		return auth.PeerOf(nil)
+	}
+	return peer
+}
+
+// loopbackName reports whether the Host of a request names this machine.
+func loopbackName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// checkOrigin refuses what a page of another origin sends, whatever its method: a browser adds
+// the credentials by itself.
+func checkOrigin(r *http.Request) error {
+	refused := &fault{
+		status: http.StatusForbidden, word: "forbidden",
+		reason: "requests from pages of another origin are refused",
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+			return refused // "null" among them
+		}
+		return nil
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return nil
+	}
+	return refused
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/parley-ipc/parley/internal/auth"
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// Name is the door's name in the registry of connections and in logs.
+const Name = "management"
+
+const (
+	defaultProduct = "parley"
+	defaultVersion = "0.1.0"
+	// apiVersion is the release of RabbitMQ whose HTTP API this is; clients compare it.
+	apiVersion = "3.13.7"
+)
+
+// Options are the settings of the door. Broker, Users and DeleteVirtualHost are required.
+type Options struct {
+	// Broker is the heart.
+	Broker *broker.Broker
+	// Users are who may log in.
+	Users *auth.Store
+	// DeleteVirtualHost deletes a virtual host with everything in it and all permissions in it.
+	DeleteVirtualHost func(name string) error
+	// Ready says why the hub is not ready, nil when it is. Default: always ready.
+	Ready func() error
+	// Listeners lists where the hub's doors listen. Default: none.
+	Listeners func() []Listener
+	// Product and Version are what the overview says of the hub. Default: parley and its own.
+	Product, Version string
+	// Logger; default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Listener is where one door listens.
+type Listener struct {
+	// Door is its name in configurations: amqp, stomp, rest, management.
+	Door string
+	// Network is tcp or unix, Address host:port or a path.
+	Network, Address string
+}
+
+// Validate returns all faults at once.
+func (o *Options) Validate() error {
+	if o.Broker == nil || o.Users == nil || o.DeleteVirtualHost == nil {
+		return errors.New("console: Broker, Users and DeleteVirtualHost are required")
+	}
+	return nil
+}
+
+// withDefaults fills in what is zero.
+func (o Options) withDefaults() Options {
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Listeners == nil {
+		o.Listeners = func() []Listener { return nil }
+	}
+	if o.Product == "" {
+		o.Product = defaultProduct
+	}
+	if o.Version == "" {
+		o.Version = defaultVersion
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// handler answers one request; an error becomes the answer.
+type handler func(v *visit) error
+
+// route is one row of the table of routes: whoever has the role, and a permission in {vhost} if
+// there is one, may use it. A segment in braces takes any name, percent-encoded; of rows that fit,
+// the first counts. A final slash is ignored, and a GET answers HEAD too.
+type route struct {
+	method, pattern string
+	role            role
+	handle          handler
+}
+
+// table is every route there is (amqp-0-9-1.md §8). docs/management.md shows it.
+func (c *Console) table() []route {
+	return slices.Concat(c.hubTable(), c.userTable())
+}
+
+// hubTable are the routes about the hub itself, its connections and its virtual hosts.
+func (c *Console) hubTable() []route {
+	return []route{
+		{"GET", "/", public, home},
+		{"GET", "/api", public, home},
+		{"GET", "/api/overview", management, getOverview},
+		{"GET", "/api/whoami", management, whoAmI},
+		{"GET", "/api/auth", public, getAuth},
+		{"GET", "/api/version", management, getVersion},
+		{"GET", "/api/cluster-name", management, getClusterName},
+		{"GET", "/api/nodes", monitoring, listNodes},
+		{"GET", "/api/nodes/{node}", monitoring, getNode},
+		{"GET", "/api/extensions", management, emptyList},
+		{"GET", "/api/feature-flags", administrator, emptyList},
+		{"GET", "/api/deprecated-features", administrator, emptyList},
+		{"GET", "/api/deprecated-features/used", administrator, emptyList},
+		{"GET", "/api/auth/attempts/{node}", administrator, emptyList},
+		{"GET", "/api/auth/attempts/{node}/source", administrator, emptyList},
+
+		{"GET", "/api/aliveness-test/{vhost}", management, testAliveness},
+		{"GET", "/api/healthchecks/node", management, checkAlarms},
+		{"GET", "/api/health/checks/alarms", management, checkAlarms},
+		{"GET", "/api/health/checks/local-alarms", management, checkAlarms},
+		{"GET", "/api/health/checks/virtual-hosts", management, checkVirtualHosts},
+		{"GET", "/api/health/checks/port-listener/{port}", management, checkPort},
+		{"GET", "/api/health/checks/protocol-listener/{protocol}", management, checkProtocol},
+		{"GET", "/api/health/checks/node-is-mirror-sync-critical", management, checkOK},
+		{"GET", "/api/health/checks/node-is-quorum-critical", management, checkOK},
+		{"GET", "/api/health/checks/ready-to-serve-clients", management, checkReady},
+
+		{"GET", "/api/connections", management, listConnections},
+		{"GET", "/api/connections/{name}", management, getConnection},
+		{"DELETE", "/api/connections/{name}", management, closeConnection},
+		{"GET", "/api/connections/username/{user}", management, listUserConnections},
+		{"DELETE", "/api/connections/username/{user}", management, closeUserConnections},
+		{"GET", "/api/vhosts/{vhost}/connections", management, listConnections},
+
+		{"GET", "/api/vhosts", management, listVHosts},
+		{"GET", "/api/vhosts/{vhost}", management, getVHost},
+		{"PUT", "/api/vhosts/{vhost}", administrator, putVHost},
+		{"DELETE", "/api/vhosts/{vhost}", administrator, deleteVHost},
+		{"GET", "/api/vhosts/{vhost}/permissions", administrator, listVHostPermissions},
+		{"GET", "/api/vhosts/{vhost}/topic-permissions", administrator, listVHostTopics},
+	}
+}
+
+// userTable are the routes about users and what they may do.
+func (c *Console) userTable() []route {
+	return []route{
+		{"GET", "/api/users", administrator, listUsers},
+		{"GET", "/api/users/without-permissions", administrator, listUsersWithout},
+		{"POST", "/api/users/bulk-delete", administrator, deleteUsers},
+		{"GET", "/api/users/{user}", administrator, getUser},
+		{"PUT", "/api/users/{user}", administrator, putUser},
+		{"DELETE", "/api/users/{user}", administrator, deleteUser},
+		{"GET", "/api/users/{user}/permissions", administrator, listUserPermissions},
+		{"GET", "/api/users/{user}/topic-permissions", administrator, listUserTopics},
+		{"GET", "/api/permissions", administrator, listPermissions},
+		{"GET", "/api/permissions/{vhost}/{user}", administrator, getPermission},
+		{"PUT", "/api/permissions/{vhost}/{user}", administrator, putPermission},
+		{"DELETE", "/api/permissions/{vhost}/{user}", administrator, deletePermission},
+		{"GET", "/api/topic-permissions", administrator, listTopics},
+		{"GET", "/api/topic-permissions/{vhost}/{user}", administrator, getTopics},
+		{"PUT", "/api/topic-permissions/{vhost}/{user}", administrator, putTopic},
+		{"DELETE", "/api/topic-permissions/{vhost}/{user}", administrator, deleteTopics},
+		{"DELETE", "/api/topic-permissions/{vhost}/{user}/{exchange}", administrator, deleteTopic},
+	}
+}
+
+// routes finds rows by the number of segments of their patterns.
+type routes map[int][]compiled
+
+type compiled struct {
+	route
+	segments []string
+}
+
+func newRoutes(table []route) routes {
+	r := make(routes)
+	for _, row := range table {
+		segments := split(row.pattern)
+		r[len(segments)] = append(r[len(segments)], compiled{row, segments})
+	}
+	return r
+}
+
+// split cuts a path into its segments, which are still escaped; it ignores one final slash.
+func split(path string) []string {
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	if path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// match returns the row for a method and an escaped path, with the values of its names.
+func (r routes) match(method, path string) (*route, map[string]string, error) {
+	segments := split(path)
+	for i, s := range segments {
+		name, err := url.PathUnescape(s)
+		if err != nil || name == "" {
+			return nil, nil, errNotFound
+		}
+		segments[i] = name
+	}
+	var allow []string
+	fits := "" // the pattern of the first row that fits: rows behind it are other routes
+	for i := range r[len(segments)] {
+		row := &r[len(segments)][i]
+		if fits != "" && row.pattern != fits {
+			continue
+		}
+		values, ok := row.fits(segments)
+		if !ok {
+			continue
+		}
+		fits = row.pattern
+		if row.method == method || (method == http.MethodHead && row.method == http.MethodGet) {
+			return &row.route, values, nil
+		}
+		allow = append(allow, row.method)
+	}
+	if allow == nil {
+		return nil, nil, errNotFound
+	}
+	return nil, nil, &fault{
+		status: http.StatusMethodNotAllowed, word: "method_not_allowed",
+		reason: "Method Not Allowed", allow: strings.Join(append(allow, "OPTIONS"), ", "),
+	}
+}
+
+func (c *compiled) fits(segments []string) (map[string]string, bool) {
+	var values map[string]string
+	for i, want := range c.segments {
+		name, ok := strings.CutPrefix(want, "{")
+		switch {
+		case ok:
+			if values == nil {
+				values = make(map[string]string)
+			}
+			values[strings.TrimSuffix(name, "}")] = segments[i]
+		case want != segments[i]:
+			return nil, false
+		}
+	}
+	return values, true
+}

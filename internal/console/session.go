@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"sync"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// confirmTime bounds the wait for the log; a log that takes longer has failed.
+const confirmTime = 60 * time.Second
+
+// worker is a session of the caller for the length of a request, so that the heart asks for
+// permission as it does for every other client.
+type worker struct {
+	*broker.Session
+	sink *sink
+}
+
+// work calls fn with a session of the caller.
+func (v *visit) work(vhost string, fn func(w *worker) error) error {
+	var p broker.ConnectionParams
+	p.Name, p.User, p.VHost, p.Door = "management "+v.user.Name, v.user.Name, vhost, Name
+	p.Peer = v.r.RemoteAddr
+	conn, err := v.console.options.Broker.Open(p)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	s := &sink{wake: make(chan struct{}, 1)}
+	session, err := conn.OpenSession(s)
+	if err != nil {
+		return err
+	}
+	session.EnableConfirms()
+	return fn(&worker{session, s})
+}
+
+// sink keeps what comes to a worker.
+type sink struct {
+	wake chan struct{} // holds a token when a confirm came
+
+	mu        sync.Mutex
+	confirmed bool
+	refused   bool
+	returned  bool
+}
+
+var _ broker.Sink = (*sink)(nil)
+
+// Deliver implements broker.Sink.
+func (s *sink) Deliver(*broker.Delivery) int { return 1 }
+
+// Confirm implements broker.Sink. A worker publishes once.
+func (s *sink) Confirm(uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.confirmed = true
+	s.poke()
+}
+
+// Nack implements broker.Sink.
+func (s *sink) Nack(uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = true
+	s.poke()
+}
+
+func (s *sink) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Return implements broker.Sink.
+func (s *sink) Return(*broker.Message, *broker.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.returned = true
+}
+
+func (s *sink) outcome() (done, refused, returned bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.confirmed || s.refused, s.refused, s.returned
+}
+
+// Cancel implements broker.Sink. A worker has no consumer.
+func (s *sink) Cancel(*broker.Consumer) {}
+
+// Block implements broker.Sink: a publish under an alarm is refused before it.
+func (s *sink) Block(string) {}
+
+// Flush implements broker.Sink: the request's own goroutine waits.
+func (s *sink) Flush() {}
+
+// publish publishes one message and waits until it is safe. It reports whether a queue took it.
+func (v *visit) publish(w *worker, m *broker.Message) (routed bool, err error) {
+	if reason := v.console.options.Broker.Alarm(); reason != "" {
+		return false, unavailable("publishing is refused: " + reason)
+	}
+	var p broker.PublishParams
+	p.Mandatory = true
+	if _, err := w.Publish(m, p); err != nil {
+		return false, err
+	}
+	w.Flush()
+	late := time.NewTimer(confirmTime)
+	defer late.Stop()
+	for {
+		switch done, refused, returned := w.sink.outcome(); {
+		case returned || refused:
+			return false, nil
+		case done:
+			return true, nil
+		}
+		select {
+		case <-w.sink.wake:
+		case <-late.C:
+			return false, unavailable("the log did not confirm the message in time")
+		case <-v.r.Context().Done():
+			return false, unavailable("the caller went away")
+		}
+	}
+}
+
+// testAliveness sends a message through a queue and takes it out again.
+func testAliveness(v *visit) error {
+	const queue = "aliveness-test"
+	return v.work(v.name("vhost"), func(w *worker) error {
+		var p broker.QueueParams
+		p.Name = queue
+		if _, err := w.DeclareQueue(p); err != nil {
+			return err
+		}
+		m := &broker.Message{Body: []byte("test_message")}
+		m.Key = []byte(queue)
+		if routed, err := v.publish(w, m); err != nil || !routed {
+			if err == nil {
+				err = unavailable("the queue refuses messages")
+			}
+			return err
+		}
+		got, err := w.Get(queue, true)
+		if err != nil {
+			return err
+		}
+		if !got { // another test, at the same time, was faster
+			return v.failed("the message is gone", nil)
+		}
+		return v.statusOK()
+	})
+}
