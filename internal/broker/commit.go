@@ -74,7 +74,7 @@ func (s *Session) Commit(c Commit) (upTo uint64, err error) {
 	s.settledSome = s.settledSome || len(t.settles) > 0
 	s.turn.settle()
 	if full {
-		s.reactivate()
+		s.Reactivate()
 	}
 	s.b.alarm.check()
 	err = t.rest()

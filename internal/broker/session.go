@@ -128,7 +128,8 @@ func (s *Session) Flush() {
 }
 
 // SetPrefetch bounds unsettled deliveries (AMQP basic.qos): without shared for each consumer to
-// come, with it for all consumers of the session together. 0 is no bound.
+// come, with it for all consumers of the session together. 0 is no bound. What a higher bound has
+// room for comes with Reactivate, so that a door can answer first.
 func (s *Session) SetPrefetch(n int, shared bool) {
 	if !shared {
 		s.prefetch = n
@@ -137,11 +138,10 @@ func (s *Session) SetPrefetch(n int, shared bool) {
 	s.mu.Lock()
 	s.shared = n
 	s.mu.Unlock()
-	s.reactivate()
 }
 
-// reactivate offers every consumer of the session to its queue again.
-func (s *Session) reactivate() {
+// Reactivate offers every consumer of the session to its queue again.
+func (s *Session) Reactivate() {
 	for _, c := range s.listConsumers() {
 		c.activate(&s.turn)
 	}

@@ -76,7 +76,7 @@ func (s *Session) settleTaken(o Outcome) {
 		s.taken = nil
 	}
 	if full {
-		s.reactivate() // the shared limit held back consumers of other queues too
+		s.Reactivate() // the shared limit held back consumers of other queues too
 	}
 }
 

@@ -47,6 +47,9 @@ type Hub struct {
 	STOMP      string // host:port
 	REST       string // host:port
 	Dir        string // data directory
+
+	binary  string
+	options Options
 }
 
 // URL returns the REST door's address of path.
@@ -133,13 +136,34 @@ func Start(tb testing.TB, binary string, opts Options) *Hub {
 	return nil
 }
 
+// Again starts a hub on the addresses and the data of one that has ended, so that
+// clients which connect again by themselves find it.
+func (h *Hub) Again(tb testing.TB) *Hub {
+	tb.Helper()
+	again := &Hub{
+		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Dir: h.Dir,
+		binary: h.binary, options: h.options,
+	}
+	if err := again.serve(tb); err != nil {
+		tb.Fatalf("the hub does not start again: %v", err)
+	}
+	return again
+}
+
 func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	tb.Helper()
 	h := &Hub{
 		AMQP: FreeAddr(tb), STOMP: FreeAddr(tb), REST: FreeAddr(tb), Management: FreeAddr(tb),
-		Dir: opts.Dir,
+		Dir: opts.Dir, binary: binary, options: opts,
 	}
-	line := slices.Concat(opts.Wrap, []string{binary, "serve"}, opts.Args)
+	return h, h.serve(tb)
+}
+
+// serve runs the hub and returns when its REST door says that it is ready.
+func (h *Hub) serve(tb testing.TB) error {
+	tb.Helper()
+	opts := h.options
+	line := slices.Concat(opts.Wrap, []string{h.binary, "serve"}, opts.Args)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = cleanEnv(
 		"PARLEY_DATA="+h.Dir,
@@ -175,7 +199,6 @@ func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	})
 	if err != nil {
 		h.Kill()
-		return nil, err
 	}
-	return h, nil
+	return err
 }

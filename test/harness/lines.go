@@ -5,6 +5,7 @@ package harness
 import (
 	"bufio"
 	"io"
+	"iter"
 	"os/exec"
 	"sync"
 	"testing"
@@ -64,4 +65,25 @@ func (l *Lines) Line(tb testing.TB) string {
 		tb.Fatalf("pid %d says nothing: %s", l.Pid(), l.Output())
 	}
 	return ""
+}
+
+// All returns the lines until the process ends; it fails the test when it falls silent.
+func (l *Lines) All(tb testing.TB) iter.Seq[string] {
+	tb.Helper()
+	return func(yield func(string) bool) {
+		for {
+			select {
+			case line, ok := <-l.lines:
+				if !ok {
+					<-l.Done()
+					return
+				}
+				if !yield(line) {
+					return
+				}
+			case <-time.After(lineWait):
+				tb.Fatalf("pid %d says nothing: %s", l.Pid(), l.Output())
+			}
+		}
+	}
 }

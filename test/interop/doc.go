@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package interop drives a hub with clients of other languages: Debian's
-// amqp-tools, python3-pika, python3-stomp and curl, npm's amqplib and
-// @stomp/stompjs.
+// Package interop drives a hub with clients of other languages, as Debian and npm
+// have them; docs/amqp-0-9-1.md and docs/stomp.md list them.
 //
-// Basics: each client has one script with the same six commands (send, consume,
-// publish, subscribe, call, serve), written as a user of that library would;
-// the tests here put them together, also across doors: every client calls a
-// service of every other.
+// Basics: a peer script (…_peer) has the same six commands for every client (send,
+// consume, publish, subscribe, call, serve); the tests put them together, also
+// across doors: every client calls a service of every other. A daily script
+// (…_daily) does what the users of its client do every day, in the words of that
+// client, hub restarts included; it checks what comes back and prints a line for
+// each task, and its test checks the lines and what the hub holds afterwards.
 //
 // Caveats: the clients are installed by scripts/interop.sh (`make interop`);
 // without TEST_INTEROP the tests skip. amqp-tools can neither set a reply

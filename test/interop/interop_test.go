@@ -24,34 +24,37 @@ const (
 	envOn = "TEST_INTEROP"
 	// commandWait bounds one command of a client, interpreters' start included.
 	commandWait = 30 * time.Second
+	// python is Debian's: the clients are packages of it, not of another python3.
+	python = "/usr/bin/python3"
 )
 
 // TestMain checks that no goroutine outlives the tests.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A client is a script with the six commands.
+// A client is a script; those that clients lists have the six commands.
 type client struct {
 	name    string
 	command []string
+	env     []string // KEY=value, beside where the hub's doors are
 }
 
 func clients() []client {
 	return []client{
-		{"pika", []string{"/usr/bin/python3", "python/pika_peer.py"}},
-		{"stomp.py", []string{"/usr/bin/python3", "python/stomp_peer.py"}},
-		{"amqplib", []string{"node", "node/amqplib_peer.js"}},
-		{"stompjs", []string{"node", "node/stompjs_peer.js"}},
-		{"curl", []string{"sh", "curl/curl_peer.sh"}},
+		{"pika", []string{python, "python/pika_peer.py"}, nil},
+		{"stomp.py", []string{python, "python/stomp_peer.py"}, nil},
+		{"amqplib", []string{"node", "node/amqplib_peer.js"}, nil},
+		{"stompjs", []string{"node", "node/stompjs_peer.js"}, nil},
+		{"curl", []string{"sh", "curl/curl_peer.sh"}, nil},
 	}
 }
 
-// startHub starts a hub, or skips.
-func startHub(t *testing.T) *harness.Hub {
+// startHub starts a hub with env added to its environment, or skips.
+func startHub(t *testing.T, env ...string) *harness.Hub {
 	t.Helper()
 	if os.Getenv(envOn) == "" {
 		t.Skipf("needs clients of other languages: run `make interop`, or set %s=1", envOn)
 	}
-	return harness.Start(t, harness.Build(t), harness.Options{})
+	return harness.Start(t, harness.Build(t), harness.Options{Env: env})
 }
 
 // cmd prepares a command of c.
@@ -60,6 +63,7 @@ func (c client) cmd(ctx context.Context, t *testing.T, hub *harness.Hub, args ..
 	all := append(slices.Clone(c.command), args...)
 	cmd := exec.CommandContext(ctx, all[0], all[1:]...)
 	cmd.Env = append(os.Environ(), "HUB_HOST=127.0.0.1")
+	cmd.Env = append(cmd.Env, c.env...)
 	for name, addr := range map[string]string{
 		"HUB_AMQP": hub.AMQP, "HUB_STOMP": hub.STOMP, "HUB_REST": hub.REST,
 	} {
@@ -146,6 +150,12 @@ func TestClients(t *testing.T) {
 // have been acknowledged.
 func mustBeEmpty(t *testing.T, hub *harness.Hub, queue string) {
 	t.Helper()
+	mustHold(t, hub, queue, 0)
+}
+
+// mustHold fails when the queue does not come to hold count messages, and no consumer.
+func mustHold(t *testing.T, hub *harness.Hub, queue string, count int) {
+	t.Helper()
 	conn, err := amqp.Dial(hub.AMQPURL())
 	if err != nil {
 		t.Fatal(err)
@@ -157,13 +167,13 @@ func mustBeEmpty(t *testing.T, hub *harness.Hub, queue string) {
 	}
 	err = harness.Poll(commandWait/3, func() error {
 		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-		if err == nil && (q.Messages > 0 || q.Consumers > 0) {
+		if err == nil && (q.Messages != count || q.Consumers > 0) {
 			err = fmt.Errorf("%d messages, %d consumers", q.Messages, q.Consumers)
 		}
 		return err
 	})
 	if err != nil {
-		t.Errorf("%s: %v", queue, err)
+		t.Errorf("%s, which should hold %d: %v", queue, count, err)
 	}
 }
 

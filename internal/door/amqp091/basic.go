@@ -17,8 +17,15 @@ func (ch *channel) qos(args []byte) error {
 	if m.PrefetchSize != 0 {
 		return faultf(wire.NotImplemented, wire.IDBasicQos, "prefetch_size!=0 (%d)", m.PrefetchSize)
 	}
-	ch.session.SetPrefetch(int(m.PrefetchCount), m.Global)
+	shared := m.Global || ch.c.client.specQos
+	ch.session.SetPrefetch(int(m.PrefetchCount), shared)
+	// qos-ok stands before what the higher limit lets through, as in RabbitMQ: py-amqp handles a
+	// delivery that comes before it inside basic_qos, and Celery's worker then misses that its
+	// limit changed.
 	ch.send(&wire.BasicQosOk{})
+	if shared {
+		ch.session.Reactivate()
+	}
 	return nil
 }
 

@@ -159,6 +159,66 @@ func TestQos(t *testing.T) {
 	}
 }
 
+// TestQosRaised is amqp-0-9-1.md §5 "qos": a higher shared limit resumes delivery at once, behind
+// qos-ok.
+func TestQosRaised(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.declare("q")
+	p.call(&wire.BasicQos{PrefetchCount: 1, Global: true}, &wire.BasicQosOk{})
+	p.consume(&wire.BasicConsume{Queue: "q", ConsumerTag: "c"})
+	for _, body := range []string{"1", "2"} {
+		p.publish(toQueue("q"), wire.Properties{}, body)
+	}
+	p.deliver()
+	p.call(&wire.BasicQos{PrefetchCount: 2, Global: true}, &wire.BasicQosOk{})
+	if d, m := p.deliver(); m.body != "2" || d.DeliveryTag != 2 {
+		t.Errorf("got %q with tag %d", m.body, d.DeliveryTag)
+	}
+}
+
+// TestQosOfPyAMQP: kombu and Celery mean one limit for the channel when they leave out global,
+// unless the product is RabbitMQ.
+func TestQosOfPyAMQP(t *testing.T) {
+	t.Parallel()
+	testCases := []struct {
+		product, client string
+		shared          bool
+	}{
+		{"parley", "py-amqp", true},
+		{"RabbitMQ", "py-amqp", false},
+		{"parley", "another", false},
+	}
+	for _, tc := range testCases {
+		p := newServer(t, Options{Product: tc.product}).connect(t)
+		p.write([]byte(wire.ProtocolHeader))
+		p.want(0, &wire.ConnectionStart{})
+		p.send(0, &wire.ConnectionStartOk{
+			ClientProperties: wire.Table{{Name: "product", Value: tc.client}},
+			Mechanism:        "PLAIN", Response: "\x00guest\x00guest", Locale: "en_US",
+		})
+		p.tuneOk(wire.ConnectionTuneOk{ChannelMax: 2047, FrameMax: 131072})
+		p.send(0, &wire.ConnectionOpen{VirtualHost: "/"})
+		p.want(0, &wire.ConnectionOpenOk{})
+		p.openChannel(1)
+		p.declare("q")
+		p.call(&wire.BasicQos{PrefetchCount: 1}, &wire.BasicQosOk{})
+		p.consume(&wire.BasicConsume{Queue: "q", ConsumerTag: "c"})
+		p.publish(toQueue("q"), wire.Properties{}, "1")
+		p.publish(toQueue("q"), wire.Properties{}, "2")
+		p.deliver()
+		p.call(&wire.BasicQos{PrefetchCount: 2}, &wire.BasicQosOk{})
+		if tc.shared {
+			p.deliver()
+		}
+		var info wire.QueueDeclareOk
+		p.call(&wire.QueueDeclare{Queue: "q", Passive: true}, &info)
+		if waits := info.MessageCount > 0; waits == tc.shared {
+			t.Errorf("%+v: %d messages wait", tc, info.MessageCount)
+		}
+	}
+}
+
 // TestCancel is amqp-0-9-1.md §5 "cancel": nothing comes after cancel-ok, what is unsettled stays,
 // and a deleted queue tells its consumers.
 func TestCancel(t *testing.T) {

@@ -68,6 +68,9 @@ type client struct {
 	blockedNotify  bool
 	failureClose   bool // authentication_failure_close
 	authentication string
+	// specQos: basic.qos without global is meant as the specification has it, one limit for the
+	// whole channel and at once, where RabbitMQ has one for each consumer to come.
+	specQos bool
 }
 
 func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {

@@ -29,6 +29,9 @@ const (
 	defaultProduct          = "parley"
 	defaultVersion          = "0.1.0"
 
+	// rabbitProduct is what clients look for before they use what is RabbitMQ's own.
+	rabbitProduct = "RabbitMQ"
+
 	maxHeartbeat = 65535 * time.Second // what the field of connection.tune holds
 )
 

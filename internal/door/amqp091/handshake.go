@@ -210,6 +210,10 @@ func (c *conn) describe(properties wire.Table) {
 	if name, ok := properties.Get("connection_name"); ok {
 		c.client.name, _ = name.(string)
 	}
+	// kombu, and Celery on top of it, use basic.qos in RabbitMQ's way with RabbitMQ alone; a worker
+	// whose limit did not grow with the tasks that wait for their time would take no other.
+	product, _ := properties.Get("product")
+	c.client.specQos = product == "py-amqp" && c.door.options.Product != rabbitProduct
 	value, _ := properties.Get("capabilities")
 	capabilities, ok := value.(wire.Table)
 	if !ok {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+// restartLine is what a script says when it goes on with another hub.
+const restartLine = "restart"
+
+// products are the names under which a hub is tried: clients sniff.
+func products() map[string][]string {
+	return map[string][]string{
+		"parley": nil,
+		"RabbitMQ": {
+			"PARLEY_COMPAT__AMQP091__PRODUCT=RabbitMQ", "PARLEY_COMPAT__AMQP091__VERSION=3.13.7",
+		},
+	}
+}
+
+// A daily script does what its client's users do every day. It checks what comes
+// back, and prints a line for each task, which is checked here once more. At the
+// line `restart` the hub is killed and started again on what it had on disk.
+type daily struct {
+	client
+
+	hub *harness.Hub
+}
+
+// newDaily starts a hub for c, with hubEnv added to its environment.
+func newDaily(t *testing.T, c client, hubEnv ...string) *daily {
+	t.Helper()
+	return &daily{client: c, hub: startHub(t, hubEnv...)}
+}
+
+// says runs the script to its end and compares its lines.
+func (d *daily) says(t *testing.T, want []string, args ...string) {
+	t.Helper()
+	p := harness.RunLines(t, d.name, d.cmd(t.Context(), t, d.hub, args...))
+	var got []string
+	for line := range p.All(t) {
+		if line == restartLine {
+			d.restart(t)
+		}
+		got = append(got, line)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s %q says\n%s\nwant\n%s\n%s", d.name, args,
+			strings.Join(got, "\n"), strings.Join(want, "\n"), p.Output())
+	}
+	if code := p.ExitCode(); code != 0 {
+		t.Fatalf("%s %q ended with %d: %s", d.name, args, code, p.Output())
+	}
+}
+
+// restart kills the hub and starts another in its place.
+func (d *daily) restart(t *testing.T) {
+	t.Helper()
+	d.hub.Kill()
+	d.hub = d.hub.Again(t)
+}
