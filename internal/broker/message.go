@@ -63,6 +63,25 @@ func (m *Message) Plain() bool { return !m.Edited && len(m.Overlay) == 0 }
 // Size returns the bytes that the message counts for in limits: properties and body.
 func (m *Message) Size() int { return len(m.Props) + len(m.Body) }
 
+// Clone returns a copy of a message that a door made, which borrows no bytes.
+func (m *Message) Clone() *Message {
+	out := &Message{
+		Envelope: m.Envelope, Format: m.Format, Props: bytes.Clone(m.Props), Overlay: m.Overlay,
+		Edited: m.Edited, Body: bytes.Clone(m.Body),
+	}
+	for _, part := range [...]*[]byte{
+		&out.Exchange, &out.Key, &out.ReplyTo, &out.CorrelationID, &out.Type, &out.ContentType,
+		&out.UserID,
+	} {
+		*part = bytes.Clone(*part)
+	}
+	out.CC = slices.Clone(out.CC)
+	for i := range out.CC {
+		out.CC[i] = bytes.Clone(out.CC[i])
+	}
+	return out
+}
+
 // Properties decodes the raw properties and applies what the hub changed. The result is the
 // caller's.
 func (m *Message) Properties() (Properties, error) {

@@ -49,7 +49,7 @@ func (ch *channel) consume(args []byte) error {
 	c, err := ch.session.PrepareConsume(broker.ConsumerParams{
 		Queue: queue, Tag: m.ConsumerTag, AutoAck: m.NoAck, Exclusive: m.Exclusive,
 		Priority: priority, Prefetch: sessionPrefetch, Arguments: arguments,
-		Limited: false, Linger: 0, Data: nil,
+		Limited: false, Linger: 0, Data: nil, Filter: nil, FilterDrops: false,
 	})
 	if err != nil {
 		return err

@@ -118,17 +118,6 @@ func (tx *transaction) count(bytes int) error {
 
 // keepPublish copies what a publish borrows.
 func keepPublish(m *broker.Message, params broker.PublishParams) broker.CommitPublish {
-	own := func(p []byte) []byte { return append([]byte(nil), p...) }
-	k := &broker.Message{Envelope: m.Envelope}
-	k.Exchange, k.Key, k.ReplyTo = own(m.Exchange), own(m.Key), own(m.ReplyTo)
-	k.CorrelationID, k.Type = own(m.CorrelationID), own(m.Type)
-	k.ContentType, k.UserID = own(m.ContentType), own(m.UserID)
-	k.CC = nil
-	for _, key := range m.CC {
-		k.CC = append(k.CC, own(key))
-	}
-	k.Format, k.Props, k.Body = m.Format, own(m.Props), own(m.Body)
-	k.Overlay, k.Edited = m.Overlay, m.Edited
 	if c := params.Call; c != nil {
 		terms := *c
 		params.Call = &terms
@@ -137,7 +126,7 @@ func keepPublish(m *broker.Message, params broker.PublishParams) broker.CommitPu
 		terms := *g
 		params.Gather = &terms
 	}
-	return broker.CommitPublish{Message: k, PublishParams: params}
+	return broker.CommitPublish{Message: m.Clone(), PublishParams: params}
 }
 
 // settle notes an outcome; a tag that is not outstanding is an error at once, as without tx.

@@ -15,45 +15,49 @@ func (c *conn) acknowledge(f *wire.Frame) *fault {
 	if name, ok := f.Get("transaction"); ok {
 		return c.enlist(f, name)
 	}
-	return c.settle(f)
+	p, err := c.settlement(f)
+	if err != nil {
+		return err
+	}
+	if err := c.session.Settle(p); err != nil {
+		return brokerFault(err)
+	}
+	return nil
 }
 
-// settle settles what an ACK or NACK names. STOMP 1.2 has the header id, the MESSAGE's ack; before,
-// it is message-id.
-func (c *conn) settle(f *wire.Frame) *fault {
+// settlement reads what an ACK or NACK settles. STOMP 1.2 has the header id, the MESSAGE's ack;
+// before, it is message-id.
+func (c *conn) settlement(f *wire.Frame) (p broker.SettleParams, err *fault) {
 	name := "message-id"
 	if c.version >= wire.V12 {
 		name = "id"
 	}
 	id, ok := f.Get(name)
 	if !ok {
-		return missingHeader(f.Command, name)
+		return p, missingHeader(f.Command, name)
 	}
 	m, ok := splitID(id)
 	if !ok {
-		return invalidHeader(f.Command, name)
+		return p, invalidHeader(f.Command, name)
 	}
 	ours := string(m.session) == c.name
-	p := broker.SettleParams{Tag: m.tag, Outcome: c.outcome(f)}
+	p = broker.SettleParams{Tag: m.tag, Outcome: c.outcome(f)}
 	sub := c.subscriptions[string(m.token)]
 	switch {
 	case sub == nil && (!ours || !c.session.Outstanding(m.tag)):
-		return newFault("Subscription not found", "Message with id %q has no subscription", shown(id))
+		return p, newFault("Subscription not found", "Message with id %q has no subscription", shown(id))
 	case sub == nil: // unsubscribed; what it was sent may still be settled
 	case !ours, sub.mode == ackClient && !c.session.Outstanding(m.tag):
-		return newFault("Message not found", "unknown delivery tag %d\n", m.tag)
+		return p, newFault("Message not found", "unknown delivery tag %d\n", m.tag)
 	default:
 		if of, has := f.Get("subscription"); has && string(of) != sub.id {
-			return invalidHeader(f.Command, "subscription")
+			return p, invalidHeader(f.Command, "subscription")
 		}
 		if sub.mode == ackClient {
 			p.Multiple, p.Of = true, sub.consumer
 		}
 	}
-	if err := c.session.Settle(p); err != nil {
-		return brokerFault(err)
-	}
-	return nil
+	return p, nil
 }
 
 // messageID is the id of a MESSAGE, taken apart.

@@ -262,6 +262,52 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// TestTransactionIsOneStep: row 19, a COMMIT of which one frame fails does nothing.
+func TestTransactionIsOneStep(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ frame, message string }{
+		"no exchange": {"SEND\ndestination:/exchange/none/k\ntransaction:t\n\n\x00", "not_found"},
+		"queue full": {
+			"SEND\ndestination:/amq/queue/full\ntransaction:t\n\nx\x00", "Message refused",
+		},
+		"acknowledged twice": {"", "Message not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t, nil)
+			s := h.session(t)
+			if _, err := s.DeclareQueue(broker.QueueParams{Name: "full", Arguments: broker.Table{
+				{Name: "x-max-length", Value: int64(0)}, {Name: "x-overflow", Value: "reject-publish"},
+			}}); err != nil {
+				t.Fatal(err)
+			}
+			c := h.login(t, wire.V12)
+			unsettled := c.fill("q", "client-individual", 2)
+			c.send("BEGIN\ntransaction:t\n\n\x00")
+			for _, queue := range []string{"q", "other"} {
+				c.send("SEND\ndestination:/queue/" + queue + "\ntransaction:t\n\nx\x00")
+			}
+			c.send(c.ack("ACK", unsettled[0]) + "\ntransaction:t\n\n\x00")
+			if tc.frame == "" {
+				c.do(c.ack("ACK", unsettled[1]), "")
+				tc.frame = c.ack("ACK", unsettled[1]) + "\ntransaction:t\n\n\x00"
+			}
+			c.send(tc.frame + "COMMIT\ntransaction:t\nreceipt:no\n\n\x00")
+			c.wantError(tc.message, "")
+			want := 2
+			if tc.message == "Message not found" {
+				want = 1
+			}
+			if q, _ := h.vhostQueue("q"); q.Stats().Ready != want {
+				t.Errorf("queue %+v, want %d ready", q.Stats(), want)
+			}
+			if q, ok := h.vhostQueue("other"); ok && q.Stats().Ready != 0 {
+				t.Errorf("queue %+v, want none", q.Stats())
+			}
+		})
+	}
+}
+
 // TestTransactionRefused: section 5.
 func TestTransactionRefused(t *testing.T) {
 	t.Parallel()

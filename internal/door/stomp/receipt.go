@@ -39,6 +39,12 @@ func (r *receipts) begin() {
 	r.inside.Store(true)
 }
 
+// committed counts the publishes of a transaction, up to a number of the heart's.
+func (r *receipts) committed(upTo uint64) {
+	r.seq.Store(upTo)
+	r.inside.Store(false)
+}
+
 // end ends a publish and says whether it was refused meanwhile.
 func (r *receipts) end() (refused bool) {
 	r.inside.Store(false)

@@ -38,13 +38,13 @@ func (c *conn) send(f *wire.Frame) *fault {
 	return c.publish(f, &in)
 }
 
-// publish sends what scanSend read to where it goes, and sees to its RECEIPT.
-func (c *conn) publish(f *wire.Frame, in *sendHeaders) *fault {
+// compose makes c.message of what scanSend read: where it goes, who is answered, and its body.
+func (c *conn) compose(f *wire.Frame, in *sendHeaders) (params broker.PublishParams, err *fault) {
 	if err := c.route(f, in); err != nil {
-		return err
+		return params, err
 	}
 	if err := c.setReplyTo(in); err != nil {
-		return err
+		return params, err
 	}
 	m := &c.message
 	c.raw[0] = rawFlags(c.raw[1:])
@@ -55,19 +55,25 @@ func (c *conn) publish(f *wire.Frame, in *sendHeaders) *fault {
 	if len(c.raw) == 1 {
 		m.Props = nil
 	}
-	params := broker.PublishParams{}
 	if in.terms {
-		if err := c.callTerms(f, &params); err != nil {
-			return err
-		}
+		err = c.callTerms(f, &params)
+	}
+	return params, err
+}
+
+// publish sends what scanSend read to where it goes, and sees to its RECEIPT.
+func (c *conn) publish(f *wire.Frame, in *sendHeaders) *fault {
+	params, err := c.compose(f, in)
+	if err != nil {
+		return err
 	}
 	c.receipts.begin()
-	_, err := c.session.Publish(m, params)
+	_, failed := c.session.Publish(&c.message, params)
 	refused := c.receipts.end()
-	m.Edited = false // a call's row may have set it
+	c.message.Edited = false // a call's row may have set it
 	switch {
-	case err != nil:
-		return brokerFault(err)
+	case failed != nil:
+		return brokerFault(failed)
 	case refused:
 		return refusedFault()
 	case in.hasReceipt:

@@ -3,6 +3,9 @@
 package stomp
 
 import (
+	"errors"
+
+	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
 )
 
@@ -90,28 +93,52 @@ func (c *conn) rollback(f *wire.Frame) *fault {
 	return err
 }
 
-// commit handles COMMIT: the frames take effect now, in their order. Its RECEIPT, and those of the
-// SENDs in it, are written when their messages are safe.
+// commit handles COMMIT: all frames take effect in one step, or none. Its RECEIPT, and those of the
+// SENDs in it, are written when that is safe.
 func (c *conn) commit(f *wire.Frame) *fault {
 	tx, err := c.take(f)
 	if err != nil {
 		return err
 	}
+	var all broker.Commit
+	var receipts [][]byte
 	for _, action := range tx.frames {
-		if action.Command == wire.Send {
-			in, failed := c.scanSend(action)
-			if failed == nil {
-				failed = c.publish(action, &in)
+		if action.Command != wire.Send {
+			p, err := c.settlement(action)
+			if err != nil {
+				return err
 			}
-			err = failed
-		} else {
-			err = c.settle(action)
+			all.Settlements = append(all.Settlements, p)
+			continue
 		}
+		in, err := c.scanSend(action)
 		if err != nil {
 			return err
 		}
+		params, err := c.compose(action, &in)
+		if err != nil {
+			return err
+		}
+		all.Publishes = append(all.Publishes, broker.CommitPublish{
+			Message: c.message.Clone(), PublishParams: params,
+		})
+		if in.hasReceipt {
+			receipts = append(receipts, in.receipt)
+		}
 	}
+	c.receipts.inside.Store(true)
+	upTo, failed := c.session.Commit(all)
+	switch {
+	case errors.Is(failed, &broker.Error{Code: broker.CodeQueueFull}):
+		return refusedFault()
+	case failed != nil:
+		return brokerFault(failed)
+	}
+	c.receipts.committed(upTo)
 	if id, ok := f.Get("receipt"); ok {
+		receipts = append(receipts, id)
+	}
+	for _, id := range receipts {
 		c.receiptAfterPublishes(id)
 	}
 	return nil
