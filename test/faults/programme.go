@@ -32,6 +32,7 @@ func rows() []row {
 		{"08", "descriptors", 1, []suite{durability("TestRow08")}},
 		{"09", "slow consumers", 1, []suite{durability("TestRow09")}},
 		{"10", "consumer flood", 1, []suite{durability("TestRow10")}},
+		{"11", "churn", 1, []suite{durability("TestRow11")}},
 		{"12", "deep backlog", 1, []suite{durability("TestRow12")}},
 		{"13", "poison", 1, []suite{durability("TestRow13")}},
 	}
