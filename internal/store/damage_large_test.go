@@ -144,7 +144,7 @@ func TestLargeDamage(t *testing.T) {
 			if told == 0 {
 				t.Error("P2: no damage was told")
 			}
-			t.Logf("%d of %d damages to %d messages were told", told, n, len(g.messages))
+			t.Logf("note: %d of %d damages to %d messages were told", told, n, len(g.messages))
 			t.Logf("faults: cycles=%d seeds=0", n)
 		})
 	}

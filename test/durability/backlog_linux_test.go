@@ -16,11 +16,19 @@ import (
 	"github.com/parley-ipc/parley/test/harness"
 )
 
-var backlogSize = flag.Int("backlog", 200_000, "how many messages wait in the deep backlog")
+var backlogSize = flag.Int("backlog", 0,
+	"how many messages wait in the deep backlog; 0: 200,000, with -for 2,000,000 or more")
 
 const (
-	backlogBytes = 1 << 10
-	backlogQueue = "backlog"
+	// backlogFew messages of backlogBytes wait without -for, backlogMany with it. When there is time,
+	// backlogMost of a hundred bytes do.
+	backlogFew      = 200_000
+	backlogMany     = 2_000_000
+	backlogMost     = 10_000_000
+	backlogBytes    = 1 << 10
+	backlogFewBytes = 100
+	backlogTime     = 10 * time.Minute
+	backlogQueue    = "backlog"
 	// backlogMemory is what the hub is told that it may use.
 	backlogMemory = "256MiB"
 	// backlogGrowth is how much memory the last nine tenths of a backlog may take.
@@ -43,21 +51,26 @@ func TestRow12Backlog(t *testing.T) {
 		judge = oracle.New()
 		o := harness.Options{Dir: t.TempDir(), Env: []string{"GOMEMLIMIT=" + backlogMemory}}
 		b := &deepBacklog{t: t, judge: judge, hub: harness.Start(t, binary, o)}
-		b.fill(*backlogSize / 10)
+		n := b.size()
+		b.fill(n / 10)
 		before := b.memory()
 		if sound(t, judge) {
-			b.fill(*backlogSize)
+			b.fill(n)
 		}
-		if grown := b.memory() - before; grown > backlogGrowth {
+		grown := b.memory() - before
+		if grown > backlogGrowth {
 			t.Errorf("P9: the backlog took %d MiB of memory more", grown>>20)
 		}
 		b.hub.Kill()
 		started := time.Now()
 		b.hub = harness.Start(t, binary, o)
-		if took := time.Since(started); took > restartWait {
+		took := time.Since(started)
+		if took > restartWait {
 			judge.Stuck("the hub starts within %v", took)
 		}
 		b.drain()
+		t.Logf("note: %d messages of %d bytes: %d KiB of memory more, started in %v, head after %v", n,
+			b.bytes, grown>>10, took.Round(time.Millisecond), b.head.Round(time.Microsecond))
 		judge.Crashed(b.hub.Panic())
 		b.hub.Kill()
 		verdict(t, judge)
@@ -69,7 +82,24 @@ type deepBacklog struct {
 	t     *testing.T
 	judge *oracle.Oracle
 	hub   *harness.Hub
+	bytes int // of a body
 	sent  int
+	head  time.Duration // how long the first message took after the start
+}
+
+// size returns how many messages wait, and says how large they are.
+func (b *deepBacklog) size() int {
+	b.bytes = backlogBytes
+	switch {
+	case *backlogSize > 0:
+		return *backlogSize
+	case *goOn >= backlogTime:
+		b.bytes = backlogFewBytes
+		return backlogMost
+	case *goOn > 0:
+		return backlogMany
+	}
+	return backlogFew
 }
 
 func backlogKey(seq int) oracle.Key { return oracle.Key{Publisher: "backlog", Seq: seq} }
@@ -110,7 +140,7 @@ func (b *deepBacklog) fill(n int) {
 				return
 			}
 			k := backlogKey(first + 1 + int(sent.Load()))
-			body := oracle.Body(k, backlogBytes)
+			body := oracle.Body(k, b.bytes)
 			b.judge.Sent(k, body, backlogQueue)
 			sent.Add(1)
 			if ch.PublishWithContext(ctx, "", backlogQueue, true, false,
@@ -163,8 +193,8 @@ func (b *deepBacklog) drain() {
 			if !ok {
 				b.t.Fatal(errors.New("the consumer has ended"))
 			}
-			if took := time.Since(asked); n == 0 && took > headWait && *goOn > 0 {
-				b.judge.Stuck("the head of the backlog took %v", took)
+			if n == 0 {
+				b.head = time.Since(asked)
 			}
 			k := b.judge.Delivered(backlogQueue, string(d.Body), d.Redelivered)
 			b.judge.Acked(backlogQueue, k)
@@ -175,6 +205,9 @@ func (b *deepBacklog) drain() {
 			b.judge.Stuck("%d of %d messages came, and no more for %v", n, ready, progressWait)
 			return
 		}
+	}
+	if b.head > headWait && *goOn > 0 {
+		b.judge.Stuck("the head of the backlog took %v", b.head)
 	}
 	if err := ch.Close(); err != nil {
 		b.t.Error(err)

@@ -259,5 +259,5 @@ func (h *churn) disk() {
 	}
 	number, err := strconv.ParseUint(strings.TrimSuffix(newest, ".wal"), 16, 64)
 	h.must(err)
-	h.t.Logf("the data directory has %d KiB after %d KiB of log", size>>10, number*churnSegment>>10)
+	h.t.Logf("note: the data directory has %d KiB after %d KiB of log", size>>10, number*churnSegment>>10)
 }

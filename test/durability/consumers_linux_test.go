@@ -63,7 +63,7 @@ func TestRow10ConsumerFlood(t *testing.T) {
 		f.connect(n)
 		f.share()
 		each := (vitals(t, hub, profiles).RSS - empty.RSS) / n
-		t.Logf("a consumer takes %d bytes of memory", each)
+		t.Logf("note: each of %d consumers takes %d bytes of memory", n, each)
 		if each > consumerBytes {
 			t.Errorf("P9: a consumer takes %d bytes of memory, more than %d", each, consumerBytes)
 		}

@@ -372,7 +372,7 @@ func verdict(t *testing.T, judge *oracle.Oracle) {
 	t.Helper()
 	judge.Judge()
 	sound(t, judge)
-	t.Log(judge)
+	t.Logf("note: %v", judge)
 }
 
 // sound fails the test for the violations so far, and says whether there are none.

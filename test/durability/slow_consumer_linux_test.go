@@ -202,7 +202,7 @@ func (s *slowRound) flow(quiet time.Duration) {
 	}
 	close(stop)
 	group.Wait()
-	s.t.Logf("99 %% of the canary's messages took at most %v, %v before", lap, quiet)
+	s.t.Logf("note: 99 %% of the canary's messages took at most %v, %v before", lap, quiet)
 	if slower(lap, quiet) {
 		s.judge.Stuck("the canary took %v with slow consumers and %v without", lap, quiet)
 	}

@@ -89,17 +89,23 @@ type outcome struct {
 	skips         int
 	violations    int
 	properties    []string
+	notes         []string
 	output        []byte
 	took          time.Duration
 	none          bool // nothing ran: all was skipped
 }
+
+// notesKept is how many notes of a suite are shown, the last ones.
+const notesKept = 3
 
 var (
 	countLine = regexp.MustCompile(`faults: cycles=(\d+) seeds=(\d+)`)
 	// errorLine is what a test says, with the properties that it names.
 	errorLine = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: .*$`)
 	property  = regexp.MustCompile(`\bP[1-9]\b`)
-	noStart   = regexp.MustCompile(`the hub does not start`)
+	// noteLine is what a test wants to be read with its row.
+	noteLine = regexp.MustCompile(`_test\.go:\d+: note: (.*)`)
+	noStart  = regexp.MustCompile(`the hub does not start`)
 )
 
 // test runs a suite with tags (or none) and flags of the test binary.
@@ -128,6 +134,10 @@ func read(b []byte, failed bool, took time.Duration) outcome {
 		o.cycles += number(m[1])
 		o.seeds += number(m[2])
 	}
+	for _, m := range noteLine.FindAllSubmatch(b, -1) {
+		o.notes = append(o.notes, string(m[1]))
+	}
+	o.notes = o.notes[max(0, len(o.notes)-notesKept):]
 	o.skips = bytes.Count(b, []byte("--- SKIP: "))
 	o.none = !failed && !bytes.Contains(b, []byte("--- PASS: "))
 	if !failed {

@@ -74,6 +74,9 @@ func (r *runner) programme(ctx context.Context, s settings, only *regexp.Regexp)
 		}
 		fmt.Fprintf(r.out, "%-3s %-22s %9d %9d %10d %5d %8.0f  %s\n", row.number, row.what, o.cycles,
 			o.seeds, o.violations, o.skips, o.took.Seconds(), bound)
+		for _, note := range o.notes {
+			fmt.Fprintln(r.out, "    "+note)
+		}
 		if o.failed {
 			clean = false
 			fmt.Fprintln(r.out, o.tail())
@@ -104,6 +107,7 @@ func (r *runner) row(ctx context.Context, row row, share time.Duration) (sum out
 		sum.violations += o.violations
 		sum.skips += o.skips
 		sum.took += o.took
+		sum.notes = append(sum.notes, o.notes...)
 		sum.output = append(sum.output, o.output...)
 	}
 	return sum
