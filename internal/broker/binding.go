@@ -12,22 +12,50 @@ import (
 // binding joins an exchange to a queue or to another exchange.
 type binding struct {
 	BindingParams
+	id     string
 	source *Exchange
 	queue  *Queue    // one of the two is set
 	target *Exchange //
+	// at is the place in the list of the source's matcher, end the one in the queue's list.
+	at, end int
 }
 
 // id tells bindings of one exchange apart: destination, key and arguments.
-func (b *binding) id() string {
-	kind := "q"
-	if b.ToExchange {
-		kind = "e"
-	}
-	id := kind + "\x00" + b.Destination + "\x00" + b.Key
-	if len(b.Arguments) > 0 {
-		id += fmt.Sprintf("\x00%v", b.Arguments)
+func (p *BindingParams) id() string {
+	id := p.destination() + "\x00" + p.Key
+	if len(p.Arguments) > 0 {
+		id += fmt.Sprintf("\x00%v", p.Arguments)
 	}
 	return id
+}
+
+// destination tells destinations apart.
+func (p *BindingParams) destination() string {
+	if p.ToExchange {
+		return "e\x00" + p.Destination
+	}
+	return "q\x00" + p.Destination
+}
+
+// bindingList is a set of bindings in no order, from which one is taken at once, wherever it is.
+type bindingList []*binding
+
+func (l *bindingList) add(b *binding) {
+	b.at = len(*l)
+	*l = append(*l, b)
+}
+
+func (l *bindingList) remove(b *binding) {
+	moveLast(*l, b.at).at = b.at
+	*l = (*l)[:len(*l)-1]
+}
+
+// moveLast puts the last of a list into a place, and returns it.
+func moveLast(list []*binding, at int) *binding {
+	n := len(list) - 1
+	last := list[n]
+	list[at], list[n] = last, nil
+	return last
 }
 
 func (b *binding) durable() bool {
@@ -44,7 +72,9 @@ func (s *Session) Bind(p BindingParams) error {
 	if err := s.allowBind(op, &p); err != nil {
 		return err
 	}
-	return s.structural(func() error { return s.bind(op, p) })
+	err := s.structural(func() error { return s.bind(op, p) })
+	s.turn.settle()
+	return err
 }
 
 func (s *Session) bind(op string, p BindingParams) error {
@@ -55,7 +85,7 @@ func (s *Session) bind(op string, p BindingParams) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := b.source.bindings[b.id()]; ok {
+	if _, ok := b.source.bindings[b.id]; ok {
 		return nil
 	}
 	if v.bindings >= v.b.limits.Bindings {
@@ -65,20 +95,22 @@ func (s *Session) bind(op string, p BindingParams) error {
 	if err := b.source.matcher.add(b); err != nil {
 		return err
 	}
+	v.replay(b, &s.turn)
 	v.addBinding(b)
 	return v.logMeta(b.durable(), Meta{Kind: MetaBind, Binding: p})
 }
 
 func (v *VirtualHost) addBinding(b *binding) {
-	b.source.bindings[b.id()] = b
+	b.source.bindings[b.id] = b
 	b.source.everUsed = true
 	if b.target != nil {
-		b.target.inbound[b.source.Name+"\x00"+b.id()] = b
+		b.target.inbound[b.source.Name+"\x00"+b.id] = b
 	} else {
+		b.end = len(b.queue.inbound)
 		b.queue.inbound = append(b.queue.inbound, b)
 	}
 	v.bindings++
-	v.changed()
+	b.source.changes.Add(1)
 }
 
 // Unbind takes a binding away; an absent one is no error.
@@ -101,7 +133,7 @@ func (s *Session) unbind(op string, p BindingParams) error {
 		}
 		return err
 	}
-	have, ok := b.source.bindings[b.id()]
+	have, ok := b.source.bindings[b.id]
 	if !ok {
 		return nil
 	}
@@ -144,7 +176,7 @@ func (s *Session) allowBind(op string, p *BindingParams) error {
 // findBinding resolves both sides; the virtual host's lock is held.
 func (s *Session) findBinding(op string, p BindingParams) (*binding, error) {
 	v := s.vh
-	b := &binding{BindingParams: p}
+	b := &binding{BindingParams: p, id: p.id()}
 	// The source is looked up first: its name is in the error when both are missing.
 	if b.source = v.exchanges[p.Source]; b.source == nil {
 		return nil, v.noExchange(op, p.Source)
@@ -168,18 +200,20 @@ func (s *Session) findBinding(op string, p BindingParams) (*binding, error) {
 // reports whether the source is an auto-delete exchange that has no binding left.
 func (v *VirtualHost) dropBinding(b *binding) (sourceDone bool) {
 	x := b.source
-	if _, ok := x.bindings[b.id()]; !ok {
+	if _, ok := x.bindings[b.id]; !ok {
 		return false
 	}
 	x.matcher.remove(b)
-	delete(x.bindings, b.id())
+	delete(x.bindings, b.id)
 	if b.target != nil {
-		delete(b.target.inbound, x.Name+"\x00"+b.id())
+		delete(b.target.inbound, x.Name+"\x00"+b.id)
 	} else {
-		b.queue.inbound = withoutBinding(b.queue.inbound, b)
+		in := &b.queue.inbound
+		moveLast(*in, b.end).end = b.end
+		*in = (*in)[:len(*in)-1]
 	}
 	v.bindings--
-	v.changed()
+	x.changes.Add(1)
 	return x.AutoDelete && x.everUsed && len(x.bindings) == 0 && !x.deleted
 }
 

@@ -232,7 +232,7 @@ func (v *VirtualHost) sendReply(m *Message, t *turn) {
 	if x, ok := v.Exchange(""); ok {
 		stored := t.stored // of the publish around this one
 		t.stored = nil
-		v.put(m, v.routeFor(x, m.Key, m.headers), t, owed{})
+		v.put(m, v.routeFor(x, m), t, owed{})
 		t.stored = stored
 	}
 }

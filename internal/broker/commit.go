@@ -291,6 +291,7 @@ func (t *commit) enqueue() {
 			continue
 		}
 		t.s.b.metrics.Published.Add(1)
+		p.route.remember(p.Message)
 		for _, q := range p.route.queues {
 			if !q.deleted && !t.shares[q].logged {
 				q.enqueue(p.kept, entry{}, &t.s.turn)

@@ -79,12 +79,8 @@ func (l *deadLetter) send(t *turn) error {
 		out.Overlay = out.Overlay.With("CC", Removed{})
 	}
 	out.Expires = false
-	var r *route
-	if len(out.CC) > 0 {
-		r = q.vh.routeAll(x, out)
-	} else {
-		r = q.vh.routeFor(x, out.Key, out.headers)
-	}
+	r := q.vh.routeFor(x, out)
+	r.remember(out)
 	if kept := withoutCycles(r.queues, deaths); len(kept) < len(r.queues) {
 		r = &route{queues: kept}
 		r.tidy()

@@ -88,7 +88,6 @@ func (s *Session) createQueue(op string, p QueueParams, args queueArguments) (Qu
 		s.conn.own(q)
 	}
 	v.queues[p.Name] = q
-	v.changed()
 	err := v.logMeta(p.Durable, Meta{Kind: MetaQueueDeclare, Queue: p, QueueID: q.id})
 	v.mu.Unlock()
 	q.lock()
@@ -229,6 +228,7 @@ func (v *VirtualHost) deleteQueue(q *Queue, t *turn, condition func() error) (in
 	q.deleted = true
 	q.unlock()
 	delete(v.queues, q.Name)
+	q.gone.Add(1)
 	for _, b := range slices.Clone(q.inbound) {
 		if v.dropBinding(b) {
 			if err := v.removeExchange(b.source); err != nil {
@@ -237,7 +237,6 @@ func (v *VirtualHost) deleteQueue(q *Queue, t *turn, condition func() error) (in
 			}
 		}
 	}
-	v.changed()
 	if err := v.logMeta(q.Durable, Meta{
 		Kind: MetaQueueDelete, Queue: q.QueueParams, QueueID: q.id,
 	}); err != nil {

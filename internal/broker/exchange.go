@@ -5,6 +5,7 @@ package broker
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/parley-ipc/parley/internal/auth"
 )
@@ -24,6 +25,10 @@ type Exchange struct {
 	inbound  map[string]*binding
 	everUsed bool // had a binding once, so auto-delete may act
 	deleted  bool
+	// changes counts what may lead a route through this exchange elsewhere.
+	changes atomic.Uint64
+	// history is what an exchange of type x-recent-history keeps; nil for others.
+	history *history
 
 	cacheMu sync.RWMutex
 	cache   map[string]*route
@@ -31,12 +36,14 @@ type Exchange struct {
 
 // matcher is one exchange type's way to find bindings.
 type matcher interface {
+	// add takes a binding in, or says what is wrong with it.
 	add(b *binding) error
+	// remove takes out a binding that was added.
 	remove(b *binding)
-	// match calls visit for each binding that matches the key and the headers.
-	match(key string, headers Table, visit func(*binding))
-	// usesHeaders says that a match depends on more than the key.
-	usesHeaders() bool
+	// match calls visit for each binding that the message matches, for some more than once.
+	match(m *routed, visit func(*binding))
+	// dynamic says that a match depends on more than the key.
+	dynamic() bool
 }
 
 func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
@@ -45,18 +52,8 @@ func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
 		bindings: make(map[string]*binding), inbound: make(map[string]*binding),
 		cache: make(map[string]*route),
 	}
-	switch p.Type {
-	case "direct":
-		x.matcher = directMatcher{}
-	case "fanout":
-		x.matcher = fanoutMatcher{}
-	case "topic":
-		x.matcher = newTopicMatcher()
-	case "headers":
-		x.matcher = headersMatcher{}
-	default:
-		return nil, errorf(CodeInequivalent, "declare exchange", exchangeEntity(v.name, p.Name),
-			"unknown exchange type '%s'", p.Type)
+	if err := x.setType(p.Type); err != nil {
+		return nil, err
 	}
 	if ae, ok := p.Arguments.Get("alternate-exchange"); ok {
 		name, isText := ae.(string)
@@ -68,6 +65,43 @@ func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
 		x.alternate, x.declaredAlternate = name, name
 	}
 	return x, nil
+}
+
+// ExchangeTypes returns the types of exchange that there are.
+func ExchangeTypes() []string {
+	return []string{
+		"direct", "fanout", "topic", "headers", "x-consistent-hash", "x-local-random",
+		"x-modulus-hash", "x-random", "x-recent-history",
+	}
+}
+
+// setType gives the exchange its type's matcher, and checks the arguments of the type.
+func (x *Exchange) setType(kind string) (err error) {
+	switch kind {
+	case "direct":
+		x.matcher = directMatcher{}
+	case "fanout":
+		x.matcher = &fanoutMatcher{}
+	case "topic":
+		x.matcher = newTopicMatcher()
+	case "headers":
+		x.matcher = &headersMatcher{}
+	case "x-random":
+		x.matcher = &randomMatcher{}
+	case "x-local-random":
+		x.matcher = &randomMatcher{local: true}
+	case "x-modulus-hash":
+		x.matcher = &modulusMatcher{}
+	case "x-consistent-hash":
+		x.matcher, err = newHashMatcher(x)
+	case "x-recent-history":
+		x.matcher = &fanoutMatcher{}
+		x.history, err = newHistory(x)
+	default:
+		return errorf(CodeInequivalent, "declare exchange", exchangeEntity(x.vh.name, x.Name),
+			"unknown exchange type '%s'", kind)
+	}
+	return err
 }
 
 // DeclareExchange declares an exchange, or checks that the one there is like it. It reports whether
@@ -129,7 +163,7 @@ func (v *VirtualHost) addExchange(op string, x *Exchange) (created bool, err err
 	x.policies = v.forExchange(p.Name)
 	x.setAlternate()
 	v.exchanges[p.Name] = x
-	v.changed()
+	v.named.Add(1)
 	return true, v.logMeta(p.Durable, Meta{Kind: MetaExchangeDeclare, Exchange: p})
 }
 
@@ -206,7 +240,9 @@ func (v *VirtualHost) removeExchange(x *Exchange) error {
 			continue
 		}
 		x.deleted = true
+		x.history.clear()
 		delete(v.exchanges, x.Name)
+		x.changes.Add(1)
 		for _, b := range x.bindings {
 			v.dropBinding(b)
 		}
@@ -220,7 +256,7 @@ func (v *VirtualHost) removeExchange(x *Exchange) error {
 			first = err
 		}
 	}
-	v.changed()
+	v.named.Add(1)
 	return first
 }
 
@@ -233,55 +269,4 @@ func (s *Session) allowAny(op, kind, name string) error {
 		}
 	}
 	return err
-}
-
-type directMatcher map[string][]*binding
-
-func (m directMatcher) add(b *binding) error {
-	m[b.Key] = append(m[b.Key], b)
-	return nil
-}
-
-func (m directMatcher) remove(b *binding) {
-	if rest := withoutBinding(m[b.Key], b); len(rest) > 0 {
-		m[b.Key] = rest
-	} else {
-		delete(m, b.Key)
-	}
-}
-
-func (m directMatcher) match(key string, _ Table, visit func(*binding)) {
-	for _, b := range m[key] {
-		visit(b)
-	}
-}
-
-func (directMatcher) usesHeaders() bool { return false }
-
-type fanoutMatcher map[string]*binding
-
-func (m fanoutMatcher) add(b *binding) error {
-	m[b.id()] = b
-	return nil
-}
-func (m fanoutMatcher) remove(b *binding) { delete(m, b.id()) }
-
-func (m fanoutMatcher) match(_ string, _ Table, visit func(*binding)) {
-	for _, b := range m {
-		visit(b)
-	}
-}
-
-func (fanoutMatcher) usesHeaders() bool { return false }
-
-// withoutBinding returns list without b, in the same order, reusing its array.
-func withoutBinding(list []*binding, b *binding) []*binding {
-	for i := range list {
-		if list[i] == b {
-			copy(list[i:], list[i+1:])
-			list[len(list)-1] = nil
-			return list[:len(list)-1]
-		}
-	}
-	return list
 }

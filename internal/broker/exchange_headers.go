@@ -8,17 +8,21 @@ import (
 )
 
 // headersMatcher compares the arguments of each binding with a message's headers.
-type headersMatcher map[string]*binding
+type headersMatcher struct{ bindings bindingList }
 
-func (m headersMatcher) add(b *binding) error {
-	mode, ok := b.Arguments.Get("x-match")
-	if !ok {
-		m[b.id()] = b
-		return nil
+func (m *headersMatcher) add(b *binding) error {
+	if mode, ok := b.Arguments.Get("x-match"); ok {
+		if err := checkMatchMode(b, mode); err != nil {
+			return err
+		}
 	}
+	m.bindings.add(b)
+	return nil
+}
+
+func checkMatchMode(b *binding, mode any) error {
 	switch mode {
 	case "all", "any", "all-with-x", "any-with-x":
-		m[b.id()] = b
 		return nil
 	}
 	text, isText := mode.(string)
@@ -30,12 +34,13 @@ func (m headersMatcher) add(b *binding) error {
 		"Invalid x-match field value <<%q>>; expected all, any, all-with-x, or any-with-x", text)
 }
 
-func (m headersMatcher) remove(b *binding) { delete(m, b.id()) }
+func (m *headersMatcher) remove(b *binding) { m.bindings.remove(b) }
 
-func (headersMatcher) usesHeaders() bool { return true }
+func (*headersMatcher) dynamic() bool { return true }
 
-func (m headersMatcher) match(_ string, headers Table, visit func(*binding)) {
-	for _, b := range m {
+func (m *headersMatcher) match(r *routed, visit func(*binding)) {
+	headers := r.properties().Headers
+	for _, b := range m.bindings {
 		if headersMatch(b.Arguments, headers) {
 			visit(b)
 		}

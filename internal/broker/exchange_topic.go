@@ -19,12 +19,12 @@ type topicNode struct {
 	isHash   bool
 	parent   *topicNode
 	word     string // under which the parent holds it
-	bindings []*binding
+	bindings bindingList
 }
 
 func newTopicMatcher() *topicMatcher { return &topicMatcher{root: &topicNode{}} }
 
-func (m *topicMatcher) usesHeaders() bool { return false }
+func (m *topicMatcher) dynamic() bool { return false }
 
 // topicWords splits a key; the empty key has no words.
 func topicWords(key string) []string {
@@ -39,7 +39,7 @@ func (m *topicMatcher) add(b *binding) error {
 	for _, w := range topicWords(b.Key) {
 		n = n.child(w)
 	}
-	n.bindings = append(n.bindings, b)
+	n.bindings.add(b)
 	return nil
 }
 
@@ -83,7 +83,7 @@ func (m *topicMatcher) remove(b *binding) {
 			return
 		}
 	}
-	n.bindings = withoutBinding(n.bindings, b)
+	n.bindings.remove(b)
 	for n.parent != nil && n.empty() {
 		p := n.parent
 		switch {
@@ -149,7 +149,13 @@ func (s *topicSet) has(n *topicNode) bool {
 	return ok
 }
 
-func (m *topicMatcher) match(key string, _ Table, visit func(*binding)) {
+func (m *topicMatcher) match(r *routed, visit func(*binding)) {
+	for _, key := range r.keys {
+		m.matchKey(key, visit)
+	}
+}
+
+func (m *topicMatcher) matchKey(key string, visit func(*binding)) {
 	var now, next topicSet
 	now.add(m.root)
 	for _, w := range topicWords(key) {

@@ -7,7 +7,7 @@ import "time"
 // ExchangeParams declare an exchange.
 type ExchangeParams struct {
 	Name string
-	// Type is direct, fanout, topic or headers.
+	// Type is one of ExchangeTypes.
 	Type       string
 	Durable    bool
 	AutoDelete bool

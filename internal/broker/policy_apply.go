@@ -15,9 +15,9 @@ func (v *VirtualHost) applyPolicies(t *turn) {
 		if f := v.forExchange(x.Name); f != x.policies {
 			x.policies = f
 			x.setAlternate()
+			x.changes.Add(1) // routes through it
 		}
 	}
-	v.changed() // routes through alternate exchanges
 }
 
 // setAlternate finds the alternate exchange: the argument's, else the policy's. The virtual host's

@@ -45,6 +45,7 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 	case p.Call != nil:
 		return s.publishCall(m, r, p.Call, seq)
 	}
+	r.remember(m)
 	if len(r.queues) == 0 {
 		if p.Mandatory {
 			s.giveBack(m)
@@ -130,21 +131,19 @@ func (s *Session) routeOf(m *Message) (*route, error) {
 	if s.b.access != nil {
 		access = s.b.access.Version()
 	}
-	if c.route != nil && c.access == access && len(m.CC) == 0 && !c.route.dynamic &&
-		c.route.topology == s.vh.topology.Load() && bytes.Equal(c.key, m.Key) &&
-		string(m.Exchange) == c.exchange.Name {
+	if c.route != nil && c.access == access && len(m.CC) == 0 && c.route.holds() &&
+		bytes.Equal(c.key, m.Key) && string(m.Exchange) == c.exchange.Name {
 		return c.route, nil
 	}
 	x, err := s.mayPublish(m)
 	if err != nil {
 		return nil, err
 	}
-	if len(m.CC) > 0 {
-		return s.vh.routeAll(x, m), nil
+	r := s.vh.routeFor(x, m)
+	if !r.dynamic {
+		c.exchange, c.route, c.access = x, r, access
+		c.key = append(c.key[:0], m.Key...)
 	}
-	r := s.vh.routeFor(x, m.Key, m.headers)
-	c.exchange, c.route, c.access = x, r, access
-	c.key = append(c.key[:0], m.Key...)
 	return r, nil
 }
 
@@ -330,18 +329,4 @@ func transaction(parts ...Record) *Record {
 func (r *Record) durable() bool {
 	return r.Message.Persistent &&
 		slices.ContainsFunc(r.targets, func(q *Queue) bool { return q.Durable })
-}
-
-// routeAll unites the routes of the routing key and of the CC keys.
-func (v *VirtualHost) routeAll(x *Exchange, m *Message) *route {
-	all := &route{dynamic: true}
-	for i := -1; i < len(m.CC); i++ {
-		key := m.Key
-		if i >= 0 {
-			key = m.CC[i]
-		}
-		all.queues = append(all.queues, v.routeFor(x, key, m.headers).queues...)
-	}
-	all.tidy()
-	return all
 }

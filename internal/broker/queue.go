@@ -4,6 +4,7 @@ package broker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,8 +22,10 @@ type Queue struct {
 	pages bool
 	// inbound are the bindings that lead here, policies what acts here; guarded by the virtual host's
 	// lock.
-	inbound  []*binding
+	inbound  bindingList
 	policies inForce
+	// gone counts to 1 when the queue is deleted, for the routes that lead here by its name.
+	gone atomic.Uint64
 
 	mu      sync.Mutex
 	args    queueArguments // together with the policies

@@ -148,6 +148,5 @@ func (m *Meta) ends() [2]string {
 
 // bindingKey tells the bindings of a virtual host apart.
 func (m *Meta) bindingKey() string {
-	b := binding{BindingParams: m.Binding}
-	return fmt.Sprintf("b\x00%s\x00%s\x00%s", m.VHost, m.Binding.Source, b.id())
+	return fmt.Sprintf("b\x00%s\x00%s\x00%s", m.VHost, m.Binding.Source, m.Binding.id())
 }

@@ -95,13 +95,12 @@ func (r *recovery) buildQueue(v *VirtualHost, m *Meta) error {
 	}
 	q := newQueue(v, m.QueueID, m.Queue, args)
 	v.queues[q.Name] = q
-	v.changed()
 	r.queues[q.id] = q
 	return nil
 }
 
 func (r *recovery) bind(v *VirtualHost, p BindingParams) error {
-	b := &binding{BindingParams: p, source: v.exchanges[p.Source]}
+	b := &binding{BindingParams: p, id: p.id(), source: v.exchanges[p.Source]}
 	if p.ToExchange {
 		b.target = v.exchanges[p.Destination]
 	} else {

@@ -5,6 +5,7 @@ package broker
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 )
 
 // routeCacheEntries bounds an exchange's cache of routes; a full cache is emptied.
@@ -12,44 +13,70 @@ const routeCacheEntries = 4_096
 
 // route is where one (exchange, key) leads: its queues in id order, each once.
 type route struct {
-	queues   []*Queue
-	topology uint64
-	// dynamic routes depend on headers and are never cached.
+	queues []*Queue
+	// seen is what the route was found through; it holds as long as nothing of that changed.
+	seen []seenChanges
+	// dynamic routes depend on more than the key, and are never used again.
 	dynamic bool
 	// durable is the number of durable queues among them.
 	durable int
+	// histories keep the message, too.
+	histories []*history
 }
 
-// routeFor returns the route of an exchange and key. headers is called at most once, and only if
-// the route depends on headers.
-func (v *VirtualHost) routeFor(x *Exchange, key []byte, headers func() Table) *route {
-	topology := v.topology.Load()
-	x.cacheMu.RLock()
-	r := x.cache[string(key)]
-	x.cacheMu.RUnlock()
-	if r != nil && r.topology == topology {
-		return r
+// seenChanges is a count of changes, and what it was. It is counted under the virtual host's lock.
+type seenChanges struct {
+	of    *atomic.Uint64
+	count uint64
+}
+
+// holds reports whether the route leads where it did when it was found.
+func (r *route) holds() bool {
+	for i := range r.seen {
+		if s := &r.seen[i]; s.of.Load() != s.count {
+			return false
+		}
 	}
-	r = v.findRoute(x, string(key), headers)
-	r.topology = topology
+	return true
+}
+
+func (r *route) saw(changes *atomic.Uint64) {
+	r.seen = append(r.seen, seenChanges{changes, changes.Load()})
+}
+
+// routeFor returns the route of a message through an exchange.
+func (v *VirtualHost) routeFor(x *Exchange, m *Message) *route {
+	if len(m.CC) == 0 {
+		x.cacheMu.RLock()
+		r := x.cache[string(m.Key)]
+		x.cacheMu.RUnlock()
+		if r != nil && r.holds() {
+			return r
+		}
+	}
+	v.mu.RLock()
+	r := v.findRoute(x, m)
+	v.mu.RUnlock()
 	if !r.dynamic {
 		x.cacheMu.Lock()
 		if len(x.cache) >= routeCacheEntries {
 			clear(x.cache)
 		}
-		x.cache[string(key)] = r
+		x.cache[string(m.Key)] = r
 		x.cacheMu.Unlock()
 	}
 	return r
 }
 
 // findRoute walks the bindings, each exchange once, and the alternate exchange where nothing
-// matched.
-func (v *VirtualHost) findRoute(x *Exchange, key string, headers func() Table) *route {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	w := routeWalk{v: v, key: key, headers: headers, r: &route{}, seen: map[*Exchange]bool{}}
-	w.visit(x)
+// matched. The virtual host's lock is held.
+func (v *VirtualHost) findRoute(x *Exchange, m *Message) *route {
+	w := routeWalk{v: v, m: newRouted(m), r: &route{dynamic: len(m.CC) > 0}}
+	for w.follow(x); len(w.pending) > 0; {
+		x := w.pending[0]
+		w.pending = w.pending[1:]
+		w.visit(x)
+	}
 	w.r.tidy()
 	return w.r
 }
@@ -65,49 +92,94 @@ func (r *route) tidy() {
 	}
 }
 
-type routeWalk struct {
-	v       *VirtualHost
-	key     string
-	headers func() Table
-	table   Table
-	decoded bool
-	r       *route
-	seen    map[*Exchange]bool
+// routed is what a matcher sees of a message.
+type routed struct {
+	keys []string // the routing key, then those of CC and BCC
+	m    *Message
+	p    *Properties
 }
 
-func (w *routeWalk) visit(first *Exchange) {
-	for pending := []*Exchange{first}; len(pending) > 0; {
-		x := pending[0]
-		pending = pending[1:]
-		if w.seen[x] {
-			continue
+func newRouted(m *Message) *routed {
+	r := &routed{keys: make([]string, 1, 1+len(m.CC)), m: m}
+	r.keys[0] = string(m.Key)
+	for _, key := range m.CC {
+		r.keys = append(r.keys, string(key))
+	}
+	return r
+}
+
+// properties returns the message's properties; one whose properties cannot be decoded has none.
+func (r *routed) properties() *Properties {
+	if r.p == nil {
+		r.p = &Properties{}
+		if p, err := r.m.Properties(); err == nil {
+			r.p = &p
 		}
-		w.seen[x] = true
-		matched := false
-		if x.Name == "" {
-			if q := w.v.queues[w.key]; q != nil {
-				w.r.queues = append(w.r.queues, q)
-				matched = true
-			}
+	}
+	return r.p
+}
+
+type routeWalk struct {
+	v       *VirtualHost
+	m       *routed
+	r       *route
+	seen    map[*Exchange]struct{}
+	first   *Exchange
+	pending []*Exchange
+}
+
+// follow lists an exchange to be visited, once.
+func (w *routeWalk) follow(x *Exchange) {
+	switch _, twice := w.seen[x]; {
+	case twice || x == w.first:
+		return
+	case w.first == nil:
+		w.first = x
+	case w.seen == nil:
+		w.seen = map[*Exchange]struct{}{x: {}}
+	default:
+		w.seen[x] = struct{}{}
+	}
+	w.pending = append(w.pending, x)
+}
+
+func (w *routeWalk) visit(x *Exchange) {
+	r := w.r
+	if x.Name == "" {
+		w.named()
+		return
+	}
+	r.saw(&x.changes)
+	if x.history != nil {
+		r.histories = append(r.histories, x.history)
+	}
+	r.dynamic = r.dynamic || x.matcher.dynamic()
+	matched := false
+	x.matcher.match(w.m, func(b *binding) {
+		matched = true
+		if b.target != nil {
+			w.follow(b.target)
+		} else {
+			r.queues = append(r.queues, b.queue)
 		}
-		if x.matcher.usesHeaders() {
-			w.r.dynamic = true
-			if !w.decoded {
-				w.table, w.decoded = w.headers(), true
-			}
+	})
+	if !matched && x.alternate != "" {
+		if ae := w.v.exchanges[x.alternate]; ae != nil {
+			w.follow(ae)
+		} else {
+			r.saw(&w.v.named)
 		}
-		x.matcher.match(w.key, w.table, func(b *binding) {
-			matched = true
-			if b.target != nil {
-				pending = append(pending, b.target)
-			} else {
-				w.r.queues = append(w.r.queues, b.queue)
-			}
-		})
-		if !matched && x.alternate != "" {
-			if ae := w.v.exchanges[x.alternate]; ae != nil {
-				pending = append(pending, ae)
-			}
+	}
+}
+
+// named finds the queues of that name: the default exchange, to which nothing else is bound.
+func (w *routeWalk) named() {
+	for _, key := range w.m.keys {
+		if q := w.v.queues[key]; q != nil {
+			w.r.queues = append(w.r.queues, q)
+			w.r.saw(&q.gone)
+		} else {
+			w.r.dynamic = true // it may be declared at any time
 		}
 	}
 }

@@ -26,8 +26,8 @@ type VirtualHost struct {
 	metadata   Metadata
 	limits     vhostLimits
 	answers    answers
-	// topology changes with every change of structure; cached routes carry it.
-	topology atomic.Uint64
+	// named counts the exchanges that came and went, for routes on which one was missing.
+	named atomic.Uint64
 	// logged counts the changes of structure that went into the log.
 	logged atomic.Uint64
 }
@@ -61,7 +61,6 @@ func newVirtualHost(b *Broker, name string) *VirtualHost {
 			v.exchanges[p.Name] = x
 		}
 	}
-	v.topology.Store(1)
 	v.limits.set(nil)
 	return v
 }
@@ -200,9 +199,6 @@ func (v *VirtualHost) Exchanges() []*Exchange {
 	}
 	return out
 }
-
-// changed drops every cached route.
-func (v *VirtualHost) changed() { v.topology.Add(1) }
 
 func (v *VirtualHost) noQueue(op, name string) error {
 	return errorf(CodeNotFound, op, queueEntity(v.name, name), "no %s", queueEntity(v.name, name))

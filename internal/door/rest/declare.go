@@ -4,6 +4,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -186,9 +187,7 @@ func (d *Door) putExchange(v *visit) error {
 	if err := checkName("exchange", p.Name); err != nil {
 		return err
 	}
-	switch p.Type {
-	case "direct", "fanout", "topic", "headers":
-	default:
+	if !slices.Contains(broker.ExchangeTypes(), p.Type) {
 		return badRequest("unknown exchange type %.40q", p.Type)
 	}
 	var err error
