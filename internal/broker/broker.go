@@ -139,6 +139,7 @@ type Broker struct {
 	pagers     pagers
 	refused    atomic.Bool // the log took something not
 	metrics    Metrics
+	tallies    tallies
 }
 
 // New returns a broker with the virtual host "/". Recovery, if the log holds anything, is the

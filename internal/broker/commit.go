@@ -320,6 +320,9 @@ func (t *commit) take() {
 		q := e.queue
 		if e.logged {
 			q.unsettled--
+			if e.outcome == Accepted {
+				q.tally.Acknowledged++
+			}
 			e.entry.msg.release()
 		} else {
 			q.settle(&e.entry, e.outcome, &s.turn)

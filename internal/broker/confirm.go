@@ -6,7 +6,7 @@ import "sync"
 
 // confirms tracks which publishes of a session are safe. Its lock is a leaf.
 type confirms struct {
-	on bool
+	on bool // set under mu by the session's own goroutine, which reads it without
 
 	mu   sync.Mutex
 	next uint64 // the last sequence number given
@@ -15,7 +15,11 @@ type confirms struct {
 }
 
 // EnableConfirms makes the session count publishes from 1 and tell the sink when they are safe.
-func (s *Session) EnableConfirms() { s.confirms.on = true }
+func (s *Session) EnableConfirms() {
+	s.confirms.mu.Lock()
+	defer s.confirms.mu.Unlock()
+	s.confirms.on = true
+}
 
 // begin gives the next publish its number; 0 when confirms are off.
 func (c *confirms) begin() uint64 {

@@ -39,6 +39,7 @@ type Connection struct {
 	mu        sync.Mutex
 	sessions  map[*Session]struct{}
 	exclusive map[*Queue]struct{}
+	opened    uint32 // sessions, ever
 }
 
 // Open registers a connection. It fails when the virtual host does not exist, the user may not
@@ -90,6 +91,8 @@ func (c *Connection) OpenSession(sink Sink) (*Session, error) {
 		return nil, connErrorf(CodeDraining, "open session", c.Name, "connection is closed")
 	}
 	c.sessions[s] = struct{}{}
+	c.opened++
+	s.number.Store(c.opened)
 	c.mu.Unlock()
 	c.b.alarm.inform(s)
 	return s, nil
@@ -123,13 +126,6 @@ func (c *Connection) Close() {
 	}
 	t.finish()
 	c.b.connections.remove(c)
-}
-
-// Sessions returns how many sessions are open.
-func (c *Connection) Sessions() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.sessions)
 }
 
 // ForceClose asks the door to end the client's connection with an explanation.

@@ -51,6 +51,7 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 		Tag: p.Tag, Queue: p.Queue, Data: p.Data, ID: s.b.consumerID.Add(1), session: s, queue: q,
 		autoAck: p.AutoAck, exclusive: p.Exclusive, priority: p.Priority, limited: p.Limited,
 		linger: p.Linger, prefetch: p.Prefetch, filter: p.Filter, drops: p.FilterDrops,
+		arguments: p.Arguments,
 	}
 	if p.Prefetch < 0 {
 		c.prefetch = s.prefetch
@@ -188,6 +189,7 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 		return false, nil
 	}
 	e.attempts++
+	q.tally.got(&e, autoAck)
 	s.mu.Lock()
 	s.nextTag++
 	if !autoAck {

@@ -27,6 +27,7 @@ type Consumer struct {
 	linger    time.Duration
 	filter    func(*Message) bool // nil takes all
 	drops     bool                // what filter refuses
+	arguments Table
 
 	// Guarded by the session's lock.
 	prefetch    int // 0: no bound

@@ -268,6 +268,7 @@ func (q *Queue) shut(t *turn) int {
 		}
 	}
 	q.consumers = consumerSet{}
+	q.vh.b.tallies.leave(&q.tally.Counts)
 	q.dropCopies()
 	return q.clear()
 }

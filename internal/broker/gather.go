@@ -193,6 +193,7 @@ func (q *Queue) askConsumers(g *gather, m *Message, t *turn) {
 func (q *Queue) giveCopy(c *Consumer, e entry, t *turn) {
 	switch {
 	case c.session.deliver(c, &e, q):
+		q.tally.sent(&e, c.autoAck)
 		if c.autoAck {
 			e.msg.release()
 		} else {

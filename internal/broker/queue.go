@@ -40,6 +40,7 @@ type Queue struct {
 	// reading is held while messages are read from the log; it comes before the queue's lock.
 	reading   sync.Mutex
 	unsettled int
+	tally     Tally
 	consumers consumerSet
 	hadOne    bool // a consumer, once: auto-delete may act
 	// attendedMS is until when pollers count as attached, in milliseconds since 1970.
@@ -106,6 +107,7 @@ func (q *Queue) first() *readyList {
 // ready list, or behind it when the log has the message and memory has no room. The queue's lock is
 // held and the queue is not deleted.
 func (q *Queue) enqueue(m *Message, e entry, t *turn) {
+	q.tally.Published++
 	if e.lsn != 0 {
 		if !q.fits(m) {
 			q.pass(m, e.lsn, t)
@@ -175,6 +177,7 @@ func (q *Queue) offer(m *Message, e *entry, t *turn) bool {
 // delivered counts a delivery that the consumer's session took.
 func (q *Queue) delivered(c *Consumer, e *entry, t *turn) {
 	q.consumers.advance(c)
+	q.tally.sent(e, c.autoAck)
 	if !c.autoAck {
 		q.unsettled++
 	} else if e.lsn != 0 {

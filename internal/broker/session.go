@@ -23,6 +23,7 @@ type Session struct {
 
 	dirty  atomic.Bool // a flush is owed, by whoever set it
 	closed bool        // only the session's own goroutine
+	number atomic.Uint32
 
 	mu          sync.Mutex // after a queue's lock; before the sink's buffer
 	ended       bool       // no delivery any more
@@ -36,7 +37,7 @@ type Session struct {
 	consumers map[string]*Consumer // guarded by mu
 	reply     *Consumer            // of direct replies; guarded by mu
 	replyTo   string               // the reply consumer's address
-	prefetch  int                  // basic.qos without global: for consumers to come
+	prefetch  int                  // basic.qos without global: for consumers to come; set under mu
 	taken     []delivered
 	confirms  confirms
 	// settledSome says that something was settled since Settled.
@@ -131,11 +132,12 @@ func (s *Session) Flush() {
 // come, with it for all consumers of the session together. 0 is no bound. What a higher bound has
 // room for comes with Reactivate, so that a door can answer first.
 func (s *Session) SetPrefetch(n int, shared bool) {
+	s.mu.Lock()
 	if !shared {
 		s.prefetch = n
+		s.mu.Unlock()
 		return
 	}
-	s.mu.Lock()
 	s.shared = n
 	s.mu.Unlock()
 }

@@ -112,6 +112,9 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 // settle gives one delivery its outcome; the queue's lock is held.
 func (q *Queue) settle(e *entry, o Outcome, t *turn) {
 	q.unsettled--
+	if o == Accepted {
+		q.tally.Acknowledged++
+	}
 	switch {
 	case q.deleted, o == Accepted:
 		q.settled(e)

@@ -43,7 +43,7 @@ func (v *visit) showConnection(c *broker.Connection) object {
 	o := object{
 		"name": c.Name, "node": v.console.node(), "user": c.User, "vhost": c.VHost,
 		"user_who_performed_action": c.User, "protocol": protocolOf(c), "type": "network",
-		"state": "running", "connected_at": showTime(c.Opened), "channels": c.Sessions(),
+		"state": "running", "connected_at": showTime(c.Opened), "channels": c.SessionCount(),
 		"client_properties": showTable(c.Properties), "ssl": false, "auth_mechanism": "PLAIN",
 	}
 	if c.ClientName != "" {

@@ -23,6 +23,8 @@ const (
 	answerTime = 5 * time.Minute
 	// drainTime bounds how long Serve waits for requests under way.
 	drainTime = 5 * time.Second
+	// largeRequests bounds the requests at a time that hold a large body or answer.
+	largeRequests = 4
 )
 
 // Console serves the management API. All methods are safe for concurrent use.
@@ -30,6 +32,8 @@ type Console struct {
 	options Options
 	routes  routes
 	started time.Time
+	// large holds a value for each large request under way.
+	large chan struct{}
 }
 
 // New returns a console, or what is wrong with its options.
@@ -37,7 +41,10 @@ func New(o Options) (*Console, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	c := &Console{options: o.withDefaults(), started: o.Broker.Now()}
+	c := &Console{
+		options: o.withDefaults(), started: o.Broker.Now(),
+		large: make(chan struct{}, largeRequests),
+	}
 	c.routes = newRoutes(c.table())
 	return c, nil
 }
@@ -49,6 +56,9 @@ func (c *Console) Handler() http.Handler { return http.HandlerFunc(c.serve) }
 // It returns nil after that, or the listener's error. Connections that have a method LoggedIn are
 // told by it that a request has come.
 func (c *Console) Serve(ctx context.Context, l net.Listener) error {
+	rates := &sampler{broker: c.options.Broker}
+	rates.start()
+	defer rates.stop()
 	server := &http.Server{
 		Handler: c.Handler(), ReadHeaderTimeout: headerTime, ReadTimeout: readTime,
 		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,

@@ -44,6 +44,10 @@ func getOverview(v *visit) error {
 		"exchange_types": exchangeTypes(), "disable_stats": false, "enable_queue_totals": false,
 		"object_totals": v.objectTotals(), "queue_totals": v.queueTotals(),
 	}
+	if v.seesAll() { // they count all virtual hosts
+		tally := c.options.Broker.Tally()
+		o["message_stats"] = showTally(&tally)
+	}
 	if v.seesAll() { // where the hub listens is no business of others
 		o["node"], o["listeners"] = c.node(), c.listeners()
 	}
@@ -80,7 +84,7 @@ func (v *visit) objectTotals() object {
 	connections, channels, consumers, queues, exchanges := 0, 0, 0, 0, 0
 	for _, c := range v.connections() {
 		connections++
-		channels += c.Sessions()
+		channels += c.SessionCount()
 	}
 	for _, vh := range v.vhosts() {
 		exchanges += len(vh.Exchanges())

@@ -23,7 +23,7 @@ type route struct {
 
 // table is every route there is (amqp-0-9-1.md §8). docs/management.md shows it.
 func (c *Console) table() []route {
-	return slices.Concat(c.hubTable(), c.userTable())
+	return slices.Concat(c.hubTable(), c.brokerTable(), c.userTable())
 }
 
 // hubTable are the routes about the hub itself, its connections and its virtual hosts.
@@ -71,6 +71,59 @@ func (c *Console) hubTable() []route {
 		{"GET", "/api/vhosts/{vhost}/topic-permissions", administrator, listVHostTopics},
 	}
 }
+
+// brokerTable are the routes about exchanges, queues, bindings and who uses them.
+func (c *Console) brokerTable() []route {
+	return []route{
+		{"GET", "/api/channels", management, listChannels},
+		{"GET", "/api/channels/{channel}", management, getChannel},
+		{"GET", "/api/vhosts/{vhost}/channels", management, listChannels},
+		{"GET", "/api/connections/{name}/channels", management, listConnectionChannels},
+		{"GET", "/api/consumers", management, listConsumers},
+		{"GET", "/api/consumers/{vhost}", management, listConsumers},
+
+		{"GET", "/api/exchanges", management, listExchanges},
+		{"GET", "/api/exchanges/{vhost}", management, listExchanges},
+		{"GET", "/api/exchanges/{vhost}/{exchange}", management, getExchange},
+		{"PUT", "/api/exchanges/{vhost}/{exchange}", management, putExchange},
+		{"DELETE", "/api/exchanges/{vhost}/{exchange}", management, deleteExchange},
+		{"POST", "/api/exchanges/{vhost}/{exchange}/publish", management, publishToExchange},
+		{
+			"GET", "/api/exchanges/{vhost}/{exchange}/bindings/source", management,
+			listFromExchange,
+		},
+		{
+			"GET", "/api/exchanges/{vhost}/{exchange}/bindings/destination", management,
+			listToExchange,
+		},
+
+		{"GET", "/api/queues", management, listQueues},
+		{"GET", "/api/queues/{vhost}", management, listQueues},
+		{"GET", "/api/queues/{vhost}/{queue}", management, getQueue},
+		{"PUT", "/api/queues/{vhost}/{queue}", management, putQueue},
+		{"DELETE", "/api/queues/{vhost}/{queue}", management, deleteQueue},
+		{"DELETE", "/api/queues/{vhost}/{queue}/contents", management, purgeQueue},
+		{"POST", "/api/queues/{vhost}/{queue}/get", management, getMessages},
+		{"GET", "/api/queues/{vhost}/{queue}/bindings", management, listToQueue},
+
+		{"GET", "/api/bindings", management, listBindings},
+		{"GET", "/api/bindings/{vhost}", management, listBindings},
+		{"GET", queueBindings, management, listBetween},
+		{"POST", queueBindings, management, postBinding},
+		{"GET", queueBindings + "/{props}", management, getBinding},
+		{"DELETE", queueBindings + "/{props}", management, deleteBinding},
+		{"GET", exchangeBindings, management, listBetween},
+		{"POST", exchangeBindings, management, postBinding},
+		{"GET", exchangeBindings + "/{props}", management, getBinding},
+		{"DELETE", exchangeBindings + "/{props}", management, deleteBinding},
+	}
+}
+
+// The routes of bindings from an exchange to a queue, and to another exchange.
+const (
+	queueBindings    = "/api/bindings/{vhost}/e/{exchange}/q/{queue}"
+	exchangeBindings = "/api/bindings/{vhost}/e/{exchange}/e/{destination}"
+)
 
 // userTable are the routes about users and what they may do.
 func (c *Console) userTable() []route {

@@ -3,6 +3,7 @@
 package console
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,10 @@ type sink struct {
 	wake chan struct{} // holds a token when a confirm came
 
 	mu        sync.Mutex
+	got       []delivery
+	held      int // bytes of got
+	limit     int // of a body, if limited
+	limited   bool
 	confirmed bool
 	refused   bool
 	returned  bool
@@ -50,8 +55,59 @@ type sink struct {
 
 var _ broker.Sink = (*sink)(nil)
 
-// Deliver implements broker.Sink.
-func (s *sink) Deliver(*broker.Delivery) int { return 1 }
+// delivery is one message, copied out of the heart.
+type delivery struct {
+	tag           uint64
+	exchange, key string
+	body          []byte // as much of it as is wanted
+	bytes         int    // of the whole body
+	properties    broker.Properties
+	redelivered   bool
+	remaining     int
+}
+
+// deliveryBytes is what a delivery counts for besides its body.
+const deliveryBytes = 1 << 10
+
+// truncate makes the sink keep no more than so many bytes of a body.
+func (s *sink) truncate(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit, s.limited = n, true
+}
+
+// Deliver implements broker.Sink. Properties that cannot be read are shown as none.
+func (s *sink) Deliver(d *broker.Delivery) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := d.Message
+	body := m.Body
+	if s.limited {
+		body = body[:min(s.limit, len(body))]
+	}
+	out := delivery{
+		tag: d.Tag, exchange: string(m.Exchange), key: string(m.Key), body: slices.Clone(body),
+		bytes: len(m.Body), redelivered: d.Redelivered, remaining: d.Remaining,
+	}
+	out.properties, _ = d.Properties()
+	s.got = append(s.got, out)
+	s.held += len(body) + deliveryBytes
+	return 1
+}
+
+// bytes returns how much the sink holds.
+func (s *sink) bytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
+// take returns what was delivered.
+func (s *sink) take() []delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got
+}
 
 // Confirm implements broker.Sink. A worker publishes once.
 func (s *sink) Confirm(uint64) {

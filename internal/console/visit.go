@@ -13,8 +13,13 @@ import (
 	"github.com/parley-ipc/parley/internal/auth"
 )
 
-// smallBodyBytes bounds the body of most requests.
-const smallBodyBytes = 1 << 20
+// Bounds of bodies.
+const (
+	// smallBodyBytes bounds the body of most requests.
+	smallBodyBytes = 1 << 20
+	// largeBodyBytes bounds messages and definitions, as in RabbitMQ.
+	largeBodyBytes = 20_000_000
+)
 
 // visit is one HTTP request under way.
 type visit struct {
@@ -147,6 +152,16 @@ func (v *visit) body(limitBytes int64) ([]byte, error) {
 	return data, err
 }
 
+// holdLarge waits for room for a large body or answer; the function gives it back.
+func (v *visit) holdLarge() (func(), error) {
+	select {
+	case v.console.large <- struct{}{}:
+		return func() { <-v.console.large }, nil
+	case <-v.r.Context().Done():
+		return nil, unavailable("too many large requests at a time")
+	}
+}
+
 // read decodes a small JSON body into a value; no body leaves it as it is.
 func (v *visit) read(into any) error {
 	data, err := v.body(smallBodyBytes)
@@ -161,6 +176,9 @@ func decode(data []byte, into any) error {
 		return nil
 	}
 	err := json.Unmarshal(data, into)
+	if f, ok := errors.AsType[*fault](err); ok { // of a type of this package
+		return f
+	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return badRequest("%s must not be a %s", wrong.Field, wrong.Value)
 	}

@@ -48,6 +48,7 @@ func (c *conn) openChannel(id uint16) error {
 	if err != nil {
 		return toFault(err, wire.IDChannelOpen)
 	}
+	s.SetNumber(id)
 	ch.session = s
 	c.channels[id] = ch
 	c.resumeMu.Lock()
