@@ -235,6 +235,20 @@ func (r *argumentReader) flag(name string) bool {
 	return on
 }
 
+// consumerArguments checks the arguments of a consumer, and returns its x-consumer-timeout.
+func consumerArguments(op string, q *Queue, args Table) (timeout int64, err error) {
+	r := argumentReader{args: args, op: op, entity: queueEntity(q.vh.name, q.Name)}
+	r.flag("x-cancel-on-ha-failover")
+	timeout = r.number(argConsumerTimeout, 1, maxMillis)
+	for i := range args {
+		if name := args[i].Name; strings.HasPrefix(name, "x-stream-") {
+			r.fail2(fmt.Sprintf("invalid arg '%s' for %s of queue type %s", name, r.entity,
+				q.declared.kind.text()))
+		}
+	}
+	return timeout, r.err
+}
+
 func (r *argumentReader) fail2(text string) {
 	if r.err == nil {
 		r.err = errorf(CodeBadRequest, r.op, r.entity, "%s", text)

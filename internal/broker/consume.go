@@ -44,7 +44,8 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	if !ok {
 		return nil, s.vh.noQueue(op, p.Queue)
 	}
-	if err := q.checkOwner(op, s.conn); err != nil {
+	err := q.checkOwner(op, s.conn)
+	if err != nil {
 		return nil, err
 	}
 	c := &Consumer{
@@ -52,6 +53,9 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 		autoAck: p.AutoAck, exclusive: p.Exclusive, priority: p.Priority, limited: p.Limited,
 		linger: p.Linger, prefetch: p.Prefetch, filter: p.Filter, drops: p.FilterDrops,
 		arguments: p.Arguments,
+	}
+	if c.timeout, err = consumerArguments(op, q, p.Arguments); err != nil {
+		return nil, err
 	}
 	if p.Prefetch < 0 {
 		c.prefetch = s.prefetch
@@ -169,6 +173,12 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	if err := q.checkOwner(op, s.conn); err != nil {
 		return false, err
 	}
+	if q.declared.single && q.declared.kind == quorumQueue {
+		entity := queueEntity(s.vh.name, queue)
+		return false, errorf(CodeLocked, op, entity,
+			"cannot obtain access to locked %s. basic.get operations are not supported by"+
+				" quorum queues with single active consumer", entity)
+	}
 	if !autoAck && !s.mayOweMore() {
 		return false, connErrorf(CodeLimit, op, queueEntity(s.vh.name, queue),
 			"reached maximum (%d) of unsettled deliveries", s.b.limits.UnsettledPerSession)
@@ -193,12 +203,14 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	s.mu.Lock()
 	s.nextTag++
 	if !autoAck {
-		s.unsettled.push(delivered{tag: s.nextTag, queue: q, entry: e})
+		d := delivered{tag: s.nextTag, queue: q, entry: e}
+		d.dueMS, d.timeoutMS = s.dueMS(q, nil)
+		s.unsettled.push(d)
 		q.unsettled++
 	}
 	s.delivery = Delivery{
 		Tag: s.nextTag, Message: e.msg, Queue: q.Name, Redelivered: e.redelivered,
-		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready,
+		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready, Count: q.countOf(&e),
 	}
 	if r := e.msg.request; r != nil {
 		r.started()

@@ -28,6 +28,7 @@ type Consumer struct {
 	filter    func(*Message) bool // nil takes all
 	drops     bool                // what filter refuses
 	arguments Table
+	timeout   int64 // x-consumer-timeout, in milliseconds; negative: none
 
 	// Guarded by the session's lock.
 	prefetch    int // 0: no bound

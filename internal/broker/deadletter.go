@@ -21,6 +21,8 @@ type deadLetter struct {
 	reason deadReason
 	// to is what the queue said when the message left it.
 	to deadLetterTo
+	// sure says that it stays where it was until somebody takes it (x-dead-letter-strategy).
+	sure bool
 }
 
 // deadLetterTo is where a queue's dead letters go: without a key of its own they keep theirs.
@@ -36,15 +38,17 @@ func (q *Queue) deadLetter(e entry, why deadReason, t *turn) {
 		e.msg.release()
 		return
 	}
-	t.letters = append(t.letters, deadLetter{queue: q, entry: e, reason: why, to: q.args.to})
+	t.letters = append(t.letters, deadLetter{
+		queue: q, entry: e, reason: why, to: q.args.to, sure: q.args.sureLetters(),
+	})
 }
 
 // publish sends the dead letter on; no lock is held. One record puts it where it goes and settles it
 // where it was; until then the log has it in the queue that it leaves.
 func (l *deadLetter) publish(t *turn) {
 	q, m := l.queue, l.entry.msg
-	q.vh.b.metrics.DeadLetter.Add(1)
-	if err := l.send(t); err != nil {
+	taken, err := l.send(t)
+	if err != nil {
 		q.vh.b.logRefused("dead letter", "vhost", q.vh.name, "queue", q.Name,
 			"error", err)
 		q.lock()
@@ -54,17 +58,47 @@ func (l *deadLetter) publish(t *turn) {
 			return
 		}
 	}
+	if l.sure && !taken && q.keepLetter(l) {
+		return
+	}
+	q.vh.b.metrics.DeadLetter.Add(1)
 	m.release()
 }
 
-// send publishes it on the dead-letter exchange, if there is one, and settles it.
-func (l *deadLetter) send(t *turn) error {
+// send publishes it on the dead-letter exchange, if there is one, and settles it. It reports whether
+// it did; a letter that has to be taken stays otherwise.
+func (l *deadLetter) send(t *turn) (taken bool, err error) {
 	q, m := l.queue, l.entry.msg
 	from := &origin{queue: q, at: l.entry.lsn}
 	x, ok := q.vh.Exchange(l.to.exchange)
 	if !ok {
-		return q.vh.move(putting{m: m, route: &route{}, from: from}, t).err
+		if l.sure {
+			return false, nil
+		}
+		return true, q.vh.move(putting{m: m, route: &route{}, from: from}, t).err
 	}
+	out, deaths := l.message()
+	r := q.vh.routeFor(x, out)
+	found := r
+	if kept := withoutCycles(r.queues, deaths); len(kept) < len(r.queues) {
+		r = &route{queues: kept}
+		r.tidy()
+	}
+	if l.sure && !r.takes(out) {
+		return false, nil
+	}
+	found.remember(out)
+	// The turn's kept copy belongs to the message that is being published around this one.
+	stored := t.stored
+	t.stored = nil
+	result := q.vh.move(putting{m: out, route: r, from: from, sure: l.sure}, t)
+	t.stored = stored
+	return !result.kept, result.err
+}
+
+// message returns what the dead letter goes out as, and its x-death.
+func (l *deadLetter) message() (*Message, Array) {
+	m := l.entry.msg
 	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body}
 	out.Edited = true
 	out.Exchange = []byte(l.to.exchange)
@@ -79,18 +113,7 @@ func (l *deadLetter) send(t *turn) error {
 		out.Overlay = out.Overlay.With("CC", Removed{})
 	}
 	out.Expires = false
-	r := q.vh.routeFor(x, out)
-	r.remember(out)
-	if kept := withoutCycles(r.queues, deaths); len(kept) < len(r.queues) {
-		r = &route{queues: kept}
-		r.tidy()
-	}
-	// The turn's kept copy belongs to the message that is being published around this one.
-	stored := t.stored
-	t.stored = nil
-	result := q.vh.move(putting{m: out, route: r, from: from}, t)
-	t.stored = stored
-	return result.err
+	return out, deaths
 }
 
 // record returns the x-death array with this death in front, one entry per queue and reason.

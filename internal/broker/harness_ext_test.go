@@ -28,6 +28,7 @@ type sink struct {
 	cancelled  []string
 	room       int
 	blocked    string
+	timedOut   []time.Duration
 }
 
 type delivery struct {
@@ -95,6 +96,21 @@ func (s *sink) Block(reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.blocked = reason
+}
+
+func (s *sink) TimedOut(timeout time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timedOut = append(s.timedOut, timeout)
+}
+
+// timeouts returns the timeouts since the last call.
+func (s *sink) timeouts() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.timedOut
+	s.timedOut = nil
+	return out
 }
 
 func (s *sink) blockedBy() string {

@@ -21,8 +21,10 @@ func (q *Queue) refusesBehind(m *Message, messages, bytes int) bool {
 	if q.args.overflow == dropHead || !q.args.limited() {
 		return false
 	}
-	return q.args.maxLength >= 0 && int64(q.ready+messages) >= q.args.maxLength ||
-		q.args.maxBytes >= 0 && int64(q.bytes+bytes+len(m.Body)) > q.args.maxBytes
+	messages += q.ready + len(q.letters.kept)
+	bytes += q.bytes + q.letters.bytes + len(m.Body)
+	return q.args.maxLength >= 0 && int64(messages) >= q.args.maxLength ||
+		q.args.maxBytes >= 0 && int64(bytes) > q.args.maxBytes
 }
 
 // exceeds reports whether something is to be dropped from the head. A queue that refuses may hold more

@@ -50,6 +50,9 @@ func (q *Queue) adjust(t *turn) {
 	if old.expiresMS != args.expiresMS {
 		q.changeExpires()
 	}
+	if old.consumerTimeout != args.consumerTimeout {
+		q.changeTimeout()
+	}
 }
 
 // changeTTL gives messages in memory their new time to expire: counted from when they came, where

@@ -201,6 +201,7 @@ type putResult struct {
 	taken   int  // queues that took it
 	refused bool // at least one queue is full and refuses
 	pending bool // the ticket fires later
+	kept    bool // no queue took it, and it stays where it came from
 	spilled bool // appended for queues that have no room, though the log need not hold it
 	err     error
 }
@@ -217,6 +218,7 @@ type putting struct {
 	route *route
 	to    owed
 	from  *origin // nil for a message that comes from no queue
+	sure  bool    // queues take it even when they are full, and it stays when there is none
 }
 
 // origin is where the log has a message that leaves one queue for others.
@@ -249,7 +251,7 @@ func (v *VirtualHost) move(p putting, t *turn) putResult {
 		}
 		switch {
 		case q.deleted:
-		case q.refuses(m, t):
+		case !p.sure && q.refuses(m, t):
 			out.refused = true
 		case m.Persistent && q.Durable, q.spills():
 			if rec == nil {
@@ -274,7 +276,8 @@ func (v *VirtualHost) move(p putting, t *turn) putResult {
 		v.putLogged(rec, p.to, from, &out)
 	}
 	if from != nil {
-		if out.err == nil && !from.settled {
+		out.kept = p.sure && out.err == nil && out.taken == 0
+		if out.err == nil && !from.settled && !out.kept {
 			from.queue.settled(&entry{lsn: from.at})
 		}
 		from.queue.unlock()

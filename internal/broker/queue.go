@@ -45,6 +45,7 @@ type Queue struct {
 	hadOne    bool // a consumer, once: auto-delete may act
 	// attendedMS is until when pollers count as attached, in milliseconds since 1970.
 	attendedMS int64
+	letters    letters
 	// copies of gathers wait for the credit of the one consumer that each is for.
 	copies []waitingCopy
 
@@ -216,6 +217,15 @@ func (q *Queue) dispatch(t *turn) {
 	}
 }
 
+// countOf returns how often delivering a message failed before it was delivered now, if the queue has
+// a limit of that.
+func (q *Queue) countOf(e *entry) uint32 {
+	if q.args.deliveryLimit < 0 || e.attempts <= 1 {
+		return 0
+	}
+	return e.attempts - 1
+}
+
 // requeue puts a delivered message back into its place.
 func (q *Queue) requeue(e entry) {
 	e.redelivered = true
@@ -300,7 +310,7 @@ func (q *Queue) used() {
 func (q *Queue) stopTimers() {
 	q.lock()
 	defer q.unlock()
-	for _, t := range [...]Timer{q.expiry, q.idle, q.behind.retry} {
+	for _, t := range [...]Timer{q.expiry, q.idle, q.behind.retry, q.letters.retry} {
 		if t != nil {
 			t.Stop()
 		}

@@ -36,6 +36,7 @@ func (b *Broker) Recover() error {
 	if _, err := b.log.Append(&Record{Type: RecordStart}, nil, 0); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
+	r.logAttempts(found)
 	if len(r.queues) > 0 {
 		b.logger.Info("recovered", "queues", len(r.queues), "messages", r.messages,
 			"took", b.clock.Now().Sub(start).Round(time.Millisecond))
@@ -161,6 +162,22 @@ func (r *recovery) readAll(q *Queue, suspect LSN, attempts map[LSN]uint32) {
 		q.lock()
 		q.quarantine(err)
 		q.unlock()
+	}
+}
+
+// logAttempts logs again how often messages of queues with a delivery limit were delivered: the log
+// forgets what it has told.
+func (r *recovery) logAttempts(found *Recovered) {
+	for id, attempts := range found.Attempts {
+		q := r.queues[id]
+		if q == nil || q.args.deliveryLimit < 0 {
+			continue
+		}
+		d := deliveries{q: q, rec: &Record{Type: RecordDelivery, Queues: []uint32{id}}}
+		for at, n := range attempts {
+			d.add(at, n)
+		}
+		d.write()
 	}
 }
 

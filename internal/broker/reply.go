@@ -237,7 +237,7 @@ func (s *Session) deliverReply(m *Message, t *turn) {
 		return
 	}
 	s.nextTag++
-	s.send(c, &entry{msg: m, attempts: 1}, DirectReplyTo)
+	s.send(c, &entry{msg: m, attempts: 1}, DirectReplyTo, 0)
 	s.mu.Unlock()
 	t.touch(s)
 }

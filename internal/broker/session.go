@@ -43,6 +43,7 @@ type Session struct {
 	// settledSome says that something was settled since Settled.
 	settledSome bool
 	route       sessionRoute
+	timeouts    deliveryTimeouts // guarded by mu
 }
 
 func newSession(c *Connection, sink Sink) *Session {
@@ -70,9 +71,11 @@ func (s *Session) deliver(c *Consumer, e *entry, q *Queue) bool {
 	if !c.autoAck {
 		c.outstanding++
 		s.outstanding++
-		s.unsettled.push(delivered{tag: s.nextTag, consumer: c, queue: q, entry: *e})
+		d := delivered{tag: s.nextTag, consumer: c, queue: q, entry: *e}
+		d.dueMS, d.timeoutMS = s.dueMS(q, c)
+		s.unsettled.push(d)
 	}
-	s.send(c, e, q.Name)
+	s.send(c, e, q.Name, q.countOf(e))
 	s.mu.Unlock()
 	return true
 }
@@ -84,12 +87,12 @@ func (s *Session) mayOwe() bool {
 }
 
 // send passes one delivery to the sink; the session's lock is held.
-func (s *Session) send(c *Consumer, e *entry, queue string) {
+func (s *Session) send(c *Consumer, e *entry, queue string, count uint32) {
 	d := &s.delivery
 	*d = Delivery{
 		Tag: s.nextTag, Consumer: c, Message: e.msg, Queue: queue,
 		Redelivered: e.redelivered && check.Bug != check.LoseRedelivered,
-		Attempt:     e.attempts, Settled: c.autoAck,
+		Attempt:     e.attempts, Settled: c.autoAck, Count: count,
 	}
 	if r := e.msg.request; r != nil {
 		r.started()
@@ -180,6 +183,7 @@ func (s *Session) Close() {
 	s.b.replies.forget(s)
 	s.mu.Lock()
 	s.ended = true
+	s.stopTimeouts()
 	s.taken = s.unsettled.takeUpTo(^uint64(0), nil, s.taken[:0])
 	s.mu.Unlock()
 	s.settleTaken(Released)

@@ -129,8 +129,26 @@ func (q *Queue) settle(e *entry, o Outcome, t *turn) {
 	case q.args.deliveryLimit >= 0 && int64(e.attempts) > q.args.deliveryLimit:
 		q.deadLetter(*e, reasonDeliveryLimit, t)
 	default:
+		if q.args.deliveryLimit >= 0 {
+			q.logAttempts(e)
+		}
 		q.requeue(*e)
 	}
+}
+
+// logAttempts logs how often a message was delivered in vain, so that the limit holds whatever ends
+// the process; the queue's lock is held.
+func (q *Queue) logAttempts(e *entry) {
+	if e.lsn == 0 || !e.msg.Persistent {
+		return
+	}
+	r := newRecord(RecordDelivery)
+	r.Queues, r.At = append(r.Queues, q.id), append(r.At, e.lsn)
+	r.Attempts = []uint32{e.attempts}
+	if _, err := q.vh.b.log.Append(r, nil, 0); err != nil {
+		q.vh.b.logRefused("delivery", "vhost", q.vh.name, "queue", q.Name, "error", err)
+	}
+	r.free()
 }
 
 // freed passes on the credit of deliveries that have their outcome; the queue's lock is held.

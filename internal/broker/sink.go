@@ -39,6 +39,9 @@ type Delivery struct {
 	Redelivered bool
 	// Attempt counts deliveries of this message from this queue, from 1.
 	Attempt uint32
+	// Count is how often delivering it failed before, of a queue with a delivery limit; 0 is not
+	// told. It goes out as the header x-delivery-count.
+	Count uint32
 	// Settled says that no acknowledgement is expected.
 	Settled bool
 	// ReplyTo, when not empty, stands instead of the message's reply address: copies of a gather
@@ -51,7 +54,18 @@ type Delivery struct {
 // Plain reports whether the message may go out to a consumer of its own format as its raw
 // properties stand, with nothing added by the hub.
 func (d *Delivery) Plain() bool {
-	return len(d.ReplyTo) == 0 && d.Message.Plain()
+	return len(d.ReplyTo) == 0 && d.Count == 0 && d.Message.Plain()
+}
+
+// HeaderDeliveryCount tells how often delivering a message failed before.
+const HeaderDeliveryCount = "x-delivery-count"
+
+// Overlay returns the headers that the hub adds to this delivery.
+func (d *Delivery) Overlay() Table {
+	if d.Count == 0 {
+		return d.Message.Overlay
+	}
+	return d.Message.Overlay.With(HeaderDeliveryCount, int64(d.Count))
 }
 
 // Properties returns the message's properties as this delivery shows them. The result is the
@@ -60,6 +74,10 @@ func (d *Delivery) Properties() (Properties, error) {
 	p, err := d.Message.Properties()
 	if err != nil {
 		return p, err
+	}
+	if d.Count > 0 {
+		p.Headers = p.Headers.With(HeaderDeliveryCount, int64(d.Count))
+		p.Set |= HasHeaders
 	}
 	if len(d.ReplyTo) > 0 {
 		p.ReplyTo, p.Set = string(d.ReplyTo), p.Set|HasReplyTo

@@ -10,6 +10,9 @@ type delivered struct {
 	consumer *Consumer // nil for Get
 	queue    *Queue    // nil: this slot is settled already
 	entry    entry
+	// dueMS is until when it has to have its outcome, in milliseconds since 1970, timeoutMS after it
+	// was delivered; 0 is for ever.
+	dueMS, timeoutMS int64
 }
 
 // unsettledList holds deliveries in the order of their tags. Settling from the front pops; in the

@@ -188,6 +188,7 @@ func (x *index) change(m *broker.Meta, at broker.LSN) {
 
 // drop settles all messages of a queue.
 func (x *index) drop(queue uint32) {
+	delete(x.attempts, queue)
 	for _, s := range x.segments {
 		if r := s.runs.find(queue); r != nil {
 			s.runs.live -= r.drop()
@@ -214,6 +215,9 @@ func (x *index) holder(at broker.LSN) *segment {
 
 // settle notes that one queue is done with a message.
 func (x *index) settle(queue uint32, at broker.LSN) {
+	if attempts := x.attempts[queue]; attempts != nil {
+		delete(attempts, at)
+	}
 	s := x.holder(at)
 	if s == nil {
 		return

@@ -183,7 +183,8 @@ func TestConvertedProperties(t *testing.T) {
 			s := &sink{c: &conn{frameMax: 4096}, channel: 1}
 			tc.m.Body = []byte("body")
 			var o outgoing
-			if err := o.prepare(s, tc.m, []byte(tc.replyTo)); err != nil {
+			d := broker.Delivery{Message: tc.m, ReplyTo: []byte(tc.replyTo)}
+			if err := o.prepare(s, &d); err != nil {
 				t.Fatal(err)
 			}
 			raw, err := o.append(nil)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
 // A message that cannot be converted for a consumer must not end the consumer (security.md §11): it
@@ -59,6 +60,30 @@ func (ch *channel) rejectPoisoned() {
 	}
 }
 
+// TimedOut implements broker.TimedSink: the read loop closes the channel.
+func (s *sink) TimedOut(timeout time.Duration) {
+	s.mu.Lock()
+	s.timedOut = timeout
+	s.mu.Unlock()
+	s.c.wakeReader()
+}
+
+// closeTimedOut closes a channel whose client did not acknowledge in time, in RabbitMQ's words, and
+// reports whether it did.
+func (ch *channel) closeTimedOut() bool {
+	ch.sink.mu.Lock()
+	timeout := ch.sink.timedOut
+	ch.sink.mu.Unlock()
+	if timeout == 0 {
+		return false
+	}
+	ch.closeWith(faultf(wire.PreconditionFailed, 0, "delivery acknowledgement on channel %d timed"+
+		" out. Timeout value used: %d ms. This timeout value can be configured, see consumers doc"+
+		" guide to learn more", ch.id, timeout.Milliseconds()))
+	ch.c.out.Flush()
+	return true
+}
+
 // wakeReader ends a read that is under way, from any goroutine and under a queue's lock if need be.
 func (c *conn) wakeReader() {
 	c.woken.Store(true)
@@ -81,7 +106,7 @@ func (c *conn) attend(err error) bool {
 		c.wakeReader() // it came between the two
 	}
 	for _, ch := range c.channels {
-		if ch.open {
+		if ch.open && !ch.closeTimedOut() {
 			ch.rejectPoisoned()
 			ch.session.Flush()
 		}

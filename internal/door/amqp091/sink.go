@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
@@ -27,9 +28,11 @@ type sink struct {
 	pending   *commit    // a transaction waits instead of the client
 	poisoned  []uint64   // deliveries that cannot be sent; as many as may be unsettled
 	unfit     bool       // the last basic.get met one
+	// timedOut is how long a delivery waited in vain for its acknowledgement.
+	timedOut time.Duration
 }
 
-var _ broker.Sink = (*sink)(nil)
+var _ broker.TimedSink = (*sink)(nil)
 
 // silence is for a channel that closes. It waits for who is appending a confirm just now: after
 // close-ok the number may be another channel's.
@@ -47,7 +50,7 @@ const methodBytes = 64
 // the read loop dead-letters it.
 func (s *sink) Deliver(d *broker.Delivery) int {
 	m := d.Message
-	if len(d.ReplyTo) > 0 || !plain(m) {
+	if len(d.ReplyTo) > 0 || d.Count > 0 || !plain(m) {
 		return s.deliverEdited(d)
 	}
 	// The usual case has a path of its own: what it needs is small enough to stay in registers
@@ -65,7 +68,7 @@ func (s *sink) Deliver(d *broker.Delivery) int {
 func (s *sink) deliverEdited(d *broker.Delivery) int {
 	m := d.Message
 	var o outgoing
-	err := o.prepare(s, m, d.ReplyTo)
+	err := o.prepare(s, d)
 	size := methodBytes + len(m.Exchange) + len(m.Key) + o.size()
 	buf := s.beginDelivery(size, d)
 	start := len(buf)
@@ -166,7 +169,7 @@ func (s *sink) Return(m *broker.Message, _ *broker.Error) {
 		return
 	}
 	var o outgoing
-	err := o.prepare(s, m, nil)
+	err := o.prepare(s, &broker.Delivery{Message: m})
 	method := returnOf(m)
 	buf := s.c.out.BeginSize(len(m.Exchange) + len(m.Key) + methodBytes + o.size())
 	start := len(buf)
@@ -225,22 +228,23 @@ type outgoing struct {
 	added   int // octets of the edit's headers
 }
 
-// prepare takes a message; replyTo, if any, stands instead of the message's own.
-func (o *outgoing) prepare(s *sink, m *broker.Message, replyTo []byte) (err error) {
+// prepare takes a message as a delivery shows it.
+func (o *outgoing) prepare(s *sink, d *broker.Delivery) (err error) {
+	m := d.Message
 	o.content = s.contentOf(m)
 	switch {
-	case plain(m) && len(replyTo) == 0:
+	case d.Count == 0 && plain(m) && len(d.ReplyTo) == 0:
 	case own(m) && o.view.Parse(m.Props) == nil:
 		o.edited = true
-		o.setEdit(m, replyTo)
+		o.setEdit(m, d.ReplyTo, d.Overlay())
 	default:
-		o.content.Properties, err = converted(m, replyTo)
+		o.content.Properties, err = converted(d)
 	}
 	return err
 }
 
 // setEdit says how the raw properties change on their way out.
-func (o *outgoing) setEdit(m *broker.Message, replyTo []byte) {
+func (o *outgoing) setEdit(m *broker.Message, replyTo []byte, overlay broker.Table) {
 	e := &o.edit
 	if m.Edited {
 		e.Drop = wire.HasReplyTo | wire.HasExpiration
@@ -257,12 +261,12 @@ func (o *outgoing) setEdit(m *broker.Message, replyTo []byte) {
 		e.Set |= wire.HasReplyTo
 		e.ReplyTo = replyTo
 	}
-	if len(m.Overlay) == 0 {
+	if len(overlay) == 0 {
 		return
 	}
-	e.Headers = tableOut(m.Overlay)
+	e.Headers = tableOut(overlay)
 	o.added = headersHead + len(e.Headers.AppendFields(nil))
-	for _, f := range m.Overlay {
+	for _, f := range overlay {
 		if _, gone := f.Value.(broker.Removed); gone {
 			e.DropHeaders = append(e.DropHeaders, f.Name)
 		}
@@ -270,13 +274,10 @@ func (o *outgoing) setEdit(m *broker.Message, replyTo []byte) {
 }
 
 // converted turns the properties of another protocol, or of the hub itself, into ours.
-func converted(m *broker.Message, replyTo []byte) ([]byte, error) {
-	p, err := m.Properties()
+func converted(d *broker.Delivery) ([]byte, error) {
+	p, err := d.Properties()
 	if err != nil {
 		return nil, err
-	}
-	if len(replyTo) > 0 {
-		p.ReplyTo, p.Set = string(replyTo), p.Set|broker.HasReplyTo
 	}
 	w := propertiesOut(&p)
 	return w.Append(nil), nil
