@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -55,6 +56,13 @@ func TestAMQPTools(t *testing.T) {
 	curl.run(t, hub, "send", queue, "from curl")
 	if got := tool(t, hub, "amqp-get", "-q", queue); !slices.Equal(got, []string{"from curl"}) {
 		t.Errorf("amqp-get got %q", got)
+	}
+	tool(t, hub, "amqp-publish", "-r", queue, "-b", "left behind")
+	if got := tool(t, hub, "amqp-delete-queue", "-q", queue); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("amqp-delete-queue says %q", got)
+	}
+	if got := tool(t, hub, "amqp-declare-queue", "-q", ""); !strings.HasPrefix(got[0], "amq.gen-") {
+		t.Errorf("declared %q", got)
 	}
 
 	var subscribers []*harness.Lines
