@@ -85,7 +85,7 @@ func (e *engine) needed() []string {
 func (e *engine) rounds(ctx context.Context, peers []peer.Peer, rep *report) error {
 	for round := range e.opts.Runs {
 		for _, w := range e.opts.Works {
-			if w.kind == deep {
+			if w.kind == deep || round >= w.rounds(e.opts.Runs) {
 				continue
 			}
 			if e.overBudget(w) {

@@ -119,7 +119,7 @@ func parseFlags(args []string) (Options, error) {
 	works := fs.String("work", "all", "works to do: all, or of "+strings.Join(workNames(), ","))
 	fs.IntVar(&o.Runs, "runs", 5, "rounds")
 	seconds := fs.Float64("seconds", 5, "length of one measurement")
-	fs.DurationVar(&o.Budget, "budget", 30*time.Minute, "time for everything")
+	fs.DurationVar(&o.Budget, "budget", 90*time.Minute, "time for everything")
 	fs.StringVar(&o.Profile, "profile", "", "write parley's CPU profiles into `dir`")
 	fs.BoolVar(&o.Trace, "strace", true, "count the brokers' syncs with strace")
 	write := fs.String("write", "auto", "write the tables of what is measured into "+

@@ -122,6 +122,7 @@ func (r *report) ratio(work, other string) stat.Summary {
 func rate(r Run) float64         { return r.Rate() }
 func brokerMicros(r Run) float64 { return r.BrokerMicros() }
 func loadMicros(r Run) float64   { return r.LoadMicros() }
+func seconds(r Run) float64      { return r.Elapsed.Seconds() }
 func publishRate(r Run) float64  { return r.PublishRate() }
 func peakMiB(r Run) float64      { return float64(r.PeakRSS) / (1 << 20) }
 func p50Micros(r Run) float64    { return micros(r.P50) }

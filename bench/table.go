@@ -29,8 +29,7 @@ func (r *report) section(w work) string {
 	fmt.Fprintf(&b, "%s, data on %s. Date: %s. Brokers: %s.", r.Machine, r.FileSystem,
 		r.Date.Format(time.DateOnly), strings.Join(r.servers(), ", "))
 	if w.kind != deep {
-		fmt.Fprintf(&b, " %d rounds of %v s after %v of warm-up; medians, in brackets lowest and "+
-			"highest.", r.Wanted, r.Seconds, warmup)
+		b.WriteString(" " + r.timing(w))
 	}
 	b.WriteString("\n\n")
 	columns, rows := r.peerTable(w)
@@ -52,6 +51,20 @@ func (r *report) section(w work) string {
 			"-profile DIR`, then `go tool pprof -top`):\n\n```\n%s```\n", w.name, profile)
 	}
 	return b.String()
+}
+
+// timing says how long and how often was measured.
+func (r *report) timing(w work) string {
+	const spread = "medians, in brackets lowest and highest."
+	switch {
+	case w.once:
+		return "One round."
+	case w.kind == fixed:
+		return fmt.Sprintf("%d rounds; %s", r.Wanted, spread)
+	default:
+		return fmt.Sprintf("%d rounds of %v s after %v of warm-up; %s", r.Wanted, r.Seconds, warmup,
+			spread)
+	}
 }
 
 // command returns how to repeat one work.
@@ -100,9 +113,13 @@ func (r *report) peerTable(w work) (columns []string, rows []row) {
 			return spread(r.summary(w.name, name, figure), format)
 		})
 	}
-	if w.kind == paced {
+	switch w.kind {
+	case paced:
 		figures("published a second", publishRate, thousands)
-	} else {
+	case fixed:
+		figures("seconds", seconds, decimals)
+		figures(w.unit+" a second", rate, thousands)
+	case throughput, deep:
 		figures(w.unit+" a second", rate, thousands)
 	}
 	if w.latency != "" {
@@ -118,13 +135,13 @@ func (r *report) peerTable(w work) (columns []string, rows []row) {
 	}
 	figures("broker CPU, us each", brokerMicros, decimals)
 	figures("broker peak RSS, MiB", peakMiB, whole)
-	if w.kind == throughput { // elsewhere the probe of the disk is a part of it
+	if w.kind.compares() { // elsewhere the probe of the disk is a part of it
 		figures("generator CPU, us each", loadMicros, decimals)
 	}
 	if w.syncs && len(r.Syncs) > 0 {
 		add("syncs per 1,000 messages", r.syncsOf)
 	}
-	if w.kind == throughput && slices.Contains(names, peer.Parley) && len(names) > 1 {
+	if w.kind.compares() && slices.Contains(names, peer.Parley) && len(names) > 1 {
 		add("parley's rate by this one's", func(name string) string {
 			if name == peer.Parley {
 				return ""
@@ -163,7 +180,7 @@ func (r *report) deepTable() (columns []string, rows []row) {
 		}
 		return "**" + format(value) + "**"
 	}
-	seconds := func(d time.Duration) string {
+	restart := func(d time.Duration) string {
 		if d == 0 {
 			return "failed"
 		}
@@ -185,8 +202,8 @@ func (r *report) deepTable() (columns []string, rows []row) {
 		return mib(float64(d.RSSPeak) - float64(d.RSSBefore))
 	})
 	add("data directory with the backlog, MiB", func(d Deep) string { return mib(float64(d.DiskFull)) })
-	add("restart after a stop, s", func(d Deep) string { return seconds(d.Restart) })
-	add("restart after SIGKILL, s", func(d Deep) string { return seconds(d.RestartKill) })
+	add("restart after a stop, s", func(d Deep) string { return restart(d.Restart) })
+	add("restart after SIGKILL, s", func(d Deep) string { return restart(d.RestartKill) })
 	add("drained a second", func(d Deep) string { return moved(d.Drain, d.Drain.Rate(), thousands) })
 	add("hub CPU of the drain, us each", func(d Deep) string {
 		return moved(d.Drain, d.Drain.BrokerMicros(), decimals)
@@ -215,7 +232,7 @@ func (r *report) warnings(w work) []string {
 				"of a full window.", name))
 		}
 		own, broker := r.summary(w.name, name, loadMicros), r.summary(w.name, name, brokerMicros)
-		if w.kind == throughput && broker.Runs > 0 && own.Median > broker.Median {
+		if w.kind.compares() && broker.Runs > 0 && own.Median > broker.Median {
 			lines = append(lines, fmt.Sprintf("Warning: with %s the generator used more processor "+
 				"time than the broker (%.2f and %.2f us): it may be what limits.",
 				name, own.Median, broker.Median))

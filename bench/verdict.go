@@ -48,6 +48,13 @@ func criteria() []criterion {
 			atMost(name, "broker CPU at most %s us", 12, brokerMicros),
 		)
 	}
+	for _, name := range []string{
+		topic10K, fanout100, body1M, declare10K, reverseAcks, priority10,
+	} {
+		ahead := timesPeer(name, false, 1, peer.RabbitMQ)
+		ahead.text = "ahead of " + peer.RabbitMQ + " in the same run, more than %s x"
+		list = append(list, ahead)
+	}
 	return append(list, atMost(paced1K, "publish to confirm at most %s x the disk's own fdatasync, p50",
 		1.5, byDisk(diskP50)))
 }

@@ -22,6 +22,12 @@ const (
 	persistent1K  = "persistent-1k"
 	persistent4x4 = "persistent-1k-4x4"
 	paced1K       = "paced-1k"
+	topic10K      = "topic-10k"
+	fanout100     = "fanout-100"
+	body1M        = "body-1m"
+	declare10K    = "declare-10k"
+	reverseAcks   = "reverse-acks"
+	priority10    = "priority-10"
 	backlog       = "backlog"
 )
 
@@ -31,8 +37,12 @@ type kind int
 const (
 	throughput kind = iota // as much as goes, peers in alternation
 	paced                  // a fixed rate, peers in alternation, the disk probed in between
+	fixed                  // a fixed number of things, peers in alternation: how long it takes
 	deep                   // a backlog, parley alone, once
 )
+
+// compares reports whether peers' rates are set against each other.
+func (k kind) compares() bool { return k == throughput || k == fixed }
 
 // work is one thing that brokers are measured at.
 type work struct {
@@ -45,7 +55,16 @@ type work struct {
 	latency string // what the latencies are of, or empty
 	syncs   bool   // the system calls for syncing are counted in a run of their own
 	explain bool   // a profile of parley is shown
+	once    bool   // one round only, because a peer takes minutes
 	do      func(context.Context, load.Params) (load.Result, error)
+}
+
+// rounds returns how many of so many rounds take part in the work.
+func (w work) rounds(wanted int) int {
+	if w.once {
+		return 1
+	}
+	return wanted
 }
 
 // durablePeers are the brokers that keep messages on disk.
@@ -84,6 +103,11 @@ const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queu
 
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
+	return slices.Concat(streamWorks(), fixedWorks(), []work{deepWork()})
+}
+
+// streamWorks are those that go on for as long as is measured.
+func streamWorks() []work {
 	return []work{
 		streamWork(transient16, "Transient, auto-ack, 16 B", 16),
 		streamWork(transient1K, "Transient, auto-ack, 1 KiB", 1<<10),
@@ -100,28 +124,120 @@ func allWorks() []work {
 			peers:   durablePeers(),
 			latency: "publish to confirm",
 		},
-		{
-			name:  backlog,
-			kind:  deep,
-			title: "A backlog that nobody consumes, persistent, 100 B",
-			unit:  "messages",
-			note:  backlogNote,
-			peers: []string{peer.Parley},
-		},
+		spreadWork(topic10K, "Topic exchange with 10,000 bindings of 100 queues, 16 B",
+			load.Spread{Exchange: "topic", Queues: 100, Bindings: 10_000, BodyBytes: 16}),
+		spreadWork(fanout100, "One publish to 100 queues, 4 KiB",
+			load.Spread{Exchange: "fanout", Queues: 100, BodyBytes: 4 << 10}),
+		streamWork(body1M, "Transient, auto-ack, 1 MiB", 1<<20),
+	}
+}
+
+func deepWork() work {
+	return work{
+		name:  backlog,
+		kind:  deep,
+		title: "A backlog that nobody consumes, persistent, 100 B",
+		unit:  "messages",
+		note:  backlogNote,
+		peers: []string{peer.Parley},
 	}
 }
 
 func streamWork(name, title string, bodyBytes int) work {
+	peers := []string{peer.Parley, peer.RabbitMQ}
+	if bodyBytes <= natsMaxBody {
+		peers = append(peers, peer.NATS)
+	}
 	return work{
 		name:    name,
 		title:   title,
 		unit:    "messages",
-		peers:   []string{peer.Parley, peer.RabbitMQ, peer.NATS},
+		peers:   peers,
 		explain: name == transient16,
 		do: func(ctx context.Context, p load.Params) (load.Result, error) {
 			return load.Stream(ctx, p, bodyBytes)
 		},
 	}
+}
+
+// natsMaxBody is up to which size NATS takes part: its own bound of a message is 1 MiB, headers and
+// all, unless it is told otherwise.
+const natsMaxBody = 64 << 10
+
+// spreadNote says what is counted.
+const spreadNote = "Counted are deliveries, of every copy. Four connections consume, each a quarter " +
+	"of the queues; the order in each queue is checked."
+
+func spreadWork(name, title string, s load.Spread) work {
+	note := spreadNote
+	if s.Bindings > 0 {
+		note += " Each routing key has four bindings, of four queues: one literal, two with `*`, one " +
+			"with `#`; the keys are published by turns."
+	}
+	return work{
+		name:  name,
+		title: title,
+		unit:  "deliveries",
+		note:  note,
+		peers: []string{peer.Parley, peer.RabbitMQ},
+		do: func(ctx context.Context, p load.Params) (load.Result, error) {
+			return load.Fan(ctx, p, s)
+		},
+	}
+}
+
+const (
+	declareNote = "Pipelined on one channel, 1,000 under way; each is answered when the broker has it " +
+		"on disk, or says so."
+	reverseNote = "All are at one consumer. A broker that is not through after a minute is stopped " +
+		"there: its rate is that of the acknowledgements which it has taken."
+	priorityNote = "One queue with `x-max-priority`, transient messages, confirms (window 10,000); the " +
+		"consumer begins when the last is confirmed. The order by priority, and within each, is checked."
+)
+
+func declarations(ctx context.Context, p load.Params) (load.Result, error) {
+	return load.Declarations(ctx, p, 10_000)
+}
+
+func reverseDeliveries(ctx context.Context, p load.Params) (load.Result, error) {
+	return load.ReverseAcks(ctx, p, 100_000)
+}
+
+func priorities(ctx context.Context, p load.Params) (load.Result, error) {
+	return load.Priorities(ctx, p, 100_000)
+}
+
+// fixedWorks are those that do a fixed number of things.
+func fixedWorks() []work {
+	works := []work{
+		{
+			name:  declare10K,
+			title: "10,000 durable queues, declared and deleted",
+			unit:  "operations",
+			note:  declareNote,
+			once:  true,
+			do:    declarations,
+		},
+		{
+			name:  reverseAcks,
+			title: "100,000 unacknowledged deliveries, acknowledged one by one, newest first",
+			unit:  "acknowledgements",
+			note:  reverseNote,
+			once:  true,
+			do:    reverseDeliveries,
+		},
+		{
+			name:  priority10,
+			title: "Ten priorities by turns, 100,000 messages published, then drained",
+			unit:  "messages",
+			note:  priorityNote,
+			do:    priorities,
+		},
+	}
+	for i := range works {
+		works[i].kind, works[i].peers = fixed, []string{peer.Parley, peer.RabbitMQ}
+	}
+	return works
 }
 
 func requestWork(name, title string, outstanding int) work {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // amqpDriver is AMQP 0-9-1 on the default exchange of the virtual host "/", as guest.
@@ -130,6 +131,38 @@ func (c *amqpConn) call(method uint32, args []byte, answer uint32) error {
 	return err
 }
 
+// Bounds of pipeline.
+const (
+	pipelined    = 1_000            // methods under way
+	stallTimeout = 60 * time.Second // without any progress
+)
+
+// pipeline sends a method n times, with the arguments that args returns for each, and waits for as
+// many answers.
+func (c *amqpConn) pipeline(n int, method, answer uint32, args func(i int) []byte) error {
+	var wire []byte
+	for first := 0; first < n; first += pipelined {
+		// Each answer may wait for the disk.
+		if err := c.conn.SetDeadline(time.Now().Add(stallTimeout)); err != nil {
+			return err
+		}
+		last := min(first+pipelined, n)
+		wire = wire[:0]
+		for i := first; i < last; i++ {
+			wire = appendMethod(wire, theChannel, method, args(i))
+		}
+		if _, err := c.conn.Write(wire); err != nil {
+			return fmt.Errorf("method %d.%d: %w", method>>16, method&0xffff, err)
+		}
+		for i := first; i < last; i++ {
+			if _, err := c.expect(answer); err != nil {
+				return fmt.Errorf("method %d.%d, number %d: %w", method>>16, method&0xffff, i, err)
+			}
+		}
+	}
+	return nil
+}
+
 // expect reads the next method, which must be the one named, and returns its arguments. They
 // are valid until the next read.
 func (c *amqpConn) expect(method uint32) ([]byte, error) {
@@ -169,10 +202,10 @@ const (
 	declareDurable = 1 << 1
 )
 
-// appendDeclare appends the arguments of queue.declare; a queue is neither exclusive nor deleted by
+// declareArgs returns the arguments of queue.declare; a queue is neither exclusive nor deleted by
 // itself.
-func appendDeclare(dst []byte, queue string, bits byte, queueType string) []byte {
-	dst = append(appendShortString(append(dst, 0, 0), queue), bits)
+func declareArgs(queue string, bits byte, queueType string) []byte {
+	dst := append(appendShortString([]byte{0, 0}, queue), bits)
 	var table []byte
 	if queueType != "" {
 		table = append(appendShortString(table, "x-queue-type"), 'S')

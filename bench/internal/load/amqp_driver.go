@@ -38,10 +38,10 @@ func (d *amqpDriver) publisher(ctx context.Context, o publishOptions) (*link, *b
 	if err != nil {
 		return nil, nil, err
 	}
-	msg, _, bodyAt := appendPublish(nil, content{
+	msg, at := appendPublish(nil, content{
 		key: []byte(o.queue), persistent: durable, body: filler(o.bodyBytes),
 	})
-	return l, newBatch(messageLayout{encoded: msg, seqAt: bodyAt, hexAt: -1}), nil
+	return l, newBatch(messageLayout{encoded: msg, seqAt: at.body, hexAt: -1}), nil
 }
 
 // consumer implements driver.
@@ -64,9 +64,9 @@ func (d *amqpDriver) consumer(ctx context.Context, o consumeOptions) (*link, err
 // declaration returns the arguments that declare a queue, durable or transient.
 func (d *amqpDriver) declaration(queue string, durable bool) []byte {
 	if durable {
-		return appendDeclare(nil, queue, declareDurable, d.queueType)
+		return declareArgs(queue, declareDurable, d.queueType)
 	}
-	return appendDeclare(nil, queue, 0, "")
+	return declareArgs(queue, 0, "")
 }
 
 // asker implements driver with direct reply-to.
@@ -78,18 +78,18 @@ func (d *amqpDriver) asker(
 	if err != nil {
 		return nil, nil, err
 	}
-	msg, hexAt, bodyAt := appendPublish(nil, content{
+	msg, at := appendPublish(nil, content{
 		key:         []byte(queueName),
 		correlation: bytes.Repeat([]byte("0"), maxSequenceDigits),
 		replyTo:     directReplyTo,
 		body:        filler(requestBodyBytes),
 	})
-	return l, newBatch(messageLayout{encoded: msg, seqAt: bodyAt, hexAt: hexAt}), nil
+	return l, newBatch(messageLayout{encoded: msg, seqAt: at.body, hexAt: at.correlation}), nil
 }
 
 // appendAnswer implements driver.
 func (d *amqpDriver) appendAnswer(dst []byte, request *delivery) []byte {
-	dst, _, _ = appendPublish(dst, content{
+	dst, _ = appendPublish(dst, content{
 		key: request.replyTo, correlation: request.correlation, body: request.body,
 	})
 	return dst

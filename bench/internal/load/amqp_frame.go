@@ -2,7 +2,10 @@
 
 package load
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Frame types and limits (AMQP 0-9-1 §4.2.3).
 const (
@@ -12,7 +15,7 @@ const (
 	frameHeartbeat = 8
 	frameEnd       = 0xCE
 	frameOverhead  = 8         // type, channel, size and the end octet
-	maxFrameBytes  = 128 << 10 // what TuneOk agrees to at most
+	maxFrameBytes  = 128 << 10 // what TuneOk agrees to at most, and the size of large bodies' frames
 	theChannel     = 1         // the only channel of a connection
 )
 
@@ -30,16 +33,25 @@ const (
 	channelOpen         = 20<<16 | 10
 	channelOpenOK       = 20<<16 | 11
 	channelClose        = 20<<16 | 40
+	exchangeDeclare     = 40<<16 | 10
+	exchangeDeclareOK   = 40<<16 | 11
 	queueDeclare        = 50<<16 | 10
 	queueDeclareOK      = 50<<16 | 11
+	queueBind           = 50<<16 | 20
+	queueBindOK         = 50<<16 | 21
+	queueDelete         = 50<<16 | 40
+	queueDeleteOK       = 50<<16 | 41
 	basicQos            = 60<<16 | 10
 	basicQosOK          = 60<<16 | 11
 	basicConsume        = 60<<16 | 20
 	basicConsumeOK      = 60<<16 | 21
 	basicCancel         = 60<<16 | 30
+	basicCancelOK       = 60<<16 | 31
 	basicPublish        = 60<<16 | 40
 	basicDeliver        = 60<<16 | 60
 	basicAck            = 60<<16 | 80
+	basicRecover        = 60<<16 | 110
+	basicRecoverOK      = 60<<16 | 111
 	confirmSelect       = 85<<16 | 10
 	confirmSelectOK     = 85<<16 | 11
 )
@@ -88,19 +100,25 @@ func appendShortString[T string | []byte](dst []byte, s T) []byte {
 
 // content is what basic.publish and the frames after it carry.
 type content struct {
+	exchange    string
 	key         []byte
 	persistent  bool
+	priority    byte // 0 is left out
 	correlation []byte
 	replyTo     string
 	body        []byte
 }
 
-// appendPublish appends a publish to the default exchange: method, header and body frames. It
-// returns where the correlation id and the body begin.
-func appendPublish(dst []byte, c content) (out []byte, correlationAt, bodyAt int) {
+// layout is where things lie in an encoded publish; -1 is not there.
+type layout struct{ key, priority, correlation, body int }
+
+// appendPublish appends a publish: method, header and body frames. It returns where the parts that
+// change from message to message begin.
+func appendPublish(dst []byte, c content) ([]byte, layout) {
 	dst, at := beginFrame(dst, frameMethod, theChannel)
 	dst = binary.BigEndian.AppendUint32(dst, basicPublish)
-	dst = append(dst, 0, 0, 0) // reserved, the default exchange
+	dst = appendShortString(append(dst, 0, 0), c.exchange)
+	l := layout{key: len(dst) + 1, priority: -1, correlation: -1}
 	dst = appendShortString(dst, c.key)
 	dst = endFrame(append(dst, 0), at) // neither mandatory nor immediate
 
@@ -115,10 +133,14 @@ func appendPublish(dst []byte, c content) (out []byte, correlationAt, bodyAt int
 		flags |= flagDeliveryMode
 		dst = append(dst, deliveryPersistent)
 	}
-	correlationAt = -1
+	if c.priority > 0 {
+		flags |= flagPriority
+		l.priority = len(dst)
+		dst = append(dst, c.priority)
+	}
 	if len(c.correlation) > 0 {
 		flags |= flagCorrelationID
-		correlationAt = len(dst) + 1
+		l.correlation = len(dst) + 1
 		dst = appendShortString(dst, c.correlation)
 	}
 	if c.replyTo != "" {
@@ -128,9 +150,12 @@ func appendPublish(dst []byte, c content) (out []byte, correlationAt, bodyAt int
 	binary.BigEndian.PutUint16(dst[flagsAt:], flags)
 	dst = endFrame(dst, at)
 
-	dst, at = beginFrame(dst, frameBody, theChannel)
-	bodyAt = len(dst)
-	return endFrame(append(dst, c.body...), at), correlationAt, bodyAt
+	l.body = len(dst) + frameOverhead - 1
+	for part := range slices.Chunk(c.body, maxFrameBytes-frameOverhead) {
+		dst, at = beginFrame(dst, frameBody, theChannel)
+		dst = endFrame(append(dst, part...), at)
+	}
+	return dst, l
 }
 
 // appendAck appends the acknowledgement of one delivery, or of all up to it.

@@ -89,7 +89,7 @@ func (s *amqpScanner) content(deliver, rest []byte) (int, error) {
 		return 0, fmt.Errorf("frame of type %d in place of a content header", h.kind)
 	}
 	total := binary.BigEndian.Uint64(h.payload[4:])
-	if total > readBufferBytes {
+	if total > maxBodyBytes {
 		return 0, fmt.Errorf("body of %d bytes", total)
 	}
 	m := &s.message
@@ -208,6 +208,19 @@ func (s *amqpScanner) declareOK(p []byte) error {
 	return s.declared(binary.BigEndian.Uint32(counts))
 }
 
+// notFound is the reply code of a queue that is not there (AMQP 0-9-1 §1.1).
+const notFound = 404
+
+// closedError is a close method of the broker.
+type closedError struct {
+	code uint16
+	text string
+}
+
+func (e *closedError) Error() string {
+	return fmt.Sprintf("closed by the broker: %d %s", e.code, e.text)
+}
+
 // closeError turns a close method into an error with the peer's code and text.
 func closeError(p []byte) error {
 	if len(p) < 6 {
@@ -217,5 +230,5 @@ func closeError(p []byte) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("closed by the broker: %d %s", binary.BigEndian.Uint16(p[4:]), text)
+	return &closedError{code: binary.BigEndian.Uint16(p[4:]), text: string(text)}
 }

@@ -18,7 +18,7 @@ func appendDelivery(dst []byte, tag uint64, c content, frameBytes int) []byte {
 	args = append(args, 0) // not redelivered
 	args = appendShortString(appendShortString(args, ""), c.key)
 	dst = appendMethod(dst, theChannel, basicDeliver, args)
-	published, _, _ := appendPublish(nil, content{
+	published, _ := appendPublish(nil, content{
 		persistent: c.persistent, correlation: c.correlation, replyTo: c.replyTo,
 	})
 	method, _ := nextFrame(published)
@@ -178,5 +178,32 @@ func TestServerName(t *testing.T) {
 		if got := serverName(wire[:n]); len(got) > len("parley 1.2") {
 			t.Errorf("cut after %d: %q", n, got)
 		}
+	}
+}
+
+// A body that is larger than a frame is published in several and read as one.
+func TestLargeBodiesTakeSeveralFrames(t *testing.T) {
+	t.Parallel()
+	body := filler(2*maxFrameBytes + 5)
+	wire, at := appendPublish(nil, content{key: []byte("q"), body: body})
+	copy(wire[at.body:], "12345678")
+	frames := 0
+	for rest := wire; len(rest) > 0; frames++ {
+		f, err := nextFrame(rest)
+		if err != nil || f.size == 0 || len(f.payload) > maxFrameBytes-frameOverhead {
+			t.Fatalf("frame %d of %d bytes: %v", frames, len(f.payload), err)
+		}
+		rest = rest[f.size:]
+	}
+	if frames != 5 {
+		t.Errorf("%d frames", frames)
+	}
+	method, _ := nextFrame(wire)
+	var got []string
+	s := &amqpScanner{deliver: func(d *delivery) { got = append(got, string(d.body[:8])) }}
+	deliver := appendMethod(nil, theChannel, basicDeliver, make([]byte, 16))
+	used, err := s.scan(append(deliver, wire[method.size:]...))
+	if err != nil || used != len(deliver)+len(wire)-method.size || len(got) != 1 || got[0] != "12345678" {
+		t.Errorf("used %d, %v, %q", used, err, got)
 	}
 }

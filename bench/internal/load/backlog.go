@@ -16,12 +16,10 @@ import (
 const (
 	maxBacklogQueues   = 100_000
 	maxBacklogMessages = 1_000_000_000
-	fillWindow         = 10_000           // unconfirmed messages while a backlog is published
-	drainQueues        = 1_000            // queues that are drained at a time
-	drainPrefetch      = 10_000           // unacknowledged messages, shared out over those queues
-	declareQueues      = 1_000            // declarations under way
-	stallTimeout       = 60 * time.Second // without any progress
-	queueDigits        = 8                // hexadecimal, of a queue's number in its name
+	fillWindow         = 10_000 // unconfirmed messages while a backlog is published
+	drainQueues        = 1_000  // queues that are drained at a time
+	drainPrefetch      = 10_000 // unacknowledged messages, shared out over those queues
+	queueDigits        = 8      // hexadecimal, of a queue's number in its name
 	backlogPrefix      = "backlog-"
 	minBacklogBody     = 16 // sequence number in the queue, number of the queue
 )
@@ -84,27 +82,9 @@ func Declare(ctx context.Context, p Params, b Backlog) error {
 		return err
 	}
 	defer c.close()
-	for first := 0; first < b.Queues; first += declareQueues {
-		// Each answer may wait for the disk.
-		if err := c.conn.SetDeadline(time.Now().Add(stallTimeout)); err != nil {
-			return err
-		}
-		last := min(first+declareQueues, b.Queues)
-		var wire []byte
-		for i := first; i < last; i++ {
-			args := drv.declaration(backlogQueue(i), true)
-			wire = appendMethod(wire, theChannel, queueDeclare, args)
-		}
-		if _, err := c.conn.Write(wire); err != nil {
-			return fmt.Errorf("declare: %w", err)
-		}
-		for i := first; i < last; i++ {
-			if _, err := c.expect(queueDeclareOK); err != nil {
-				return fmt.Errorf("declare %s: %w", backlogQueue(i), err)
-			}
-		}
-	}
-	return nil
+	return c.pipeline(b.Queues, queueDeclare, queueDeclareOK, func(i int) []byte {
+		return drv.declaration(backlogQueue(i), true)
+	})
 }
 
 // backlogBatch is a run of pre-encoded messages that go to the queues by turns.
@@ -116,13 +96,12 @@ type backlogBatch struct {
 
 func newBacklogBatch(b Backlog) *backlogBatch {
 	key := backlogQueue(0)
-	msg, _, bodyAt := appendPublish(nil, content{
+	msg, at := appendPublish(nil, content{
 		key: []byte(key), persistent: true, body: filler(b.BodyBytes),
 	})
-	const keyBegin = 7 + 4 + 2 + 1 + 1 // frame header, method, reserved, exchange, length of the key
 	return &backlogBatch{
-		batch:  *newBatch(messageLayout{encoded: msg, seqAt: bodyAt, hexAt: -1}),
-		keyAt:  keyBegin + len(backlogPrefix),
+		batch:  *newBatch(messageLayout{encoded: msg, seqAt: at.body, hexAt: -1}),
+		keyAt:  at.key + len(backlogPrefix),
 		queues: uint64(b.Queues),
 	}
 }
@@ -166,15 +145,15 @@ func Fill(ctx context.Context, p Params, b Backlog) (Moved, error) {
 	c.lane.complete(total) // nobody consumes
 	c.lane.sentAll(total)
 	r.pump(out, c.after)
-	r.start(func() error { return c.publishBacklog(out, newBacklogBatch(b), total) })
+	r.start(func() error { return c.publishAll(out, newBacklogBatch(b), total) })
 	r.start(func() error { return r.watch(&c.lane.confirmed) })
 	return r.moved(total, before, &c.latency)
 }
 
-// publishBacklog sends what the window of confirms has room for until all is sent.
-func (c *confirmer) publishBacklog(l *link, b *backlogBatch, total uint64) error {
+// publishAll sends what the window of confirms has room for until all is sent.
+func (c *confirmer) publishAll(l *link, b source, total uint64) error {
 	// A write for every few confirms would cost the generator more than the broker.
-	few := uint64(min(b.capacity(), fillWindow/4))
+	few := min(uint64(b.capacity()), c.window/4)
 	for sent := uint64(0); sent < total; {
 		room, err := c.flow.wait(c.lane.run.ctx, sent, min(few, total-sent))
 		if err != nil {

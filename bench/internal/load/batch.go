@@ -4,6 +4,13 @@ package load
 
 import "encoding/binary"
 
+// source is where the bytes of numbered messages come from. What fill returns is valid until the
+// next fill; n is at most capacity.
+type source interface {
+	capacity() int
+	fill(first uint64, n int) []byte
+}
+
 // batch is a run of equal pre-encoded messages in one buffer; only the sequence numbers differ.
 type batch struct {
 	buf    []byte

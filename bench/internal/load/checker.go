@@ -26,13 +26,18 @@ func (c *checker) see(body []byte) (uint64, error) {
 		return 0, fmt.Errorf("body of %d bytes holds no sequence number", len(body))
 	}
 	seq := binary.BigEndian.Uint64(body)
+	c.count(seq)
+	return seq, nil
+}
+
+// count takes a sequence number.
+func (c *checker) count(seq uint64) {
 	c.received++
 	if seq == c.next {
 		c.next++
-		return seq, nil
+		return
 	}
 	c.irregular(seq)
-	return seq, nil
 }
 
 // irregular notes a number that is not the next one: a gap, a late one or a second copy.

@@ -130,7 +130,7 @@ func (d *drainer) after() error {
 	if d.got >= d.want && !d.asked {
 		d.asked = true
 		for i := range d.sums {
-			args := appendDeclare(nil, backlogQueue(d.first+i), declarePassive, "")
+			args := declareArgs(backlogQueue(d.first+i), declarePassive, "")
 			wire = appendMethod(wire, theChannel, queueDeclare, args)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // gate holds a sender back while it is window messages ahead of what is done. One goroutine
-// waits, one advances.
+// waits, any may advance.
 type gate struct {
 	window  uint64
 	done    atomic.Uint64
@@ -20,9 +20,12 @@ func newGate(window uint64) *gate {
 	return &gate{window: window, wake: make(chan struct{}, 1)}
 }
 
-// advance says that done messages are through, and wakes the sender if it waits.
+// advance says that done messages are through, and wakes the sender if it waits. A lower number
+// than before changes nothing.
 func (g *gate) advance(done uint64) {
-	g.done.Store(done)
+	for old := g.done.Load(); done > old && !g.done.CompareAndSwap(old, done); {
+		old = g.done.Load()
+	}
 	if g.waiting.Load() && g.waiting.CompareAndSwap(true, false) {
 		select {
 		case g.wake <- struct{}{}:

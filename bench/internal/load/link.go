@@ -41,7 +41,7 @@ func dial(ctx context.Context, addr string) (*link, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	l := &link{conn: conn, buf: make([]byte, readBufferBytes)}
+	l := &link{conn: conn, buf: make([]byte, handshakeBuffer)}
 	l.detach = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return l, nil
 }
@@ -49,6 +49,7 @@ func dial(ctx context.Context, addr string) (*link, error) {
 // ready ends the handshake: from now on a scanner reads, without a deadline.
 func (l *link) ready(s scanner) error {
 	l.scanner = s
+	l.resize(readBufferBytes)
 	return l.conn.SetDeadline(time.Time{})
 }
 
@@ -62,15 +63,40 @@ func (l *link) close() {
 // unread returns the bytes in the buffer that nobody has used.
 func (l *link) unread() []byte { return l.buf[l.start:l.end] }
 
-// more reads once, after moving what is unread to the front.
-func (l *link) more() error {
-	if l.start > 0 {
-		copy(l.buf, l.buf[l.start:l.end])
-		l.end -= l.start
+// resize makes the buffer that large, unless what is unread would not fit.
+func (l *link) resize(size int) {
+	if n := l.end - l.start; n <= size {
+		buf := make([]byte, size)
+		copy(buf, l.unread())
+		l.buf, l.start, l.end = buf, 0, n
+	}
+}
+
+// room makes space behind what is unread: what is half received is moved only when little space is
+// left, because a large message takes many reads.
+func (l *link) room() error {
+	switch {
+	case l.start == l.end:
+		l.start, l.end = 0, 0
+	case len(l.buf)-l.end >= len(l.buf)/2:
+	case l.start > 0:
+		l.end = copy(l.buf, l.unread())
 		l.start = 0
 	}
-	if l.end == len(l.buf) {
+	if l.end < len(l.buf) {
+		return nil
+	}
+	if len(l.buf) >= maxBufferBytes {
 		return fmt.Errorf("a frame is larger than %d bytes", len(l.buf))
+	}
+	l.resize(2 * len(l.buf))
+	return nil
+}
+
+// more reads once.
+func (l *link) more() error {
+	if err := l.room(); err != nil {
+		return err
 	}
 	n, err := l.conn.Read(l.buf[l.end:])
 	l.end += n

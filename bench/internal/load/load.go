@@ -24,7 +24,11 @@ const (
 	confirmWindow     = 1_000            // unconfirmed messages under way
 	prefetchMessages  = 1_000            // unacknowledged messages at the consumer
 	batchBytes        = 64 << 10         // one write of the publisher
-	readBufferBytes   = 256 << 10        // one read of the consumer
+	maxAheadBytes     = 64 << 20         // the same in bytes of bodies
+	handshakeBuffer   = 4 << 10          // first size of a link's read buffer
+	readBufferBytes   = 256 << 10        // its size once a scanner reads
+	maxBufferBytes    = 4 << 20          // its largest size
+	maxBodyBytes      = 1 << 20          // of one message
 	minBodyBytes      = 8                // the sequence number
 	requestBodyBytes  = 16               // body of requests and answers
 	maxOutstanding    = 4_096            // requests under way

@@ -17,7 +17,7 @@ func Stream(ctx context.Context, p Params, bodyBytes int) (Result, error) {
 	ctx, r := newRun(ctx, p)
 	ln := r.newLane(false)
 	var sums checker
-	flow := newGate(backlogMessages)
+	flow := newGate(aheadMessages(bodyBytes))
 	in, err := drv.consumer(ctx, consumeOptions{queue: queueName, deliver: r.seeing(&sums)})
 	if err != nil {
 		return Result{}, fmt.Errorf("consumer: %w", joinEnd(r, err))
@@ -35,7 +35,11 @@ func Stream(ctx context.Context, p Params, bodyBytes int) (Result, error) {
 		return nil
 	})
 	r.pump(out, nil)
-	r.start(func() error { return ln.publish(out, b, flow) })
+	r.start(func() error {
+		sent, err := r.publish(out, b, flow)
+		ln.sentAll(sent)
+		return err
+	})
 
 	res := Result{Server: in.server}
 	err = r.measure(&res)
@@ -56,22 +60,25 @@ func (r *run) seeing(sums *checker) func(*delivery) {
 	}
 }
 
-// publish sends batches as fast as the gate lets it until the run stops.
-func (ln *lane) publish(l *link, b *batch, flow *gate) error {
-	r := ln.run
-	want := uint64(min(b.capacity(), backlogMessages/4))
-	var sent uint64
+// aheadMessages returns how many messages of that size the publisher may be ahead of the consumer.
+func aheadMessages(bodyBytes int) uint64 {
+	return min(backlogMessages, uint64(max(maxAheadBytes/max(bodyBytes, 1), 4)))
+}
+
+// publish sends batches as fast as the gate lets it until the run stops, and returns how many
+// messages it has sent.
+func (r *run) publish(l *link, b source, flow *gate) (sent uint64, err error) {
+	want := max(min(uint64(b.capacity()), flow.window/4), 1)
 	for !r.stopping.Load() {
 		if _, err := flow.wait(r.ctx, sent, want); err != nil {
-			return err
+			return sent, err
 		}
 		if _, err := l.conn.Write(b.fill(sent, int(want))); err != nil {
-			return fmt.Errorf("publish: %w", err)
+			return sent, fmt.Errorf("publish: %w", err)
 		}
 		sent += want
 	}
-	ln.sentAll(sent)
-	return nil
+	return sent, nil
 }
 
 // joinEnd ends a run that did not come to be and returns the reason for that.
