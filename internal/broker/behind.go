@@ -64,6 +64,9 @@ func (q *Queue) full() bool {
 // spills reports whether a message that the log need not hold goes there all the same, to wait. The
 // queue's lock is held.
 func (q *Queue) spills() bool {
+	if q.delays != nil {
+		return q.pages && q.delays.full(q)
+	}
 	return q.ready > 0 && q.pages && (q.behind.messages > 0 ||
 		q.full() && q.vh.b.alarm.held.Load() >= int64(q.vh.b.limits.VolatileBytes))
 }

@@ -70,6 +70,9 @@ type Limits struct {
 	// VolatileBytes is the memory of kept messages above which queues whose window is full append
 	// messages to the log that it need not hold. Default: a quarter of MemoryBytes.
 	VolatileBytes int
+	// Delayed bounds the messages that wait in all delayed exchanges; above it they refuse more, as a
+	// full queue does. Each takes 32 bytes of memory, wherever the message is. Default 4,000,000.
+	Delayed int
 	// CallsWaiting bounds the calls that wait in one service's queue. Default 1,024.
 	CallsWaiting int
 }
@@ -96,6 +99,7 @@ func (l *Limits) setDefaults() {
 	set(&l.UnsettledPerSession, 1_000_000)
 	set(&l.Requests, 100_000)
 	set(&l.CallsWaiting, 1_024)
+	set(&l.Delayed, 4_000_000)
 	set(&l.MemoryBytes, unlimited)
 	set(&l.WindowMessages, 4_096)
 	set(&l.WindowBytes, 4<<20)
@@ -137,7 +141,8 @@ type Broker struct {
 	alarm      alarm
 	rest       housekeeping
 	pagers     pagers
-	refused    atomic.Bool // the log took something not
+	delayed    atomic.Int64 // messages that wait in delayed exchanges
+	refused    atomic.Bool  // the log took something not
 	metrics    Metrics
 	tallies    tallies
 }

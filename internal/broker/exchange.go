@@ -29,6 +29,9 @@ type Exchange struct {
 	changes atomic.Uint64
 	// history is what an exchange of type x-recent-history keeps; nil for others.
 	history *history
+	// delays says that the exchange is of type x-delayed-message; its messages wait in waiting.
+	delays  bool
+	waiting *Queue
 
 	cacheMu sync.RWMutex
 	cache   map[string]*route
@@ -70,8 +73,8 @@ func newExchange(v *VirtualHost, p ExchangeParams) (*Exchange, error) {
 // ExchangeTypes returns the types of exchange that there are.
 func ExchangeTypes() []string {
 	return []string{
-		"direct", "fanout", "topic", "headers", "x-consistent-hash", "x-local-random",
-		"x-modulus-hash", "x-random", "x-recent-history",
+		"direct", "fanout", "topic", "headers", "x-consistent-hash", delayedType,
+		"x-local-random", "x-modulus-hash", "x-random", "x-recent-history",
 	}
 }
 
@@ -97,6 +100,8 @@ func (x *Exchange) setType(kind string) (err error) {
 	case "x-recent-history":
 		x.matcher = &fanoutMatcher{}
 		x.history, err = newHistory(x)
+	case delayedType:
+		return x.setDelayed()
 	default:
 		return errorf(CodeInequivalent, "declare exchange", exchangeEntity(x.vh.name, x.Name),
 			"unknown exchange type '%s'", kind)
@@ -164,7 +169,10 @@ func (v *VirtualHost) addExchange(op string, x *Exchange) (created bool, err err
 	x.setAlternate()
 	v.exchanges[p.Name] = x
 	v.named.Add(1)
-	return true, v.logMeta(p.Durable, Meta{Kind: MetaExchangeDeclare, Exchange: p})
+	if err := v.logMeta(p.Durable, Meta{Kind: MetaExchangeDeclare, Exchange: p}); err != nil {
+		return true, err
+	}
+	return true, x.openWaiting()
 }
 
 func defaultExchangeRefused(op string) error {
@@ -251,7 +259,11 @@ func (v *VirtualHost) removeExchange(x *Exchange) error {
 				pending = append(pending, b.source)
 			}
 		}
-		err := v.logMeta(x.Durable, Meta{Kind: MetaExchangeDelete, Exchange: x.ExchangeParams})
+		err := x.closeWaiting()
+		if first == nil {
+			first = err
+		}
+		err = v.logMeta(x.Durable, Meta{Kind: MetaExchangeDelete, Exchange: x.ExchangeParams})
 		if first == nil {
 			first = err
 		}

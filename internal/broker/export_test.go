@@ -18,3 +18,14 @@ func FixRecordChecksum(raw []byte) {
 
 // WindowBytes returns the memory of the log's messages in the windows of all queues.
 func (b *Broker) WindowBytes() int64 { return b.pagers.held.Load() }
+
+// StopDelays ends the timers of delayed exchanges, as the end of the process does.
+func (b *Broker) StopDelays() {
+	for _, v := range b.VirtualHosts() {
+		for _, x := range v.Exchanges() {
+			if x.waiting != nil {
+				x.waiting.stopDelays()
+			}
+		}
+	}
+}

@@ -131,7 +131,7 @@ func (s *Session) ask(g *gather, m *Message, r *route) error {
 	for _, q := range r.queues {
 		q.lock()
 		switch {
-		case q.deleted:
+		case q.deleted, q.delays != nil: // nobody is asked later
 		case g.volatile:
 			q.askConsumers(g, m, &s.turn)
 		default:

@@ -49,6 +49,7 @@ type Message struct {
 
 	gather  *gather       // the row whose copies this is
 	request *Request      // the stored request that this is
+	delayMS int64         // how long it waits in a delayed exchange on its route, which sets it
 	buf     *buffer       // holds every slice above, when the heart owns the message
 	held    *atomic.Int64 // counts the memory of kept messages
 	refs    atomic.Int32
@@ -155,7 +156,7 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s, _ := messagePool.Get().(*Message)
 	s.Envelope = m.Envelope
 	s.Format, s.Overlay, s.Edited = m.Format, m.Overlay, m.Edited
-	s.gather, s.request = m.gather, m.request
+	s.gather, s.request, s.delayMS = m.gather, m.request, m.delayMS
 	n := len(m.Exchange) + len(m.Key) + len(m.ReplyTo) + len(m.CorrelationID) + len(m.Type) +
 		len(m.ContentType) + len(m.UserID) + len(m.Props) + len(m.Body)
 	s.buf = getBuffer(n)
@@ -212,7 +213,7 @@ func (m *Message) release() {
 	putBuffer(m.buf)
 	m.Envelope = Envelope{}
 	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil
-	m.gather, m.request, m.buf, m.held = nil, nil, nil, nil
+	m.gather, m.request, m.delayMS, m.buf, m.held = nil, nil, 0, nil, nil
 	messagePool.Put(m)
 }
 

@@ -5,7 +5,7 @@ package broker
 // refuses reports whether the queue is full and refuses a message; a refused one is dead-lettered
 // when the queue says so. The queue's lock is held.
 func (q *Queue) refuses(m *Message, t *turn) bool {
-	if q.args.overflow == dropHead || !q.args.limited() {
+	if (q.args.overflow == dropHead || !q.args.limited()) && q.delays == nil {
 		return false
 	}
 	full := q.refusesBehind(m, 0, 0)
@@ -18,6 +18,9 @@ func (q *Queue) refuses(m *Message, t *turn) bool {
 // refusesBehind is refuses for a message that comes behind some that are not in the queue yet, and
 // does nothing.
 func (q *Queue) refusesBehind(m *Message, messages, bytes int) bool {
+	if q.delays != nil {
+		return q.vh.b.delayed.Load()+int64(messages) >= int64(q.vh.b.limits.Delayed)
+	}
 	if q.args.overflow == dropHead || !q.args.limited() {
 		return false
 	}

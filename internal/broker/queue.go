@@ -49,6 +49,9 @@ type Queue struct {
 	// copies of gathers wait for the credit of the one consumer that each is for.
 	copies []waitingCopy
 
+	// delays is what waits in the queue of a delayed exchange, which has nothing else; nil in others.
+	delays *delays
+
 	expiry    Timer // for the first ready message that expires
 	expiryMS  int64 // when it fires; 0 when it is not armed
 	expiring  *turn // has dead letters that expired, to be sent; nil: nobody
@@ -109,6 +112,10 @@ func (q *Queue) first() *readyList {
 // held and the queue is not deleted.
 func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	q.tally.Published++
+	if q.delays != nil {
+		q.delay(m, e.lsn, t)
+		return
+	}
 	if e.lsn != 0 {
 		if !q.fits(m) {
 			q.pass(m, e.lsn, t)

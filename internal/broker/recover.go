@@ -4,6 +4,7 @@ package broker
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -82,12 +83,31 @@ func (r *recovery) build(structure []PlacedMeta) error {
 	for _, v := range r.b.VirtualHosts() {
 		v.applyPolicies(nil)
 	}
+	return r.openWaiting()
+}
+
+// openWaiting completes delayed exchanges whose declaration the end of the process cut in two.
+func (r *recovery) openWaiting() error {
+	for _, v := range r.b.VirtualHosts() {
+		for _, x := range v.Exchanges() {
+			if err := x.openWaiting(); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
 func (r *recovery) buildQueue(v *VirtualHost, m *Meta) error {
 	if m.Queue.Name == answersQueue {
 		v.answers.id = m.QueueID
+		return nil
+	}
+	if name, ok := strings.CutPrefix(m.Queue.Name, delayedQueue); ok {
+		if x := v.exchanges[name]; x != nil && x.delays {
+			x.setWaiting(m.QueueID)
+			r.queues[m.QueueID] = x.waiting
+		}
 		return nil
 	}
 	args, err := parseQueueArguments("recover", m.Queue, queueEntity(v.name, m.Queue.Name))
@@ -124,6 +144,8 @@ func (r *recovery) fill(found *Recovered) {
 	for id, backlog := range found.Backlogs {
 		switch q := r.queues[id]; {
 		case q == nil: // the log is to leave it out
+		case q.delays != nil:
+			r.recallDelayed(q)
 		case q.pages:
 			q.lock()
 			q.recall(backlog, found.Attempts[id])
@@ -134,6 +156,12 @@ func (r *recovery) fill(found *Recovered) {
 	}
 	for _, q := range r.queues { // from here on they send dead letters to each other
 		q.lock()
+		if q.delays != nil {
+			r.messages += q.delays.waiting
+			q.armDelay(0)
+			q.unlock()
+			continue
+		}
 		r.messages += q.ready
 		q.behind.listed = false
 		q.used()

@@ -150,6 +150,14 @@ func (w *routeWalk) visit(x *Exchange) {
 		return
 	}
 	r.saw(&x.changes)
+	if x.waiting != nil {
+		r.dynamic = true
+		if delay := delayOf(w.m.properties().Headers); delay > 0 {
+			w.m.m.delayMS = delay
+			r.queues = append(r.queues, x.waiting)
+			return // where it goes is found when it is due
+		}
+	}
 	if x.history != nil {
 		r.histories = append(r.histories, x.history)
 	}

@@ -213,4 +213,9 @@ func (v *VirtualHost) close() {
 	for _, q := range v.Queues() {
 		q.stopTimers()
 	}
+	for _, x := range v.Exchanges() {
+		if x.waiting != nil {
+			x.waiting.stopDelays()
+		}
+	}
 }

@@ -5,6 +5,7 @@ package amqp091
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
@@ -160,4 +161,55 @@ func TestRecentHistory(t *testing.T) {
 	if len(got) != 2 || got[0].body != "2" || got[1].properties.AppID != "app 3" {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// TestDelayedMessage: x-delayed-message with a real client's properties: the delay is over, the
+// header says for how long it was, and the rest is as it came; mandatory is not returned.
+func TestDelayedMessage(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.call(&wire.ExchangeDeclare{
+		Exchange: "x", Type: "x-delayed-message", Arguments: table("x-delayed-type", "direct"),
+	}, &wire.ExchangeDeclareOk{})
+	p.bound("x", "k", "q")
+	p.consume(&wire.BasicConsume{Queue: "q", ConsumerTag: "t", NoAck: true})
+	publish := func(delay int32) {
+		p.publish(&wire.BasicPublish{
+			Exchange: []byte("x"), RoutingKey: []byte("k"), Mandatory: true,
+		}, wire.Properties{
+			AppID: "app", DeliveryMode: 2,
+			Headers: table("other", int64(7), "x-delay", delay),
+		}, fmt.Sprint(delay))
+	}
+	start := time.Now()
+	want := func(delay, left int32) {
+		_, m := p.deliver() // and no return
+		headers := table("other", int64(7), "x-delay", left)
+		if m.body != fmt.Sprint(delay) || m.properties.AppID != "app" ||
+			fmt.Sprint(m.properties.Headers) != fmt.Sprint(headers) {
+			t.Errorf("got %q %+v, want %d and %v", m.body, m.properties, delay, headers)
+		}
+		if waited := time.Since(start); waited < time.Duration(delay)*time.Millisecond {
+			t.Errorf("%q came after %v", m.body, waited)
+		}
+	}
+	publish(0)
+	want(0, 0)
+	p.call(&wire.ConfirmSelect{}, &wire.ConfirmSelectOk{})
+	publish(120)
+	publish(60)
+	for ack := (wire.BasicAck{}); ack.DeliveryTag < 2; {
+		p.want(1, &ack) // it does not wait for the delay
+	}
+	want(60, -60)
+	want(120, -120)
+}
+
+// TestDelayedRefused: what RabbitMQ's plugin refuses.
+func TestDelayedRefused(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-delayed-message"})
+	p.wantChannelClose(wire.PreconditionFailed,
+		"Invalid argument, 'x-delayed-type' must be an existing exchange type")
 }
