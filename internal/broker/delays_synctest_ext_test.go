@@ -42,7 +42,11 @@ func (c *client) later(exchange, body string, delay any) {
 
 func (c *client) waiting(exchange string) int {
 	x, _ := c.Connection().VirtualHost().Exchange(exchange)
-	return x.Delayed()
+	n, ok := x.Delayed()
+	if !ok {
+		c.tb.Errorf("%s is no delayed exchange", exchange)
+	}
+	return n
 }
 
 // withLogs runs a test in fake time over a log that keeps nothing, and over one that does.
@@ -168,6 +172,33 @@ func TestDelayedChain(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// TestDelayedAlternate: a delayed exchange may be the alternate of others, and has one itself.
+func TestDelayedAlternate(t *testing.T) {
+	t.Parallel()
+	withLogs(t, func(t *testing.T, b *broker.Broker) {
+		t.Helper()
+		c := newClient(t, b, "c")
+		c.delayedExchange("direct", broker.Field{Name: "alternate-exchange", Value: "in"})
+		c.exchange("in", "direct", broker.Field{Name: "alternate-exchange", Value: "x"})
+		c.later("in", "hit", int32(1_000))
+		early := c.drain("q")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if err := c.Unbind(broker.BindingParams{Source: "x", Destination: "q", Key: "k"}); err != nil {
+			t.Fatal(err)
+		}
+		c.later("in", "nowhere", int32(1_000)) // x, in, x again: once each
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := c.drain("q"); len(early) > 0 || !slices.Equal(got, []string{"hit"}) {
+			t.Errorf("early %v, later %v", early, got)
+		}
+		if n, held := c.waiting("x"), b.HeldBytes(); n != 0 || held != 0 {
+			t.Errorf("%d wait, %d bytes are held", n, held)
 		}
 	})
 }

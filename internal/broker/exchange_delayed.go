@@ -66,17 +66,18 @@ func (q *Queue) meta(kind MetaKind) Meta {
 	return Meta{Kind: kind, Queue: q.QueueParams, QueueID: q.id}
 }
 
-// Delayed returns how many messages wait in an exchange of type x-delayed-message.
-func (x *Exchange) Delayed() int {
+// Delayed returns how many messages wait in an exchange of type x-delayed-message; others report
+// false.
+func (x *Exchange) Delayed() (messages int, ok bool) {
 	x.vh.mu.RLock()
 	q := x.waiting
 	x.vh.mu.RUnlock()
 	if q == nil {
-		return 0
+		return 0, false
 	}
 	q.lock()
 	defer q.unlock()
-	return q.delays.waiting
+	return q.delays.waiting, true
 }
 
 // delayOf returns the milliseconds for which a message with these headers waits; 0 is not at all.

@@ -333,6 +333,48 @@ func TestOneQueueWithCarbonCopies(t *testing.T) {
 	}
 }
 
+// TestOneQueueChains: exchanges that pick one destination, behind others, before others, and as
+// alternate exchanges: the pick is made anew for each message, and is never cached with the route of
+// an exchange before it.
+func TestOneQueueChains(t *testing.T) {
+	t.Parallel()
+	const messages = 600
+	queues := []string{"a", "b", "c"}
+	for _, kind := range []string{"x-random", "x-modulus-hash", "x-consistent-hash"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, newBroker(t), "c")
+			c.exchange("pick", kind)
+			c.exchange("in", "fanout")
+			c.exchange("empty", kind, broker.Field{Name: "alternate-exchange", Value: "middle"})
+			c.exchange("middle", "direct", broker.Field{Name: "alternate-exchange", Value: "pick"})
+			for _, q := range queues {
+				c.queue(q)
+				c.exchange("to "+q, "fanout")
+				c.bindExchange("pick", "to "+q, "1")
+				c.bind("to "+q, q, "")
+			}
+			c.bindExchange("in", "pick", "")
+			for _, first := range []string{"in", "empty", "pick"} {
+				for i := range messages {
+					key := fmt.Sprint(i)
+					if kind == "x-random" {
+						key = "same"
+					}
+					if n := c.withHeaders(first, key, "m", nil); n != 1 {
+						t.Fatalf("from %s one message went to %d queues", first, n)
+					}
+				}
+				for q, got := range c.bodies(queues...) {
+					if n := len(got); n < messages/3-100 || n > messages/3+100 {
+						t.Errorf("from %s queue %s got %d of %d", first, q, n, messages)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestRecentHistory: a queue that is bound gets the last messages, oldest first, and then what is new.
 func TestRecentHistory(t *testing.T) {
 	t.Parallel()

@@ -115,6 +115,22 @@ func TestOverview(t *testing.T) {
 	h.do("GET", "/api/feature-flags", "").want(200, "[]")
 }
 
+// TestDelayedExchange: how many messages wait is shown where some can.
+func TestDelayedExchange(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	const path = "/api/exchanges/%2F/later"
+	h.do("PUT", path, `{"type":"x-delayed-message","arguments":{"x-delayed-type":"fanout"}}`).want(201)
+	h.do("POST", path+"/publish", `{"routing_key":"","payload":"p","payload_encoding":"string",`+
+		`"properties":{"headers":{"x-delay":3600000}}}`).want(200, `{"routed":true}`)
+	h.do("GET", path, "").want(200, `"messages_delayed":1`, `"type":"x-delayed-message"`)
+	if a := h.do("GET", "/api/exchanges/%2F/amq.topic", ""); strings.Contains(string(a.body), "delayed") {
+		t.Errorf("got %s", a.body)
+	}
+	h.do("GET", "/api/overview", "").want(200, `"name":"x-delayed-message"`)
+	h.do("DELETE", path, "").want(204)
+}
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

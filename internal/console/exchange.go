@@ -49,10 +49,14 @@ func listExchanges(v *visit) error {
 }
 
 func showExchange(vh *broker.VirtualHost, x *broker.Exchange) object {
-	return object{
+	o := object{
 		"name": x.Name, "vhost": vh.Name(), "type": x.Type, "durable": x.Durable,
 		"auto_delete": x.AutoDelete, "internal": x.Internal, "arguments": showTable(x.Arguments),
 	}
+	if n, ok := x.Delayed(); ok {
+		o["messages_delayed"] = n
+	}
+	return o
 }
 
 // theExchange returns the exchange that the path names.

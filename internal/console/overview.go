@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/parley-ipc/parley/internal/broker"
 )
@@ -59,12 +60,14 @@ func getOverview(v *visit) error {
 }
 
 func exchangeTypes() []object {
-	types := make([]object, 0, 4)
-	for _, name := range []string{"direct", "fanout", "headers", "topic"} {
-		types = append(types, object{
-			"name": name, "enabled": true,
-			"description": "AMQP " + name + " exchange, as per the AMQP specification",
-		})
+	names := broker.ExchangeTypes()
+	types := make([]object, 0, len(names))
+	for _, name := range names {
+		description := "AMQP " + name + " exchange, as per the AMQP specification"
+		if strings.HasPrefix(name, "x-") {
+			description = name + " exchange, as RabbitMQ has it with its plugins"
+		}
+		types = append(types, object{"name": name, "enabled": true, "description": description})
 	}
 	return types
 }

@@ -193,7 +193,7 @@ func delayedCrash(t *testing.T, seed uint64) {
 		t.Errorf("a message came twice: %v", got)
 	}
 	x, _ := again.heart.VirtualHosts()[0].Exchange("x")
-	if n := x.Delayed(); n != 0 {
+	if n, _ := x.Delayed(); n != 0 {
 		t.Errorf("%d still wait", n)
 	}
 	again.close()
