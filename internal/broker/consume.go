@@ -65,7 +65,8 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	if q.deleted {
 		return nil, s.vh.noQueue(op, p.Queue)
 	}
-	if q.consumers.len() > 0 && (p.Exclusive || q.consumers.all[0].exclusive) {
+	if p.Exclusive && q.declared.single ||
+		q.consumers.len() > 0 && (p.Exclusive || q.consumers.all[0].exclusive) {
 		return nil, errorf(CodeExclusiveUse, op, queueEntity(s.vh.name, p.Queue),
 			"%s in exclusive use", queueEntity(s.vh.name, p.Queue))
 	}

@@ -83,6 +83,9 @@ func TestExclusiveConsumer(t *testing.T) {
 	}
 	_, err := c.Consume(broker.ConsumerParams{Queue: "q"})
 	wantText(t, err, broker.CodeExclusiveUse, "queue 'q' in vhost '/' in exclusive use")
+	c.queue("single", arg("x-single-active-consumer", true))
+	_, err = c.Consume(broker.ConsumerParams{Queue: "single", Exclusive: true})
+	wantText(t, err, broker.CodeExclusiveUse, "queue 'single' in vhost '/' in exclusive use")
 }
 
 func TestSharedPrefetch(t *testing.T) {

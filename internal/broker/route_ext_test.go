@@ -176,6 +176,24 @@ func TestHeadersExchange(t *testing.T) {
 			broker.Table{{"x-match", "all-with-x"}, {"x-a", "1"}},
 			nil, false,
 		},
+		{
+			"x- with any-with-x",
+			broker.Table{{"x-match", "any-with-x"}, {"x-a", "1"}, {"b", "2"}},
+			broker.Table{{"x-a", "1"}},
+			true,
+		},
+		{
+			"x- with any",
+			broker.Table{{"x-match", "any"}, {"x-a", "1"}, {"b", "2"}},
+			broker.Table{{"x-a", "1"}},
+			false,
+		},
+		{
+			"any-with-x of others",
+			broker.Table{{"x-match", "any-with-x"}, {"x-a", "1"}},
+			broker.Table{{"x-a", "2"}},
+			false,
+		},
 	}
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {
