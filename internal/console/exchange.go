@@ -56,6 +56,9 @@ func showExchange(vh *broker.VirtualHost, x *broker.Exchange) object {
 	if n, ok := x.Delayed(); ok {
 		o["messages_delayed"] = n
 	}
+	if policy := x.EffectivePolicy(); policy.User != "" {
+		o["policy"] = policy.User
+	}
 	return o
 }
 

@@ -31,6 +31,9 @@ func (v *visit) showQueue(q *broker.Queue) object {
 		"memory": d.MemoryBytes, "exclusive_consumer_tag": orNull(d.ExclusiveTag),
 		"single_active_consumer_tag": orNull(d.ActiveTag), "message_stats": showTally(&d.Tally),
 	}
+	policy := q.EffectivePolicy()
+	o["policy"], o["operator_policy"] = orNull(policy.User), orNull(policy.Operator)
+	o["effective_policy_definition"] = policy.Definition
 	if owner := q.Owner(); owner != nil {
 		o["owner_pid_details"] = connectionDetails(owner)
 	}

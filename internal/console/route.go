@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/broker"
 )
 
 // handler answers one request; an error becomes the answer.
@@ -23,7 +25,7 @@ type route struct {
 
 // table is every route there is (amqp-0-9-1.md §8). docs/management.md shows it.
 func (c *Console) table() []route {
-	return slices.Concat(c.hubTable(), c.brokerTable(), c.userTable())
+	return slices.Concat(c.hubTable(), c.brokerTable(), c.userTable(), c.parameterTable())
 }
 
 // hubTable are the routes about the hub itself, its connections and its virtual hosts.
@@ -145,6 +147,43 @@ func (c *Console) userTable() []route {
 		{"PUT", "/api/topic-permissions/{vhost}/{user}", administrator, putTopic},
 		{"DELETE", "/api/topic-permissions/{vhost}/{user}", administrator, deleteTopics},
 		{"DELETE", "/api/topic-permissions/{vhost}/{user}/{exchange}", administrator, deleteTopic},
+	}
+}
+
+// parameterTable are the routes of policies, parameters and limits.
+func (c *Console) parameterTable() []route {
+	user, operator := policies{broker.UserPolicy}, policies{broker.OperatorPolicy}
+	return []route{
+		{"GET", "/api/policies", management, user.list},
+		{"GET", "/api/policies/{vhost}", management, user.list},
+		{"GET", "/api/policies/{vhost}/{name}", policymaker, user.get},
+		{"PUT", "/api/policies/{vhost}/{name}", policymaker, user.put},
+		{"DELETE", "/api/policies/{vhost}/{name}", policymaker, user.delete},
+		{"GET", "/api/operator-policies", management, operator.list},
+		{"GET", "/api/operator-policies/{vhost}", management, operator.list},
+		{"GET", "/api/operator-policies/{vhost}/{name}", administrator, operator.get},
+		{"PUT", "/api/operator-policies/{vhost}/{name}", administrator, operator.put},
+		{"DELETE", "/api/operator-policies/{vhost}/{name}", administrator, operator.delete},
+
+		{"GET", "/api/parameters", policymaker, listParameters},
+		{"GET", "/api/parameters/{component}", policymaker, listParameters},
+		{"GET", "/api/parameters/{component}/{vhost}", policymaker, listParameters},
+		{"GET", "/api/parameters/{component}/{vhost}/{name}", policymaker, getParameter},
+		{"PUT", "/api/parameters/{component}/{vhost}/{name}", policymaker, putParameter},
+		{"DELETE", "/api/parameters/{component}/{vhost}/{name}", policymaker, deleteParameter},
+		{"GET", "/api/global-parameters", policymaker, listGlobals},
+		{"GET", "/api/global-parameters/{name}", policymaker, getGlobal},
+		{"PUT", "/api/global-parameters/{name}", policymaker, putGlobal},
+		{"DELETE", "/api/global-parameters/{name}", policymaker, deleteGlobal},
+
+		{"GET", "/api/vhost-limits", management, listVHostLimits},
+		{"GET", "/api/vhost-limits/{vhost}", management, listVHostLimits},
+		{"PUT", "/api/vhost-limits/{vhost}/{limit}", administrator, putVHostLimit},
+		{"DELETE", "/api/vhost-limits/{vhost}/{limit}", administrator, deleteVHostLimit},
+		{"GET", "/api/user-limits", administrator, listUserLimits},
+		{"GET", "/api/user-limits/{user}", administrator, listUserLimits},
+		{"PUT", "/api/user-limits/{user}/{limit}", administrator, putUserLimit},
+		{"DELETE", "/api/user-limits/{user}/{limit}", administrator, deleteUserLimit},
 	}
 }
 

@@ -18,8 +18,15 @@ func tagsOf(u *auth.User) []string { return append([]string{}, u.Tags...) }
 func showUser(u *auth.User) object {
 	return object{
 		"name": u.Name, "password_hash": u.Hash.Text(), "hashing_algorithm": u.Hash.Algorithm(),
-		"tags": tagsOf(u), "limits": object{},
+		"tags": tagsOf(u), "limits": limitsOf(u),
 	}
+}
+
+func limitsOf(u *auth.User) map[string]int {
+	if u.Limits == nil {
+		return map[string]int{}
+	}
+	return u.Limits
 }
 
 func listUsers(v *visit) error {

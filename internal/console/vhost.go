@@ -3,7 +3,9 @@
 package console
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
@@ -22,15 +24,17 @@ func listVHosts(v *visit) error {
 }
 
 func (v *visit) showVHost(vh *broker.VirtualHost) object {
+	about := vh.Metadata()
+	about.Tags = append([]string{}, about.Tags...)
 	ready, unsettled := 0, 0
 	for _, q := range vh.Queues() {
 		s := q.Stats()
 		ready, unsettled = ready+s.Ready, unsettled+s.Unsettled
 	}
 	return object{
-		"name": vh.Name(), "description": "", "tags": []string{}, "tracing": false,
-		"metadata":           object{"description": "", "tags": []string{}},
-		"default_queue_type": "classic", "messages": ready + unsettled, "messages_ready": ready,
+		"name": vh.Name(), "description": about.Description, "tags": about.Tags, "tracing": false,
+		"metadata": about, "default_queue_type": cmp.Or(about.DefaultQueueType, "classic"),
+		"messages": ready + unsettled, "messages_ready": ready,
 		"messages_unacknowledged": unsettled,
 		"cluster_state":           object{v.console.node(): "running"},
 	}
@@ -63,20 +67,64 @@ func putVHost(v *visit) error {
 	if len(name) > vhostNameMax {
 		return badRequest("the name of a virtual host has at most %d bytes", vhostNameMax)
 	}
-	if _, err := v.body(smallBodyBytes); err != nil { // description, tags: the hub has none
+	var body vhostBody
+	if err := v.read(&body); err != nil {
 		return err
 	}
-	if _, ok := v.console.options.Broker.VirtualHost(name); ok {
-		return v.made(false)
-	}
-	if _, err := v.console.options.Broker.AddVirtualHost(name); err != nil {
+	_, had := v.console.options.Broker.VirtualHost(name)
+	vh, err := v.console.options.Broker.AddVirtualHost(name)
+	if err != nil {
 		return err
 	}
-	err := v.console.options.Users.SetPermission(v.user.Name, name, auth.AllPermissions())
-	if err != nil && !errors.Is(err, auth.ErrConfigured) {
-		return err
+	if err := body.describe(vh); err != nil {
+		return plain(err)
 	}
-	return v.made(true)
+	if !had {
+		err := v.console.options.Users.SetPermission(v.user.Name, name, auth.AllPermissions())
+		if err != nil && !errors.Is(err, auth.ErrConfigured) {
+			return err
+		}
+	}
+	return v.made(!had)
+}
+
+// vhostBody is a virtual host in JSON, as requests and definitions have it.
+type vhostBody struct {
+	Name        string  `json:"name"`
+	Description *string `json:"description"`
+	Tags        tagList `json:"tags"`
+	QueueType   *string `json:"default_queue_type"`
+	Metadata    *struct {
+		Description *string `json:"description"`
+		Tags        tagList `json:"tags"`
+		QueueType   *string `json:"default_queue_type"`
+	} `json:"metadata"`
+}
+
+// describe changes what a virtual host says about itself, where the body says anything.
+func (b *vhostBody) describe(vh *broker.VirtualHost) error {
+	about := vh.Metadata()
+	before := about
+	set := func(description *string, tags tagList, queueType *string) {
+		if description != nil {
+			about.Description = *description
+		}
+		if tags != nil {
+			about.Tags = tags
+		}
+		if queueType != nil && *queueType != "undefined" {
+			about.DefaultQueueType = *queueType
+		}
+	}
+	if b.Metadata != nil {
+		set(b.Metadata.Description, b.Metadata.Tags, b.Metadata.QueueType)
+	}
+	set(b.Description, b.Tags, b.QueueType)
+	if about.Description == before.Description && slices.Equal(about.Tags, before.Tags) &&
+		about.DefaultQueueType == before.DefaultQueueType {
+		return nil
+	}
+	return vh.SetMetadata(about)
 }
 
 func deleteVHost(v *visit) error {
