@@ -112,7 +112,7 @@ fuzz: ## every fuzz target, 60 s each (FUZZ_SECONDS=600)
 	scripts/fuzz.sh each $(FUZZ_SECONDS)
 
 .PHONY: bench
-bench: ## parley, RabbitMQ, NATS and JetStream side by side; writes docs/performance.md
+bench: ## parley beside RabbitMQ, ActiveMQ, NATS and JetStream; writes docs/performance.md
 	cd bench && $(GO) run . $(BENCH_ARGS)
 
 .PHONY: interop

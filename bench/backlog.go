@@ -116,7 +116,7 @@ func (e *engine) deep(ctx context.Context, p peer.Peer, d *Deep) (err error) {
 		return fmt.Errorf("start: %w", err)
 	}
 	defer func() { err = errors.Join(err, hub.Stop()) }()
-	if err := e.fill(ctx, e.params(p, hub), hub, d); err != nil {
+	if err := e.fill(ctx, e.params(deepWork(), p, hub), hub, d); err != nil {
 		return err
 	}
 	if d.DiskFull, err = disk.Usage(data); err != nil {
@@ -137,7 +137,7 @@ func (e *engine) deep(ctx context.Context, p peer.Peer, d *Deep) (err error) {
 	e.say("backlog %s: ready in %v, after kill -9 in %v", d.name(), d.Restart, d.RestartKill)
 
 	hub.ResetPeak()
-	if d.Drain, err = load.Drain(ctx, e.params(p, hub), d.backlog()); err != nil {
+	if d.Drain, err = load.Drain(ctx, e.params(deepWork(), p, hub), d.backlog()); err != nil {
 		return err
 	}
 	if d.RSSPeakDrain, err = hub.PeakRSS(); err != nil {

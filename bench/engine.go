@@ -157,11 +157,10 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		return fmt.Errorf("start: %w", err)
 	}
 	defer func() { err = errors.Join(err, broker.Stop()) }()
-	params := e.params(p, broker)
-	prof := &profiler{
-		file:   profilePath(e.opts.Profile, w.name),
-		addr:   broker.Pprof,
-		length: e.opts.Measure,
+	params := e.params(w, p, broker)
+	prof := &profiler{addr: broker.Pprof, length: e.opts.Measure}
+	if p.Name() == peer.Parley {
+		prof.file = profilePath(e.opts.Profile, w.name)
 	}
 	if prof.wanted() {
 		params.Begin = func() { broker.ResetPeak(); prof.begin(ctx) }
@@ -177,16 +176,28 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 }
 
 // params says how a running broker is loaded.
-func (e *engine) params(p peer.Peer, broker *peer.Running) load.Params {
+func (e *engine) params(w work, p peer.Peer, broker *peer.Running) load.Params {
+	protocol, addr := w.protocolOf(p.Name()), broker.Addr
+	if protocol == load.STOMP {
+		addr = broker.Stomp
+	}
 	return load.Params{
-		Protocol:  protocolOf(p.Name()),
-		Addr:      broker.Addr,
+		Protocol:  protocol,
+		Addr:      addr,
 		QueueType: queueTypeOf(p.Name()),
-		Warmup:    warmup,
+		Warmup:    warmupOf(p.Name()),
 		Measure:   e.opts.Measure,
 		BrokerCPU: broker.CPU,
 		Begin:     broker.ResetPeak,
 	}
+}
+
+// warmupOf returns how long a peer is loaded before it is measured.
+func warmupOf(name string) time.Duration {
+	if name == peer.ActiveMQ {
+		return javaWarmup
+	}
+	return warmup
 }
 
 // startAttempts is how often a broker is started: the ports that were found free may be taken by

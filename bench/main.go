@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures parley beside RabbitMQ and NATS: the same work, the same load
+// Command bench measures parley beside RabbitMQ, ActiveMQ and NATS: the same work, the same load
 // generator, the same machine, one broker at a time, in alternation.
 //
 // It builds and starts each broker by itself (internal/peer), loads it from this process
@@ -44,6 +44,7 @@ const (
 	maxRuns    = 50
 	maxSeconds = 60
 	warmup     = time.Second
+	javaWarmup = 8 * time.Second // a Java program is compiled while it runs
 )
 
 // Options is what the flags say.
@@ -192,6 +193,7 @@ func (o Options) shouldWrite(flagValue string) (bool, error) {
 
 func allPeers() []string {
 	return []string{
-		peer.Parley, peer.RabbitMQ, peer.RabbitQuorum, peer.NATS, peer.JetStream, peer.JetStreamSync,
+		peer.Parley, peer.ParleyAMQP, peer.RabbitMQ, peer.RabbitQuorum, peer.RabbitStomp, peer.ActiveMQ,
+		peer.NATS, peer.JetStream, peer.JetStreamSync,
 	}
 }

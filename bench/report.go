@@ -108,8 +108,23 @@ func (r *report) summary(work, name string, figure func(Run) float64) stat.Summa
 
 // ratio compares parley's throughput with a peer's, round by round.
 func (r *report) ratio(work, other string) stat.Summary {
-	own := r.values(work, peer.Parley, rate)
-	theirs := r.values(work, other, rate)
+	return paired(r.values(work, peer.Parley, rate), r.values(work, other, rate))
+}
+
+// ratioToBest compares parley's throughput with the better one of two peers, round by round.
+func (r *report) ratioToBest(work string, others [2]string) stat.Summary {
+	one, two := r.values(work, others[0], rate), r.values(work, others[1], rate)
+	best := map[int]float64{}
+	for round, v := range one {
+		if w, ok := two[round]; ok {
+			best[round] = max(v, w)
+		}
+	}
+	return paired(r.values(work, peer.Parley, rate), best)
+}
+
+// paired divides one's figures by the other's of the same rounds.
+func paired(own, theirs map[int]float64) stat.Summary {
 	var a, b []float64
 	for round, v := range own {
 		if w, ok := theirs[round]; ok {

@@ -95,7 +95,7 @@ func (e *engine) traced(ctx context.Context, w work, p peer.Peer, s *Syncs) erro
 	if err != nil {
 		return fmt.Errorf("start below strace: %w", err)
 	}
-	params := e.params(p, broker)
+	params := e.params(w, p, broker)
 	params.Warmup, params.Measure = tracedWarmup, tracedMeasure
 	var res load.Result
 	res, err = w.do(ctx, params)

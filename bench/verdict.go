@@ -55,6 +55,7 @@ func criteria() []criterion {
 		ahead.text = "ahead of " + peer.RabbitMQ + " in the same run, more than %s x"
 		list = append(list, ahead)
 	}
+	list = append(list, stompCriteria()...)
 	return append(list, atMost(paced1K, "publish to confirm at most %s x the disk's own fdatasync, p50",
 		1.5, byDisk(diskP50)))
 }
@@ -65,6 +66,39 @@ func timesPeer(work string, gate bool, want float64, other string) criterion {
 		work: work, gate: gate, text: "at least %s x " + other, want: want, format: decimals,
 		figure: func(r *report) stat.Summary { return r.ratio(work, other) },
 	}
+}
+
+// timesBest wants a multiple of the throughput of the better of two peers.
+func timesBest(work string, gate bool, want float64, others [2]string) criterion {
+	return criterion{
+		work: work, gate: gate, want: want, format: decimals,
+		text:   "at least %s x the better of " + others[0] + " and " + others[1],
+		figure: func(r *report) stat.Summary { return r.ratioToBest(work, others) },
+	}
+}
+
+// byPeer compares a figure of parley's with a peer's of the same round.
+func byPeer(work, other string, figure func(Run) float64) func(*report) stat.Summary {
+	return func(r *report) stat.Summary {
+		return paired(r.values(work, peer.Parley, figure), r.values(work, other, figure))
+	}
+}
+
+// stompCriteria are those of the works over STOMP.
+func stompCriteria() []criterion {
+	others := [2]string{peer.RabbitStomp, peer.ActiveMQ}
+	var list []criterion
+	for _, name := range []string{stomp16, stomp1K} {
+		list = append(list,
+			timesBest(name, true, 8, others),
+			timesBest(name, false, 10, others),
+			criterion{
+				work: name, text: "broker CPU at most %s x that over AMQP 0-9-1", want: 1.3, atMost: true,
+				format: decimals, figure: byPeer(name, peer.ParleyAMQP, brokerMicros),
+			},
+		)
+	}
+	return append(list, timesBest(stompDurable, false, 8, others))
 }
 
 // atMost aims at a small figure.

@@ -25,6 +25,9 @@ const (
 	topic10K      = "topic-10k"
 	fanout100     = "fanout-100"
 	body1M        = "body-1m"
+	stomp16       = "stomp-16"
+	stomp1K       = "stomp-1k"
+	stompDurable  = "stomp-persistent-1k"
 	declare10K    = "declare-10k"
 	reverseAcks   = "reverse-acks"
 	priority10    = "priority-10"
@@ -55,6 +58,7 @@ type work struct {
 	latency string // what the latencies are of, or empty
 	syncs   bool   // the system calls for syncing are counted in a run of their own
 	explain bool   // a profile of parley is shown
+	stomp   bool   // over STOMP, but for those peers that have none
 	once    bool   // one round only, because a peer takes minutes
 	do      func(context.Context, load.Params) (load.Result, error)
 }
@@ -103,7 +107,7 @@ const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queu
 
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
-	return slices.Concat(streamWorks(), fixedWorks(), []work{deepWork()})
+	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(), []work{deepWork()})
 }
 
 // streamWorks are those that go on for as long as is measured.
@@ -240,6 +244,29 @@ func fixedWorks() []work {
 	return works
 }
 
+// stompNote says what differs from the works over AMQP.
+const stompNote = "SEND and SUBSCRIBE of `/queue/…`, STOMP 1.2, every SEND with a content-length. " +
+	"RabbitMQ has its STOMP plugin; ActiveMQ the settings and the 512 MiB of heap of Debian's script, " +
+	"and 8 s of warm-up. " +
+	"The column parley-amqp is the same work through parley's AMQP 0-9-1 door."
+
+// stompWorks are those that go over STOMP.
+func stompWorks() []work {
+	works := []work{
+		streamWork(stomp16, "STOMP, transient, ack auto, 16 B", 16),
+		streamWork(stomp1K, "STOMP, transient, ack auto, 1 KiB", 1<<10),
+		confirmedWork(stompDurable, "STOMP, persistent 1 KiB, receipts", 1),
+	}
+	for i := range works {
+		w := &works[i]
+		w.stomp, w.syncs, w.note = true, false, stompNote
+		w.explain = w.name == stomp16
+		w.peers = []string{peer.Parley, peer.ParleyAMQP, peer.RabbitStomp, peer.ActiveMQ}
+	}
+	works[2].title = "STOMP, persistent 1 KiB, receipts (window 1,000), ack client-individual"
+	return works
+}
+
 func requestWork(name, title string, outstanding int) work {
 	return work{
 		name:    name,
@@ -306,9 +333,14 @@ func parseWorks(list string) ([]work, error) {
 	return works, nil
 }
 
-// protocolOf returns what a peer speaks here.
-func protocolOf(name string) load.Protocol {
+// protocolOf returns what a peer speaks at this work.
+func (w work) protocolOf(name string) load.Protocol {
 	switch name {
+	case peer.Parley, peer.RabbitStomp, peer.ActiveMQ:
+		if w.stomp {
+			return load.STOMP
+		}
+		return load.AMQP
 	case peer.NATS:
 		return load.NATS
 	case peer.JetStream, peer.JetStreamSync:

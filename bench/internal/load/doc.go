@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package load is the load generator of the benchmark. It must cost less than the broker it
-// measures, so it speaks AMQP 0-9-1 and the text protocol of NATS on raw sockets: messages are
+// measures, so it speaks AMQP 0-9-1, STOMP and the text protocol of NATS on raw sockets: messages are
 // encoded once, only their sequence numbers are patched, many leave in one write, and a scanner
 // reads deliveries out of the read buffer without copying them.
 //

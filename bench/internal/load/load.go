@@ -16,6 +16,7 @@ const (
 	AMQP      Protocol = "amqp"
 	NATS      Protocol = "nats"
 	JetStream Protocol = "jetstream"
+	STOMP     Protocol = "stomp"
 )
 
 // Limits of the generator.
@@ -154,6 +155,7 @@ type delivery struct {
 	body        []byte
 	replyTo     []byte
 	correlation []byte
+	ackID       []byte // on STOMP, when acknowledgements are asked for
 }
 
 func newDriver(p Params) (driver, error) {
@@ -164,6 +166,8 @@ func newDriver(p Params) (driver, error) {
 		return &natsDriver{addr: p.Addr}, nil
 	case JetStream:
 		return &jetDriver{natsDriver{addr: p.Addr}}, nil
+	case STOMP:
+		return &stompDriver{addr: p.Addr}, nil
 	default:
 		return nil, fmt.Errorf("unknown protocol %q", p.Protocol)
 	}

@@ -15,11 +15,12 @@ const ParleyData = "data"
 
 // parley is the hub of this repository.
 type parley struct {
+	name    string
 	root    string
 	program string // given, or built
 }
 
-func (p *parley) Name() string { return Parley }
+func (p *parley) Name() string { return p.name }
 
 func (p *parley) Build(ctx context.Context, dir string) error {
 	if p.program != "" {
@@ -56,7 +57,7 @@ func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &Running{Addr: amqp, Pprof: pprof, counted: proc}
+	run := &Running{Addr: amqp, Stomp: stomp, Pprof: pprof, counted: proc}
 	return run.once(ctx, func(ctx context.Context) error {
 		return answersOK(ctx, "http://"+rest+"/readyz")
 	})

@@ -26,11 +26,16 @@ import (
 
 // Names of the peers.
 const (
-	Parley   = "parley"
-	RabbitMQ = "rabbitmq"
+	Parley = "parley"
+	// ParleyAMQP is parley over AMQP 0-9-1 at works that parley does over STOMP.
+	ParleyAMQP = "parley-amqp"
+	RabbitMQ   = "rabbitmq"
 	// RabbitQuorum is RabbitMQ, used with quorum queues.
 	RabbitQuorum = "rabbitmq-quorum"
-	NATS         = "nats"
+	// RabbitStomp is RabbitMQ with its STOMP plugin, used over STOMP.
+	RabbitStomp = "rabbitmq-stomp"
+	ActiveMQ    = "activemq"
+	NATS        = "nats"
 	// JetStream is nats-server with JetStream, which by default syncs every two minutes.
 	JetStream = "jetstream"
 	// JetStreamSync is the same with sync_interval: always.
@@ -69,7 +74,8 @@ type Place struct {
 
 // Running is a broker that serves.
 type Running struct {
-	Addr    string        // of the measured protocol
+	Addr    string        // of AMQP or NATS, or empty
+	Stomp   string        // of STOMP, or empty
 	Pprof   string        // address of net/http/pprof, or empty
 	ReadyIn time.Duration // from the start of the process until it served
 
@@ -120,9 +126,11 @@ type Source struct {
 // New returns the peer of a name.
 func New(name string, from Source) (Peer, error) {
 	switch name {
-	case Parley:
-		return &parley{root: from.Root, program: from.Parley}, nil
-	case RabbitMQ, RabbitQuorum:
+	case Parley, ParleyAMQP:
+		return &parley{name: name, root: from.Root, program: from.Parley}, nil
+	case ActiveMQ:
+		return &activeMQ{}, nil
+	case RabbitMQ, RabbitQuorum, RabbitStomp:
 		return &rabbitMQ{name: name}, nil
 	case NATS, JetStream, JetStreamSync:
 		return &natsServer{name: name, root: from.Root}, nil

@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 // change to the user rabbitmq and put aside the environment.
 const rabbitScript = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
-// rabbitMQ is Debian's rabbitmq-server without plugins and with its default settings, but for
-// its places and ports. It gets an epmd, the name server of Erlang, of its own.
+// rabbitMQ is Debian's rabbitmq-server with its default settings, but for its places and ports, and
+// without plugins unless STOMP is asked for. It gets an epmd, the name server of Erlang, of its own.
 type rabbitMQ struct {
 	name string
 	epmd string
@@ -39,16 +40,22 @@ func (r *rabbitMQ) Build(context.Context, string) error {
 
 func (r *rabbitMQ) Start(ctx context.Context, place Place) (*Running, error) {
 	dir := place.Dir
-	ports, err := freePorts(ctx, 3)
+	ports, err := freePorts(ctx, 4)
 	if err != nil {
 		return nil, err
 	}
 	addr, distPort, epmdPort := hostPort(ports[0]), strconv.Itoa(ports[1]), strconv.Itoa(ports[2])
-	conf, err := writeFile(dir, "rabbitmq.conf", "listeners.tcp.1 = "+addr+"\n")
+	settings, enabled, stomp := "listeners.tcp.1 = "+addr+"\n", "[].\n", ""
+	if r.name == RabbitStomp {
+		stomp = hostPort(ports[3])
+		settings += "stomp.listeners.tcp.1 = " + stomp + "\n"
+		enabled = "[rabbitmq_stomp].\n"
+	}
+	conf, err := writeFile(dir, "rabbitmq.conf", settings)
 	if err != nil {
 		return nil, err
 	}
-	plugins, err := writeFile(dir, "enabled_plugins", "[].\n")
+	plugins, err := writeFile(dir, "enabled_plugins", enabled)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +67,7 @@ func (r *rabbitMQ) Start(ctx context.Context, place Place) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &Running{Addr: addr, helpers: []*process{epmd}}
+	run := &Running{Addr: addr, Stomp: stomp, helpers: []*process{epmd}}
 	ready := func(ctx context.Context) error { return accepts(ctx, hostPort(ports[2])) }
 	if err := await(ctx, epmd, ready); err != nil {
 		return nil, errors.Join(fmt.Errorf("epmd: %w", err), epmd.stop())
@@ -84,5 +91,7 @@ func (r *rabbitMQ) Start(ctx context.Context, place Place) (*Running, error) {
 	if err != nil {
 		return nil, errors.Join(err, epmd.stop())
 	}
-	return run.once(ctx, func(ctx context.Context) error { return accepts(ctx, addr) })
+	return run.once(ctx, func(ctx context.Context) error {
+		return accepts(ctx, cmp.Or(stomp, addr)) // plugins come last
+	})
 }
