@@ -16,12 +16,18 @@ import (
 	"github.com/parley-ipc/parley/internal/listen"
 )
 
-// serve is how a door takes the connections of its listener. It returns when the context ends or
-// the listener does.
-type serve func(ctx context.Context, l *listen.Listener) error
+// service is a door without its listeners.
+type service struct {
+	// route is where its connections go.
+	route listen.Route
+	// run serves what the route queues, until ctx ends; nil where a handler does all.
+	run func(ctx context.Context) error
+	// protocols are what its clients may choose by ALPN.
+	protocols []string
+}
 
 // newDoor makes the door with a name. This is the list of doors that the hub has.
-func (h *Hub) newDoor(name string) (serve, error) {
+func (h *Hub) newDoor(name string) (service, error) {
 	switch name {
 	case "amqp":
 		door, err := amqp091door.New(amqp091door.Options{
@@ -29,50 +35,53 @@ func (h *Hub) newDoor(name string) (serve, error) {
 			Product: h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.Version,
 		})
 		if err != nil {
-			return nil, err
+			return service{}, err
 		}
-		return conversations(door.Serve), nil
+		return service{route: listen.Route{Handler: door.Serve}}, nil
 	case "stomp":
 		door, err := stompdoor.New(stompdoor.Options{
 			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
 		})
 		if err != nil {
-			return nil, err
+			return service{}, err
 		}
-		return conversations(door.Serve), nil
+		return service{route: listen.Route{Handler: door.Serve}}, nil
 	case "rest":
 		door, err := restdoor.New(restdoor.Options{
 			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
 			Ready: h.readiness, Metrics: h.metrics,
 		})
 		if err != nil {
-			return nil, err
+			return service{}, err
 		}
-		return func(ctx context.Context, l *listen.Listener) error {
-			return door.Serve(ctx, l.AsListener())
+		queue := listen.NewQueue()
+		return service{
+			route:     listen.Route{Queue: queue},
+			run:       func(ctx context.Context) error { return door.Serve(ctx, queue) },
+			protocols: []string{"h2", "http/1.1"},
 		}, nil
 	case console.Name:
 		return h.newManagement()
 	}
-	return nil, fmt.Errorf("no door %q", name)
+	return service{}, fmt.Errorf("no door %q", name)
 }
 
-// conversations serves each connection by a handler of its own.
-func conversations(handler listen.Handler) serve {
-	return func(ctx context.Context, l *listen.Listener) error {
-		l.Serve(ctx, handler)
-		return nil
-	}
-}
-
-// opened is a door with its listener.
+// opened is a door with its listeners.
 type opened struct {
-	name     string
-	serve    serve
-	listener *listen.Listener
-	stop     context.CancelFunc
-	serving  sync.WaitGroup
-	err      error // of serve
+	service
+
+	name      string
+	listeners []namedListener
+	stop      context.CancelFunc
+	serving   sync.WaitGroup
+	err       error // of run
+}
+
+// namedListener is a listener with its name in metrics and for Addr.
+type namedListener struct {
+	*listen.Listener
+
+	name string
 }
 
 const (
@@ -93,35 +102,76 @@ func newRoom() *listen.Room {
 	return listen.NewRoom(max(n-logDescriptors-ownDescriptors, fewestConnections))
 }
 
+// open opens the listeners of a door. When one cannot be opened, none of them is.
 func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
-	serve, err := h.newDoor(d.name)
+	service, err := h.newDoor(d.name)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen.Listen(ctx, listen.Options{
-		Address: d.door.Listen, ListenAll: h.options.ListenAll, Door: d.name,
-		Metrics: h.metrics, Logger: h.options.Logger, Room: h.room,
-	})
-	if err != nil {
-		return nil, err
+	o := &opened{name: d.name, service: service, stop: func() {}}
+	if !closed(d.door.Listen) {
+		err = h.listen(ctx, o, listen.Options{Door: d.name, Address: d.door.Listen})
 	}
-	return &opened{name: d.name, serve: serve, listener: listener, stop: func() {}}, nil
+	if err == nil && !closed(d.door.TLSListen) {
+		err = h.listen(ctx, o, listen.Options{
+			Door: d.name + TLSSuffix, Address: d.door.TLSListen, TLS: h.options.doorTLS(d.door),
+			Protocols: service.protocols,
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, o.close()) //nolint:contextcheck // it does not wait
+	}
+	return o, nil
+}
+
+// TLSSuffix stands behind a door's name where its TLS listener is meant.
+const TLSSuffix = "-tls"
+
+// listen opens one more listener.
+func (h *Hub) listen(ctx context.Context, o *opened, options listen.Options) error {
+	options.ListenAll, options.Room = h.options.ListenAll, h.room
+	options.Metrics, options.Logger = h.metrics, h.options.Logger
+	l, err := listen.Listen(ctx, options)
+	if err != nil {
+		return err
+	}
+	o.listeners = append(o.listeners, namedListener{l, options.Door})
+	return nil
 }
 
 // start serves until shutdown; the hub's start has ended by then, so its context does not count.
 func (o *opened) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	o.stop = stop
-	o.serving.Go(func() { o.err = o.serve(ctx, o.listener) })
+	for _, l := range o.listeners {
+		o.serving.Go(func() { l.Serve(ctx, o.route) })
+	}
+	if o.run != nil {
+		o.serving.Go(func() { o.err = o.run(ctx) })
+	}
 }
 
 // shutdown tells the clients, waits for them and closes what is left when ctx ends.
 func (o *opened) shutdown(ctx context.Context) error {
 	o.stop()
-	err := o.listener.Shutdown(ctx)
+	var wait sync.WaitGroup
+	faults := make([]error, len(o.listeners))
+	for i, l := range o.listeners {
+		wait.Go(func() { faults[i] = l.Shutdown(ctx) })
+	}
+	wait.Wait()
 	o.serving.Wait()
 	if errors.Is(o.err, net.ErrClosed) {
-		o.err = nil // the listener went first
+		o.err = nil // the queue went first
 	}
-	return errors.Join(err, o.err)
+	return errors.Join(errors.Join(faults...), o.err)
+}
+
+// close closes the listeners of a door that was never started.
+func (o *opened) close() error {
+	faults := make([]error, len(o.listeners))
+	for i, l := range o.listeners {
+		faults[i] = l.Close()
+	}
+	return errors.Join(faults...)
 }

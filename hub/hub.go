@@ -77,7 +77,7 @@ func (h *Hub) Start(ctx context.Context) error {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
 	for _, d := range h.options.Doors.all() {
-		if d.door.Listen == Off {
+		if closed(d.door.Listen) && closed(d.door.TLSListen) {
 			continue
 		}
 		o, err := h.open(ctx, d)
@@ -85,7 +85,7 @@ func (h *Hub) Start(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
 		}
 		if !h.add(o) {
-			return errors.Join(errStopped, o.listener.Close()) //nolint:contextcheck // it does not wait
+			return errors.Join(errStopped, o.close()) //nolint:contextcheck // it does not wait
 		}
 	}
 	return h.startDoors() //nolint:contextcheck // ctx bounds the start, not the serving
@@ -113,7 +113,9 @@ func (h *Hub) startDoors() error {
 	}
 	for _, o := range h.doors {
 		o.start()
-		h.options.Logger.Info("door open", "door", o.name, "address", o.listener.Addr().String())
+		for _, l := range o.listeners {
+			h.options.Logger.Info("door open", "door", l.name, "address", l.Addr().String())
+		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	h.watch = stop
@@ -122,13 +124,16 @@ func (h *Hub) startDoors() error {
 	return nil
 }
 
-// Addr returns where a door listens ("amqp", "stomp", "rest"), or nil when it is closed.
+// Addr returns where a door listens ("amqp", "stomp", "rest"; "amqp-tls" with TLS), or nil when it
+// is closed.
 func (h *Hub) Addr(door string) net.Addr {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range h.doors {
-		if o.name == door {
-			return o.listener.Addr()
+		for _, l := range o.listeners {
+			if l.name == door {
+				return l.Addr()
+			}
 		}
 	}
 	return nil

@@ -11,17 +11,22 @@ import (
 )
 
 // newManagement makes the door management.
-func (h *Hub) newManagement() (serve, error) {
+func (h *Hub) newManagement() (service, error) {
 	door, err := console.New(console.Options{
 		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
 		Ready: h.readiness, Listeners: h.listeners, Logger: h.options.Logger,
 	})
 	if err != nil {
-		return nil, err
+		return service{}, err
 	}
-	return func(ctx context.Context, l *listen.Listener) error {
-		// The guard is any HTTP server's: it stands before the conversation.
-		return door.Serve(ctx, restdoor.Guard(l.AsListener()))
+	queue := listen.NewQueue()
+	return service{
+		route: listen.Route{Queue: queue},
+		run: func(ctx context.Context) error {
+			// The guard is any HTTP server's: it stands before the conversation.
+			return door.Serve(ctx, restdoor.Guard(queue))
+		},
+		protocols: []string{"h2", "http/1.1"},
 	}, nil
 }
 
@@ -31,10 +36,12 @@ func (h *Hub) listeners() []console.Listener {
 	defer h.mu.Unlock()
 	out := make([]console.Listener, 0, len(h.doors))
 	for _, o := range h.doors {
-		at := o.listener.Addr()
-		out = append(out, console.Listener{
-			Door: o.name, Network: at.Network(), Address: at.String(),
-		})
+		for _, l := range o.listeners {
+			at := l.Addr()
+			out = append(out, console.Listener{
+				Door: l.name, Network: at.Network(), Address: at.String(),
+			})
+		}
 	}
 	return out
 }

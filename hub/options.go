@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/listen"
 )
 
 // Off as a door's Listen leaves the door closed.
@@ -32,6 +31,8 @@ type Options struct {
 	ListenAll bool `yaml:"listen_all"`
 	// Drain bounds the wait for clients at shutdown. Default 10 s.
 	Drain time.Duration `yaml:"drain"`
+	// TLS are the certificates of all listeners that speak TLS; a door may have its own.
+	TLS TLS `yaml:"tls"`
 	// Doors are the listeners.
 	Doors Doors `yaml:"doors"`
 	// Limits bound what clients can make the hub hold.
@@ -75,11 +76,19 @@ type Doors struct {
 	Line       Door `yaml:"line"`
 }
 
-// Door configures one listener.
+// Door configures the listeners of one door.
 type Door struct {
 	// Listen is host:port, unix:PATH, or off. Port 0 takes a free one.
 	Listen string `yaml:"listen"`
+	// TLSListen is the same for a listener that speaks TLS. Default off; 5671 is usual for AMQP,
+	// 61614 for STOMP, 15673 for STOMP over WebSocket, 8443 for REST.
+	TLSListen string `yaml:"tls_listen"`
+	// TLS is what this door has otherwise than Options.TLS.
+	TLS TLS `yaml:"tls"`
 }
+
+// TLS names certificates, and says what clients have to show.
+type TLS = listen.TLS
 
 // Compat names the product that a protocol presents.
 type Compat struct {
@@ -127,6 +136,9 @@ func (o *Options) setDefaults() {
 	for i := range mine {
 		if mine[i].door.Listen == "" {
 			mine[i].door.Listen = theirs[i].door.Listen
+		}
+		if mine[i].door.TLSListen == "" {
+			mine[i].door.TLSListen = Off
 		}
 	}
 	if o.Limits.MemoryBytes == 0 {
@@ -178,39 +190,8 @@ func (o *Options) Validate() error {
 	if o.Drain < 0 {
 		fault("drain: must not be negative")
 	}
-	for _, d := range o.Doors.all() {
-		switch listen := d.door.Listen; {
-		case listen == "" || listen == Off:
-		case !d.built:
-			fault("doors.%s.listen: this build has no such door; only %q is possible", d.name, Off)
-		default:
-			if err := checkAddress(listen, o.ListenAll); err != nil {
-				fault("doors.%s.listen: %w", d.name, err)
-			}
-		}
-	}
+	faults = append(faults, o.validateDoors()...)
 	return errors.Join(faults...)
 }
 
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
-// checkAddress refuses what is no address, and what is not loopback unless everyone may come in.
-func checkAddress(listen string, all bool) error {
-	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
-		if path == "" {
-			return errors.New("unix: needs a path")
-		}
-		return nil
-	}
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return fmt.Errorf("%q is not host:port, unix:PATH or off", listen)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q: the port is not a number up to 65535", listen)
-	}
-	if ip := net.ParseIP(host); all || host == "localhost" || (ip != nil && ip.IsLoopback()) {
-		return nil
-	}
-	return fmt.Errorf("%q is not a loopback address; listen_all allows others", listen)
-}

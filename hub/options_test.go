@@ -28,6 +28,18 @@ func TestOptionsValidate(t *testing.T) {
 		{"port", func(o *Options) { o.Doors.REST.Listen = "127.0.0.1:65536" }, "the port is not"},
 		{"no path", func(o *Options) { o.Doors.REST.Listen = "unix:" }, "needs a path"},
 		{"no such door", func(o *Options) { o.Doors.Line.Listen = "127.0.0.1:1" }, "no such door"},
+		{
+			"TLS without a certificate", func(o *Options) { o.Doors.AMQP.TLSListen = "127.0.0.1:0" },
+			"doors.amqp.tls_listen: TLS needs a certificate",
+		},
+		{"TLS that nothing speaks", func(o *Options) { o.TLS.Cert = "x" }, "tls: nothing speaks it"},
+		{
+			"a door's TLS without a listener", func(o *Options) { o.Doors.REST.TLS.Key = "x" },
+			"doors.rest.tls_listen: without it",
+		},
+		{"the door's own key", func(o *Options) {
+			o.Doors.AMQP.TLSListen, o.TLS.Cert, o.Doors.AMQP.TLS.Identity = "127.0.0.1:0", "x", "y"
+		}, "tls.key: TLS needs the certificate's key\ndoors.amqp.tls.identity: \"y\" is not"},
 		{"sync", func(o *Options) { o.Sync = "never" }, `sync: "never" is not`},
 		{"drain", func(o *Options) { o.Drain = -1 }, "drain: must not be negative"},
 		{"hub's name", func(o *Options) { o.Name = "a.b" }, "may hold only letters"},

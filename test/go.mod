@@ -15,3 +15,8 @@ require (
 )
 
 require github.com/google/go-cmp v0.7.0
+
+require (
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)

@@ -168,12 +168,25 @@ func (l *loader) validate(o *hub.Options) {
 	}
 	for _, e := range list {
 		path, _, _ := strings.Cut(e.Error(), ":")
-		where, ok := l.origin[path]
-		if !ok {
-			where = "options"
-		}
-		l.fault(where, "%v", e)
+		l.fault(l.near(path), "%v", e)
 	}
+}
+
+// near returns where the value at a path came from. For a value that is missing it is where the
+// first of those beside or below it came from.
+func (l *loader) near(path string) string {
+	if where, ok := l.origin[path]; ok {
+		return where
+	}
+	parent := path[:strings.LastIndexByte(path, '.')+1]
+	for _, prefix := range []string{path + ".", parent} {
+		for _, key := range Keys() {
+			if where, ok := l.origin[key]; ok && prefix != "" && strings.HasPrefix(key, prefix) {
+				return where
+			}
+		}
+	}
+	return "options"
 }
 
 // Keys returns the paths of all single values, sorted.

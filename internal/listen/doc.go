@@ -5,7 +5,7 @@
 //
 // The basics: [Listen] opens an address, [Listener.Serve] calls a [Handler] for each connection,
 // [Listener.Shutdown] stops accepting, tells the handlers, waits, and closes what is left. What
-// needs a net.Listener (an HTTP server) takes [Listener.AsListener] instead of Serve.
+// accepts by itself (an HTTP server) takes its connections from a [Queue].
 //
 // A connection counts as not logged in until its handler calls loggedIn. Until then it is one of
 // at most 1,000 of its listener and 64 of its source address, and it is closed after 10 s

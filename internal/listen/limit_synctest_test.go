@@ -99,7 +99,7 @@ func run(t *testing.T, options Options, test func(s *scripted, l *Listener, logi
 		s := newScripted()
 		l := newListener(options, s)
 		login := make(chan struct{})
-		go l.Serve(t.Context(), idleHandler(login))
+		go l.Serve(t.Context(), Route{Handler: idleHandler(login)})
 		test(s, l, login)
 		if err := l.Close(); err != nil {
 			t.Error(err)
@@ -219,7 +219,7 @@ func TestRoom(t *testing.T) {
 		o := Options{Room: room}
 		o.setDefaults()
 		second := newListener(o, other)
-		go second.Serve(context.Background(), idleHandler(nil))
+		go second.Serve(context.Background(), Route{Handler: idleHandler(nil)})
 		if closed(other.connect("127.0.0.1")) || !closed(other.connect("127.0.0.1")) {
 			t.Error("the room is not shared")
 		}

@@ -21,16 +21,11 @@ const (
 	maxAcceptPause = time.Second
 )
 
-// Handler serves one connection until it ends; when it returns, the connection is closed. It
-// runs on a goroutine of its own. It calls loggedIn when it knows who the client is: that ends
-// the time limit, clears the read deadline, and may be repeated. When ctx is done the hub shuts
-// down, and the handler says good-bye in its protocol and returns.
-type Handler func(ctx context.Context, conn net.Conn, loggedIn func())
-
 // Listener is an open address. All methods may be called concurrently, Serve once.
 type Listener struct {
 	options  Options
 	listener net.Listener
+	tls      *secure // nil: none
 	accepted *metric.Counter
 	openNow  *metric.Gauge
 	refused  map[refusal]*metric.Counter
@@ -52,11 +47,21 @@ func Listen(ctx context.Context, options Options) (*Listener, error) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	options.setDefaults()
+	var secured *secure
+	if options.TLS.On() {
+		var err error
+		report := options.Logger.With("door", options.Door).Warn
+		if secured, err = newSecure(options.TLS, options.Protocols, report); err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+	}
 	listener, err := open(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	return newListener(options, listener), nil
+	l := newListener(options, listener)
+	l.tls = secured
+	return l, nil
 }
 
 func newListener(options Options, listener net.Listener) *Listener {
@@ -81,7 +86,9 @@ func (l *Listener) register() {
 		Labels: []metric.Label{door}, Scale: 0,
 	})
 	l.refused = make(map[refusal]*metric.Counter)
-	for _, reason := range []refusal{tooMany, noRoom, tooManyPending, tooManyFromSource, tooLate} {
+	for _, reason := range []refusal{
+		tooMany, noRoom, tooManyPending, tooManyFromSource, tooLate, failed,
+	} {
 		l.refused[reason] = l.options.Metrics.Counter(metric.Desc{
 			Name: "parley_connections_refused_total",
 			Help: "Connections closed before login, by reason.",
@@ -96,10 +103,10 @@ func (l *Listener) register() {
 // Addr returns the address that is listened on, with the port that was chosen.
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 
-// Serve accepts connections and calls handler for each, until Shutdown, Close or the end of
-// ctx. It does not wait for the handlers: Shutdown does. Their context is
-// done when ctx is, or when Shutdown or Close begins.
-func (l *Listener) Serve(ctx context.Context, handler Handler) {
+// Serve accepts connections and serves each by route, until Shutdown, Close or the end of ctx. It
+// does not wait for the handlers: Shutdown does. Their context is done when ctx is, or when
+// Shutdown or Close begins.
+func (l *Listener) Serve(ctx context.Context, route Route) {
 	ctx, cancel := context.WithCancel(ctx)
 	l.mu.Lock()
 	l.stopServe = cancel
@@ -115,11 +122,7 @@ func (l *Listener) Serve(ctx context.Context, handler Handler) {
 		if slot == nil {
 			return
 		}
-		slot.limitRead()
-		go func() {
-			defer slot.release()
-			handler(ctx, slot.conn, slot.loggedIn)
-		}()
+		go l.serve(ctx, slot, route)
 	}
 }
 

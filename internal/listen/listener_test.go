@@ -226,10 +226,10 @@ func TestServeEndsWithContext(t *testing.T) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		l.Serve(ctx, func(ctx context.Context, conn net.Conn, _ func()) {
+		l.Serve(ctx, Route{Handler: func(ctx context.Context, conn net.Conn, _ func()) {
 			_, _ = conn.Write([]byte("x"))
 			<-ctx.Done()
-		})
+		}})
 	}()
 	conn := dial(t, l)
 	if !readByte(conn) {
@@ -245,7 +245,7 @@ func TestServeEndsWithContext(t *testing.T) {
 	}
 }
 
-func TestAsListener(t *testing.T) {
+func TestQueue(t *testing.T) {
 	t.Parallel()
 	registry := metric.NewRegistry()
 	l, err := Listen(t.Context(), Options{
@@ -264,7 +264,9 @@ func TestAsListener(t *testing.T) {
 		},
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(l.AsListener()) }()
+	queue := NewQueue()
+	go l.Serve(t.Context(), Route{Queue: queue})
+	go func() { done <- server.Serve(queue) }()
 	client := &http.Client{Transport: &http.Transport{}, Timeout: waitBound}
 	for range 2 {
 		response, err := client.Get("http://" + l.Addr().String() + "/")

@@ -35,7 +35,7 @@ func serve(t *testing.T, l *Listener, handler Handler) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Serve(context.WithoutCancel(t.Context()), handler)
+		l.Serve(context.WithoutCancel(t.Context()), Route{Handler: handler})
 	}()
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {

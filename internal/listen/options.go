@@ -35,6 +35,10 @@ type Options struct {
 	// MaxPendingPerAddress bounds those that are not logged in and come from one address, for
 	// IPv6 from one /64 network; loopback is not bounded. Default 64.
 	MaxPendingPerAddress int
+	// TLS is spoken on every connection. Default: none.
+	TLS TLS
+	// Protocols are what a client may choose by ALPN, such as h2. Default: no choice.
+	Protocols []string
 	// HandshakeTimeout is the time from accept to login. Default 10 s.
 	HandshakeTimeout time.Duration
 	// Door is the label of this listener's metrics and logs, such as "amqp".
@@ -58,6 +62,11 @@ func (o *Options) Validate() error {
 	} {
 		if value < 0 {
 			faults = append(faults, fmt.Errorf("%s is negative", name))
+		}
+	}
+	if o.TLS.On() {
+		for _, fault := range o.TLS.Validate() {
+			faults = append(faults, fmt.Errorf("tls: %w", fault))
 		}
 	}
 	return errors.Join(faults...)

@@ -29,6 +29,7 @@ const (
 	tooManyPending    refusal = "pending"
 	tooManyFromSource refusal = "pending-per-address"
 	tooLate           refusal = "handshake-timeout"
+	failed            refusal = "handshake" // of what comes before the door's protocol
 )
 
 // slot is the place of one connection in the counts.
@@ -37,6 +38,7 @@ type slot struct {
 	conn     net.Conn
 	source   netip.Addr
 	counted  bool        // by source
+	began    time.Time   // accepted
 	timer    *time.Timer // closes what does not log in
 
 	// Guarded by listener.mu.
@@ -46,7 +48,7 @@ type slot struct {
 
 // admit takes a connection into the counts, or closes it.
 func (l *Listener) admit(conn net.Conn) *slot {
-	s := &slot{listener: l, conn: conn, pending: true}
+	s := &slot{listener: l, conn: conn, began: time.Now(), pending: true}
 	s.source, s.counted = source(conn.RemoteAddr())
 	if reason := l.enter(s); reason != "" {
 		l.refuse(s, reason)
@@ -88,19 +90,32 @@ func (l *Listener) enter(s *slot) refusal {
 // refuse counts and logs that a connection is closed before login.
 func (l *Listener) refuse(s *slot, reason refusal) {
 	l.refused[reason].Inc()
-	now, last := time.Now().UnixNano(), l.lastLog.Load()
-	if now-last < int64(logPause) || !l.lastLog.CompareAndSwap(last, now) {
-		return
+	if l.mayLog() {
+		l.options.Logger.Warn("connection refused", "door", l.options.Door,
+			"reason", string(reason), "peer", s.conn.RemoteAddr().String())
 	}
-	l.options.Logger.Warn("connection refused", "door", l.options.Door, "reason", string(reason),
-		"peer", s.conn.RemoteAddr().String())
+}
+
+// mayLog reports whether a refusal is to be logged: a flood of them is no flood of log lines.
+func (l *Listener) mayLog() bool {
+	now, last := time.Now().UnixNano(), l.lastLog.Load()
+	return now-last >= int64(logPause) && l.lastLog.CompareAndSwap(last, now)
 }
 
 // limitRead lets the handler's reads fail at the end of the handshake time, so that it can
 // answer before the connection is closed.
 func (s *slot) limitRead() {
 	// It fails only on a connection that is gone.
-	_ = s.conn.SetReadDeadline(time.Now().Add(s.listener.options.HandshakeTimeout))
+	_ = s.conn.SetReadDeadline(s.began.Add(s.listener.options.HandshakeTimeout))
+}
+
+// deadline returns the end of a step of the handshake that may take so long, within the whole.
+func (s *slot) deadline(step time.Duration) time.Time {
+	end, whole := time.Now().Add(step), s.began.Add(s.listener.options.HandshakeTimeout)
+	if whole.Before(end) {
+		return whole
+	}
+	return end
 }
 
 // loggedIn takes s out of the counts of those who are not.

@@ -13,13 +13,8 @@ import (
 // rawConn returns the descriptor of conn, or nil for a connection that has none or that must
 // not be written past its own Write (TLS, a shaped or scripted connection).
 func rawConn(conn net.Conn) syscall.RawConn {
-	var holder syscall.Conn
-	switch conn := conn.(type) {
-	case *net.TCPConn:
-		holder = conn
-	case *net.UnixConn:
-		holder = conn
-	default:
+	holder, ok := conn.(syscall.Conn)
+	if !ok {
 		return nil
 	}
 	raw, err := holder.SyscallConn()

@@ -11,8 +11,12 @@ import (
 )
 
 // chunkBytes is how much a peer has to take before the stall bound starts anew, where progress
-// within one blocking write cannot be seen.
-const chunkBytes = 64 << 10
+// within one blocking write cannot be seen. Without a descriptor it is less, one record of TLS: what
+// the kernel has passed on cannot be seen there, and a write that timed out is the last one.
+const (
+	chunkBytes    = 64 << 10
+	tlsChunkBytes = 16 << 10
+)
 
 // Who writes: the goroutine that finds writing false under mu sets it and so owns the right to
 // write. It gives the right up only under the same lock, after it has seen that nothing is left
@@ -193,7 +197,11 @@ func (b *Buffer) writer() {
 // blockingWrite writes the next chunk of out.
 func (b *Buffer) blockingWrite() {
 	chunk := b.out.buf[b.off:]
-	chunk = chunk[:min(len(chunk), chunkBytes)]
+	limit := chunkBytes
+	if b.raw == nil {
+		limit = tlsChunkBytes
+	}
+	chunk = chunk[:min(len(chunk), limit)]
 	b.setDeadline()
 	queued := b.kernelBytes()
 	b.mu.Unlock()

@@ -4,7 +4,6 @@ package rest
 
 import (
 	"bytes"
-	"crypto/tls"
 	"io"
 	"net"
 	"strconv"
@@ -13,8 +12,8 @@ import (
 // Guard returns a listener whose connections are refused with 400 when an HTTP/1 request is framed
 // in a way that two readers may read differently, which net/http still accepts: a line of the head
 // that ends in LF alone, a CR inside a line, a folded line, Content-Length beside Transfer-Encoding
-// (RFC 9112 §2.2, §5.2, §6.3). HTTP/2 and what follows an upgrade pass unread, and so do TLS
-// connections, which net/http wants to see as they are.
+// (RFC 9112 §2.2, §5.2, §6.3). HTTP/2 and what follows an upgrade pass unread. Its connections are
+// behind TLS already, if they are at all.
 func Guard(l net.Listener) net.Listener { return guardListener{l} }
 
 type guardListener struct{ net.Listener }
@@ -24,9 +23,6 @@ func (l guardListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
-	}
-	if _, secure := c.(*tls.Conn); secure {
-		return c, nil
 	}
 	return &guardConn{Conn: c}, nil
 }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+)
+
+// conn is a connection that is more than its socket: behind TLS, or partly read already. A
+// connection that is neither is given out as its socket.
+type conn struct {
+	net.Conn        // the socket, or what speaks TLS on it
+	identity string // of the client's certificate
+}
+
+// Identity returns whom the client's verified certificate names, or nothing.
+func (c *conn) Identity() string { return c.identity }
+
+// CloseWrite ends what is sent, so that the client reads it to its end.
+func (c *conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return fmt.Errorf("close write: %w", errors.ErrUnsupported)
+	}
+	return half.CloseWrite()
+}
+
+// SyscallConn returns the socket's descriptor, for whoever writes to it directly. There is none
+// behind TLS.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	raw, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("raw connection: %w", errors.ErrUnsupported)
+	}
+	return raw.SyscallConn()
+}
