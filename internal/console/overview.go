@@ -130,14 +130,21 @@ func (c *Console) listeners() []object {
 
 // protocol is RabbitMQ's name of what a door speaks.
 func (l *Listener) protocol() string {
-	switch l.Door {
+	door, encrypted := strings.CutSuffix(l.Door, tlsSuffix)
+	switch door {
 	case Name:
-		return "http"
+		door = "http"
 	case "webstomp":
-		return "http/web-stomp"
+		door = "http/web-stomp"
 	}
-	return l.Door
+	if encrypted {
+		return door + "/ssl"
+	}
+	return door
 }
+
+// tlsSuffix stands behind the name of a door's listener with TLS.
+const tlsSuffix = "-tls"
 
 // hostPort returns the parts of a TCP address; a Unix socket's path is the host.
 func (l *Listener) hostPort() (host string, port int) {
