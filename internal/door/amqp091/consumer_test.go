@@ -56,7 +56,7 @@ func TestSingleActiveConsumer(t *testing.T) {
 // They are equal as long as none of them falls behind: the publisher waits for each round.
 func TestFairShares(t *testing.T) {
 	t.Parallel()
-	const messages, consumers, round = 3_000, 3, 60
+	const messages, consumers, round = 1_200, 3, 60
 	for name, prefetch := range map[string]uint16{"unbounded": 0, "prefetch": 50} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
