@@ -5,16 +5,18 @@ package hub
 import (
 	"context"
 
+	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/console"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	"github.com/parley-ipc/parley/internal/listen"
+	"github.com/parley-ipc/parley/internal/store"
 )
 
 // newManagement makes the door management.
 func (h *Hub) newManagement() (service, error) {
 	door, err := console.New(console.Options{
 		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
-		Ready: h.readiness, Listeners: h.listeners, Logger: h.options.Logger,
+		Scratch: h.scratch, Ready: h.readiness, Listeners: h.listeners, Logger: h.options.Logger,
 	})
 	if err != nil {
 		return service{}, err
@@ -28,6 +30,16 @@ func (h *Hub) newManagement() (service, error) {
 		},
 		protocols: []string{"h2", "http/1.1"},
 	}, nil
+}
+
+// scratch makes a broker in which definitions are tried.
+func (h *Hub) scratch() *broker.Broker {
+	log := store.NewMemory(store.MemoryOptions{})
+	b := broker.New(broker.Options{
+		Name: "scratch", Clock: systemClock{}, Log: log, Limits: h.options.Limits,
+	})
+	log.Bind(b)
+	return b
 }
 
 // listeners lists where the doors listen.

@@ -166,6 +166,17 @@ type bindingBody struct {
 	Arguments   arguments `json:"arguments"`
 }
 
+func (b *bindingBody) params() (broker.BindingParams, error) {
+	p := broker.BindingParams{
+		Source: b.Source, Destination: b.Destination, Key: b.Key,
+		Arguments: broker.Table(b.Arguments), ToExchange: b.Kind == "exchange",
+	}
+	if b.Kind != "exchange" && b.Kind != "queue" {
+		return p, badRequest("destination_type is neither queue nor exchange, but %.64q", b.Kind)
+	}
+	return p, nil
+}
+
 func postBinding(v *visit) error {
 	p, err := v.ends()
 	if err != nil {

@@ -83,6 +83,12 @@ func newHub(tb testing.TB) *hub {
 			}
 			return users.DropVHost(name)
 		},
+		Scratch: func() *broker.Broker {
+			log := store.NewMemory(store.MemoryOptions{})
+			scratch := broker.New(broker.Options{Name: "scratch", Clock: realClock{}, Log: log})
+			log.Bind(scratch)
+			return scratch
+		},
 		Listeners: func() []Listener {
 			return []Listener{
 				{Door: "amqp", Network: "tcp", Address: "127.0.0.1:5672"},

@@ -20,7 +20,7 @@ const (
 	apiVersion = "3.13.7"
 )
 
-// Options are the settings of the door. Broker, Users and DeleteVirtualHost are required.
+// Options are the settings of the door. Broker, Users, DeleteVirtualHost and Scratch are required.
 type Options struct {
 	// Broker is the heart.
 	Broker *broker.Broker
@@ -28,6 +28,9 @@ type Options struct {
 	Users *auth.Store
 	// DeleteVirtualHost deletes a virtual host with everything in it and all permissions in it.
 	DeleteVirtualHost func(name string) error
+	// Scratch makes an empty broker with the hub's limits in which definitions are tried; the caller
+	// closes it.
+	Scratch func() *broker.Broker
 	// Ready says why the hub is not ready, nil when it is. Default: always ready.
 	Ready func() error
 	// Listeners lists where the hub's doors listen. Default: none.
@@ -48,8 +51,8 @@ type Listener struct {
 
 // Validate returns all faults at once.
 func (o *Options) Validate() error {
-	if o.Broker == nil || o.Users == nil || o.DeleteVirtualHost == nil {
-		return errors.New("console: Broker, Users and DeleteVirtualHost are required")
+	if o.Broker == nil || o.Users == nil || o.DeleteVirtualHost == nil || o.Scratch == nil {
+		return errors.New("console: Broker, Users, DeleteVirtualHost and Scratch are required")
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (c *Console) userTable() []route {
 	}
 }
 
-// parameterTable are the routes of policies, parameters and limits.
+// parameterTable are the routes of policies, parameters, limits and definitions.
 func (c *Console) parameterTable() []route {
 	user, operator := policies{broker.UserPolicy}, policies{broker.OperatorPolicy}
 	return []route{
@@ -175,6 +175,11 @@ func (c *Console) parameterTable() []route {
 		{"GET", "/api/global-parameters/{name}", policymaker, getGlobal},
 		{"PUT", "/api/global-parameters/{name}", policymaker, putGlobal},
 		{"DELETE", "/api/global-parameters/{name}", policymaker, deleteGlobal},
+
+		{"GET", "/api/definitions", administrator, getDefinitions},
+		{"POST", "/api/definitions", administrator, postDefinitions},
+		{"GET", "/api/definitions/{vhost}", administrator, getDefinitions},
+		{"POST", "/api/definitions/{vhost}", administrator, postDefinitions},
 
 		{"GET", "/api/vhost-limits", management, listVHostLimits},
 		{"GET", "/api/vhost-limits/{vhost}", management, listVHostLimits},

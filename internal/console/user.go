@@ -94,6 +94,25 @@ type userBody struct {
 	Hash      *string `json:"password_hash"`
 	Algorithm *string `json:"hashing_algorithm"`
 	Tags      tagList `json:"tags"`
+	// Limits are in definitions only.
+	Limits limitMap `json:"limits"`
+}
+
+// limitMap are a user's limits by name.
+type limitMap map[string]int
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *limitMap) UnmarshalJSON(data []byte) error {
+	if string(data) == "[]" { // what an empty object is in Erlang's JSON
+		*l = limitMap{}
+		return nil
+	}
+	var m map[string]int
+	if err := json.Unmarshal(data, &m); err != nil {
+		return badRequest("limits must be numbers by name")
+	}
+	*l = m
+	return nil
 }
 
 // hash reads the stored form of a password.
