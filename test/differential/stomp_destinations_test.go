@@ -291,3 +291,25 @@ func scriptStompFair(r *stompRun) {
 		side.silence("no more")
 	}
 }
+
+// scriptStompDeclared: a connection declares a queue once, whichever frame comes first.
+func scriptStompDeclared(r *stompRun) {
+	p := r.peer()
+	p.send("SUBSCRIBE", "", "destination", "/queue/sde.a", "id", "1", "receipt", "r",
+		"x-message-ttl", "60000")
+	p.note("subscribed")
+	p.send("SEND", "without arguments", "destination", "/queue/sde.a")
+	p.note("sent")
+	p.send("UNSUBSCRIBE", "", "id", "1", "receipt", "u")
+	p.note("unsubscribed")
+	p.send("SUBSCRIBE", "", "destination", "/queue/sde.a", "id", "2", "receipt", "r")
+	p.note("subscribed without arguments")
+	p.send("SEND", "first", "destination", "/queue/sde.b")
+	p.send("SUBSCRIBE", "", "destination", "/queue/sde.b", "id", "3", "receipt", "r",
+		"x-message-ttl", "60000")
+	p.note("subscribed with arguments")
+	p.note("first")
+	other := r.peer()
+	other.send("SEND", "another connection", "destination", "/queue/sde.a")
+	other.note("another connection")
+}

@@ -36,6 +36,7 @@ func stompScripts() []stompScript {
 		{"stomp escapes", scriptEscapes},
 		{"stomp names", scriptStompNames},
 		{"stomp arguments", scriptStompArguments},
+		{"stomp declared", scriptStompDeclared},
 		{"stomp fair", scriptStompFair},
 		{"stomp to amqp", scriptToAMQP},
 		{"amqp to stomp", scriptFromAMQP},

@@ -141,7 +141,7 @@ func Start(tb testing.TB, binary string, opts Options) *Hub {
 func (h *Hub) Again(tb testing.TB) *Hub {
 	tb.Helper()
 	again := &Hub{
-		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Dir: h.Dir,
+		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Management: h.Management, Dir: h.Dir,
 		binary: h.binary, options: h.options,
 	}
 	if err := again.serve(tb); err != nil {

@@ -228,24 +228,25 @@ func (c *conn) findRoute(f *wire.Frame, in *sendHeaders) *fault {
 		return unusableDestination(in.destination, wire.Send)
 	case kindQueue:
 		if _, ok := c.declared[string(d.key)]; !ok {
-			return c.declare(string(d.key), f)
+			p := broker.QueueParams{Name: string(d.key), Durable: true}
+			queueHeaders(f, &p)
+			return c.declare(p)
 		}
 	case kindAMQQueue, kindExchange, kindReply:
 	}
 	return nil
 }
 
-// declare declares the queue of a /queue destination, once per connection.
-func (c *conn) declare(name string, f *wire.Frame) *fault {
-	p := broker.QueueParams{Name: name, Durable: true}
-	queueHeaders(f, &p)
+// declare declares the queue of a /queue destination. A connection does so once for all its SENDs
+// and SUBSCRIBEs, so one of them may have the headers that describe the queue and the others none.
+func (c *conn) declare(p broker.QueueParams) *fault {
 	if _, err := c.session.DeclareQueue(p); err != nil {
 		return brokerFault(err)
 	}
 	if len(c.declared) >= declaredMax {
 		clear(c.declared)
 	}
-	c.declared[name] = struct{}{}
+	c.declared[p.Name] = struct{}{}
 	return nil
 }
 

@@ -257,6 +257,29 @@ func TestQueueHeaders(t *testing.T) {
 		"received 'false' but current is 'true'")
 }
 
+// TestDeclaredOnce: a connection declares a queue once, so the headers that describe it may stand on
+// any one of its frames; a queue that is gone is declared again.
+func TestDeclaredOnce(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, nil)
+	c := h.login(t, wire.V12)
+	c.do("SUBSCRIBE\nid:1\ndestination:/queue/o.a\nx-max-length:5\nauto-delete:true", "")
+	c.send("SEND\ndestination:/queue/o.a\n\nx\x00")
+	c.want("MESSAGE")
+	c.do("SUBSCRIBE\nid:2\ndestination:/queue/o.a", "")
+	c.do("UNSUBSCRIBE\nid:1", "")
+	c.do("UNSUBSCRIBE\nid:2", "")
+	if _, ok := h.vhostQueue("o.a"); ok {
+		t.Fatal("the queue outlives its last consumer")
+	}
+	c.do("SUBSCRIBE\nid:3\ndestination:/queue/o.a", "")
+	if q, ok := h.vhostQueue("o.a"); !ok || q.AutoDelete {
+		t.Error("the queue was not declared again")
+	}
+	c.do("SEND\ndestination:/queue/o.b", "")
+	c.do("SUBSCRIBE\nid:4\ndestination:/queue/o.b\nx-max-length:5", "")
+}
+
 // vhostQueue finds a queue behind the door's back.
 func (h *hub) vhostQueue(name string) (*broker.Queue, bool) {
 	v, _ := h.broker.VirtualHost("/")

@@ -176,12 +176,25 @@ func (c *conn) subscriptionQueue(
 		p := broker.QueueParams{Name: string(d.key), Durable: true}
 		queueHeaders(f, &p)
 		durableAlias(f, &p)
-		if _, err := c.session.DeclareQueue(p); err != nil {
-			return "", brokerFault(err)
+		// One that was deleted meanwhile, with its last consumer for instance, is declared again.
+		if c.hasDeclared(p.Name) {
+			return p.Name, nil
+		}
+		if err := c.declare(p); err != nil {
+			return "", err
 		}
 	case kindAMQQueue, kindReply, kindTemp:
 	}
 	return string(d.key), nil
+}
+
+// hasDeclared says whether the connection declared a queue that is still there.
+func (c *conn) hasDeclared(name string) bool {
+	if _, ok := c.declared[name]; !ok {
+		return false
+	}
+	_, err := c.session.DeclareQueue(broker.QueueParams{Name: name, Passive: true})
+	return err == nil
 }
 
 // boundQueue makes the queue of a subscription to an exchange: of its own and gone with it, or,
