@@ -4,36 +4,16 @@ package interop
 
 import "testing"
 
-// An amqpDaily is a script for an AMQP client, what it says, and the durable queues
-// that it leaves behind, empty.
-type amqpDaily struct {
-	client
-
-	says   []string
-	queues []string
-}
-
 // TestDailyAMQP: publishing with confirms, nacks and returns, routing, working with
 // dead letters and priorities, asking, cancels by the hub, refusals, transactions, and
 // a killed hub, each as far as its client has it.
 func TestDailyAMQP(t *testing.T) {
 	t.Parallel()
-	for _, script := range []amqpDaily{
-		pikaDaily(), aioPikaDaily(), bunnyDaily(), phpDaily(), amqplibDaily(),
-	} {
-		t.Run(script.name, func(t *testing.T) {
-			t.Parallel()
-			d := newDaily(t, script.client)
-			d.says(t, script.says)
-			for _, queue := range script.queues {
-				mustBeEmpty(t, d.hub, queue)
-			}
-		})
-	}
+	runScripts(t, pikaDaily(), aioPikaDaily(), bunnyDaily(), phpDaily(), amqplibDaily())
 }
 
-func pikaDaily() amqpDaily {
-	return amqpDaily{
+func pikaDaily() script {
+	return script{
 		client: client{"pika", []string{python, "python/pika_daily.py"}, nil},
 		queues: []string{"pika-full", "pika-restart"},
 		says: []string{
@@ -51,8 +31,8 @@ func pikaDaily() amqpDaily {
 	}
 }
 
-func aioPikaDaily() amqpDaily {
-	return amqpDaily{
+func aioPikaDaily() script {
+	return script{
 		client: client{"aio-pika", []string{python, "python/aio_pika_daily.py"}, nil},
 		queues: []string{"aio-full", "aio-process", "aio-dead", "aio-kept"},
 		says: []string{
@@ -65,8 +45,8 @@ func aioPikaDaily() amqpDaily {
 	}
 }
 
-func bunnyDaily() amqpDaily {
-	return amqpDaily{
+func bunnyDaily() script {
+	return script{
 		client: client{"bunny", []string{"ruby", "ruby/bunny_daily.rb"}, nil},
 		queues: []string{"bunny-hello", "bunny-full", "bunny-work", "bunny-dead", "bunny-restart"},
 		says: []string{
@@ -86,7 +66,7 @@ func bunnyDaily() amqpDaily {
 	}
 }
 
-func phpDaily() amqpDaily {
+func phpDaily() script {
 	hello := []string{
 		`hello "hello"`,
 		`properties ["text\/plain",{"n":1,"deep":{"list":["a","b"],"yes":true}}]`, "empty null",
@@ -98,15 +78,15 @@ func phpDaily() amqpDaily {
 		`answer ["c","abab"]`, `answer ["c","abab"]`, "error 404", "error 403", "error 406",
 		"still open true", `transaction "kept"`)
 	says = append(says, hello...)
-	return amqpDaily{
+	return script{
 		client: client{"php-amqplib", []string{"php", "php/amqplib_daily.php"}, nil},
 		queues: []string{"php-hello", "php-full", "php-work", "php-dead", "php-restart"},
 		says:   append(says, `first ["before",false]`, restartLine, `second ["before",true]`),
 	}
 }
 
-func amqplibDaily() amqpDaily {
-	return amqpDaily{
+func amqplibDaily() script {
+	return script{
 		client: client{"amqplib", []string{"node", "node/amqplib_daily.js"}, nil},
 		queues: []string{"node-hello", "node-full", "node-work", "node-dead", "node-restart"},
 		says: []string{

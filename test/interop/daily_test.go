@@ -64,3 +64,27 @@ func (d *daily) restart(t *testing.T) {
 	d.hub.Kill()
 	d.hub = d.hub.Again(t)
 }
+
+// A script is a client's daily script, what it says, and the durable queues that it
+// leaves behind, empty.
+type script struct {
+	client
+
+	says   []string
+	queues []string
+}
+
+// runScripts runs each script with a hub of its own.
+func runScripts(t *testing.T, scripts ...script) {
+	t.Helper()
+	for _, s := range scripts {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDaily(t, s.client)
+			d.says(t, s.says)
+			for _, queue := range s.queues {
+				mustBeEmpty(t, d.hub, queue)
+			}
+		})
+	}
+}

@@ -9,43 +9,10 @@ import { once } from 'node:events';
 import amqplib from 'amqplib';
 import callbacks from 'amqplib/callback_api';
 
+import { box, come, expect, say } from './daily.js';
+
 const { HUB_HOST, HUB_AMQP } = process.env;
 const url = `amqp://guest:guest@${HUB_HOST}:${HUB_AMQP}/?heartbeat=1`;
-const wait = 20_000; // milliseconds for anything that must come
-
-const say = (text) => console.log(text);
-const expect = (name, value, want) => {
-  assert.deepEqual(value, want, name);
-  say(`${name} ${JSON.stringify(value)}`);
-};
-
-// come is a promise with a bound.
-const come = (promise, what) =>
-  Promise.race([
-    promise,
-    new Promise((_, reject) => {
-      setTimeout(() => reject(new Error(`${what} does not come`)), wait).unref();
-    }),
-  ]);
-
-// A box holds what handlers got until somebody takes it.
-const box = () => {
-  const items = [];
-  const takers = [];
-  return {
-    put: (item) => (takers.length ? takers.shift()(item) : items.push(item)),
-    take: () =>
-      come(
-        items.length
-          ? Promise.resolve(items.shift())
-          : new Promise((resolve) => {
-              takers.push(resolve);
-            }),
-        'a message',
-      ),
-  };
-};
-
 const text = (message) => message.content.toString();
 
 const promises = {

@@ -244,7 +244,9 @@ function restart(): void
     $connection = connect();
     $channel = $connection->channel();
     $channel->queue_declare('php-restart', durable: true, auto_delete: false);
+    $channel->confirm_select();
     $channel->basic_publish(persistent('before'), '', 'php-restart');
+    $channel->wait_for_pending_acks(WAIT); // on disk
     $got = [];
     $note = function (AMQPMessage $m) use (&$got) {
         $got = [$m->body, $m->isRedelivered(), $m];

@@ -199,7 +199,9 @@ def restart
     got.push([body, delivery.redelivered?])
     channel.ack(delivery.delivery_tag) if delivery.redelivered?
   end
+  channel.confirm_select
   kept.publish("before", persistent: true)
+  channel.wait_for_confirms # on disk
   expect("first", come(got), ["before", false])
   say "restart"
   come(completed)
