@@ -17,13 +17,15 @@ const maxExpandedBytes = 8 << 10
 // Action is what a caller wants to do with a resource.
 type Action uint8
 
-// The actions. The topic forms concern the routing keys of a topic exchange.
+// The actions. The topic forms concern the routing keys of a topic exchange; Impersonate, which is to
+// publish with another's user-id, has no resource.
 const (
 	Configure Action = iota
 	Write
 	Read
 	WriteTopic
 	ReadTopic
+	Impersonate
 )
 
 // String returns the word that error texts use.
@@ -35,6 +37,8 @@ func (a Action) String() string {
 		return "write"
 	case Read, ReadTopic:
 		return "read"
+	case Impersonate:
+		return "impersonate"
 	}
 	return "unknown"
 }

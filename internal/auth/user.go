@@ -178,6 +178,8 @@ func (a *account) allowed(q question) bool {
 			return topic.write.MatchString(q.key)
 		}
 		return topic.read.MatchString(q.key)
+	case Impersonate:
+		return slices.Contains(a.user.Tags, TagImpersonator)
 	case Configure, Write, Read:
 	default:
 		return false

@@ -33,6 +33,11 @@ func (c *Connection) allowTopic(a auth.Action, op, exchange, key string) error {
 		a, key, exchange, c.VHost, c.User)
 }
 
+// mayImpersonate reports whether the user may publish with another's user-id.
+func (c *Connection) mayImpersonate() bool {
+	return c.b.access != nil && c.b.access.Allowed(c.User, c.VHost, auth.Impersonate, "", "")
+}
+
 // Visible reports whether the user may do anything at all with a queue or exchange (kind says
 // which), so that lists show it.
 func (s *Session) Visible(kind, name string) bool {

@@ -112,6 +112,9 @@ func leastSet(a, b int64) int64 {
 	return min(a, b)
 }
 
+// maxDeliveries is a delivery limit that no message reaches.
+const maxDeliveries = 1 << 31
+
 // quorumDeliveryLimit is the delivery limit of queues declared with x-queue-type quorum.
 const quorumDeliveryLimit = 20
 
@@ -205,13 +208,23 @@ func parseQueueArguments(op string, p QueueParams, entity string) (queueArgument
 	a.overflow, a.hasOverflow = overflowModes[mode], mode != ""
 	r.mode()
 	a.single = r.flag("x-single-active-consumer")
-	a.deliveryLimit = r.number("x-delivery-limit", 0, 1<<31)
+	a.deliveryLimit = r.deliveryLimit()
 	a.consumerTimeout = r.number(argConsumerTimeout, 1, maxMillis)
 	r.number("x-quorum-initial-group-size", 1, unbounded)
 	r.word("x-queue-leader-locator", "invalid_queue_locator_arg", leaderLocators[:])
 	r.otherKinds(a.kind)
 	r.properties(a.kind, p)
 	return a, r.err
+}
+
+// deliveryLimit reads x-delivery-limit; a negative one is no limit, also where the type has one.
+func (r *argumentReader) deliveryLimit() int64 {
+	const name = "x-delivery-limit"
+	v, _ := r.args.Get(name)
+	if n, ok := integerOf(v); ok && n < 0 {
+		return maxDeliveries
+	}
+	return r.number(name, 0, maxDeliveries)
 }
 
 // word reads one of several words; empty when it is absent.

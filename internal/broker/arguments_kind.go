@@ -26,6 +26,25 @@ var (
 	}
 )
 
+// streamConsumerArguments are what only a consumer of a stream may ask for.
+//
+//nolint:gochecknoglobals // a table, never written
+var streamConsumerArguments = [...]string{
+	"x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered",
+}
+
+// checkConsumerArguments refuses arguments of another queue type's consumers; the queue's lock is held.
+func (q *Queue) checkConsumerArguments(op string, args Table) error {
+	for _, name := range streamConsumerArguments {
+		if _, ok := args.Get(name); ok {
+			entity := queueEntity(q.vh.name, q.Name)
+			return errorf(CodeBadRequest, op, entity, "invalid arg '%s' for %s of queue type %s",
+				name, entity, q.args.kind.text())
+		}
+	}
+	return nil
+}
+
 // text returns the type's name in error texts.
 func (k queueKind) text() string {
 	if k == quorumQueue {

@@ -70,6 +70,9 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 		return nil, errorf(CodeExclusiveUse, op, queueEntity(s.vh.name, p.Queue),
 			"%s in exclusive use", queueEntity(s.vh.name, p.Queue))
 	}
+	if err := q.checkConsumerArguments(op, p.Arguments); err != nil {
+		return nil, err
+	}
 	if c.filter != nil && q.args.single {
 		return nil, errorf(CodeBadRequest, op, queueEntity(s.vh.name, p.Queue),
 			"%s has a single active consumer, which takes all messages",
@@ -185,6 +188,12 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 			"reached maximum (%d) of unsettled deliveries", s.b.limits.UnsettledPerSession)
 	}
 	q.lock()
+	if q.args.kind == quorumQueue && q.args.single {
+		q.unlock()
+		return false, errorf(CodeLocked, op, queueEntity(s.vh.name, queue), "cannot obtain access to"+
+			" locked %s. basic.get operations are not supported by quorum queues with single active"+
+			" consumer", queueEntity(s.vh.name, queue))
+	}
 	q.used()
 	e, ok := q.take(&s.turn)
 	if !ok && q.behind.messages > 0 {

@@ -153,6 +153,33 @@ func TestSecA10CarbonCopiesNeedTopicPermission(t *testing.T) {
 	}
 }
 
+// TestSecA11Impersonator: the user-id is the login, but for users with the tag impersonator.
+func TestSecA11Impersonator(t *testing.T) {
+	t.Parallel()
+	access, err := auth.New(auth.Options{Users: []auth.User{
+		auth.Guest(),
+		{
+			Name: "actor", Tags: []string{auth.TagImpersonator},
+			Permissions: map[string]auth.Permission{"/": auth.AllPermissions()},
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := store.NewMemory(store.MemoryOptions{})
+	b := broker.New(broker.Options{Clock: clock{}, Log: log, Access: access})
+	log.Bind(b)
+	t.Cleanup(b.Close)
+	for user, allowed := range map[string]bool{"guest": false, "actor": true} {
+		c := as(t, b, user)
+		m := broker.Message{Body: []byte("x")}
+		m.Key, m.UserID = []byte("nowhere"), []byte("somebody")
+		if _, err := c.Publish(&m, broker.PublishParams{}); (err == nil) != allowed {
+			t.Errorf("%s publishes as somebody: %v", user, err)
+		}
+	}
+}
+
 func TestSecA10ReplyToNeedsPermission(t *testing.T) {
 	t.Parallel()
 	b := secured(t)

@@ -135,10 +135,10 @@ func (l *deadLetter) record(headers Table, m *Message) Array {
 			break
 		}
 	}
-	keys := make(Array, 1, 1+len(m.CC))
-	keys[0] = string(m.Key)
-	for _, k := range m.CC {
-		keys = append(keys, string(k))
+	keys := Array{string(m.Key)}
+	if cc, ok := headers.Get("CC"); ok { // what BCC named is nobody's business
+		copies, _ := cc.(Array)
+		keys = append(keys, copies...)
 	}
 	death := Table{
 		{"count", count},

@@ -211,7 +211,7 @@ func boolText(b bool) string {
 // DeleteExchange deletes an exchange; deleting an absent one is no error.
 func (s *Session) DeleteExchange(name string, ifUnused bool) error {
 	const op = "delete exchange"
-	v := s.vh
+	v, name := s.vh, stripName(name)
 	if name == "" {
 		return defaultExchangeRefused(op)
 	}

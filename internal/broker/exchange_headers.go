@@ -58,12 +58,30 @@ func headersMatch(args, headers Table) bool {
 			continue
 		}
 		v, ok := headers.Get(f.Name)
-		hit := ok && (f.Value == nil || equalValues(f.Value, v))
+		hit := ok && (f.Value == nil || equalValues(f.Value, v) || equalNumbers(f.Value, v))
 		if hit == any {
 			return any
 		}
 	}
 	return !any
+}
+
+// equalNumbers compares numbers of which one has a fraction: 2 and 2.0 are equal, as in RabbitMQ.
+func equalNumbers(a, b any) bool {
+	x, okX := floatOf(a)
+	y, okY := floatOf(b)
+	return okX && okY && x == y
+}
+
+func floatOf(v any) (float64, bool) {
+	switch n := v.(type) {
+	case float32:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	n, ok := integerOf(v)
+	return float64(n), ok
 }
 
 // equalValues compares by value: whole numbers of any width are equal when they are the same

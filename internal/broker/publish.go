@@ -117,7 +117,7 @@ func (s *Session) checkMessage(m *Message) error {
 			"message size %d is larger than configured max size %d",
 			len(m.Body), s.b.limits.MessageBytes)
 	}
-	if len(m.UserID) > 0 && string(m.UserID) != s.conn.User {
+	if len(m.UserID) > 0 && string(m.UserID) != s.conn.User && !s.conn.mayImpersonate() {
 		return errorf(CodeBadRequest, op, string(m.Exchange),
 			"user_id property set to '%s' but authenticated user was '%s'", m.UserID, s.conn.User)
 	}

@@ -170,6 +170,9 @@ func TestHeadersExchange(t *testing.T) {
 		{"void asks presence", broker.Table{{"a", nil}}, broker.Table{{"a", int32(7)}}, true},
 		{"void, absent", broker.Table{{"a", nil}}, nil, false},
 		{"widths are equal", broker.Table{{"a", int64(7)}}, broker.Table{{"a", int8(7)}}, true},
+		{"whole and fraction", broker.Table{{"a", 7.0}}, broker.Table{{"a", int8(7)}}, true},
+		{"another fraction", broker.Table{{"a", 7.5}}, broker.Table{{"a", int8(7)}}, false},
+		{"number and text", broker.Table{{"a", 7.0}}, broker.Table{{"a", "7"}}, false},
 		{"x- is skipped", broker.Table{{"x-a", "1"}, {"b", "2"}}, broker.Table{{"b", "2"}}, true},
 		{
 			"x- with all-with-x",

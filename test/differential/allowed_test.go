@@ -4,6 +4,7 @@ package differential
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -21,11 +22,27 @@ type difference struct {
 
 // allowed is the one table of differences.
 func allowed() []difference {
-	list := append(wholeSteps(), rawSteps()...)
+	list := slices.Concat(wholeSteps(), detailSteps(), rawSteps(), handshakeSteps())
 	for _, d := range []struct{ steps, only, why string }{
 		{
 			"", ` x-last-death-(exchange|queue|reason):"[^"]*"`,
 			"RabbitMQ 3.13 and later say how a message died last",
+		},
+		{
+			"permissions", ` (configure|write|read)`,
+			"RabbitMQ 3.13 names the permission that is missing",
+		},
+		{
+			"topic permissions", ` (write|read)`,
+			"RabbitMQ 3.13 names the permission that is missing",
+		},
+		{
+			"dead letter copies: forged x-death", ` x-first-death-(exchange|queue|reason):"[^"]*"`,
+			"RabbitMQ 3.13: what is no list of deaths is none, so this death is the first",
+		},
+		{
+			"raw start: mechanisms", ` "ANONYMOUS"`,
+			"RabbitMQ 4.0 and later offer it",
 		},
 		{
 			"stomp errors", ` receipt-id:\S+`,
@@ -154,10 +171,121 @@ func wholeSteps() []difference {
 	}
 }
 
+// detailSteps lists the steps about what parley does otherwise on purpose.
+func detailSteps() []difference {
+	refused := func(what string) string {
+		return "channel closed: 403 ACCESS_REFUSED - " + what
+	}
+	return []difference{
+		{
+			steps:  "permissions: passive foreign queue",
+			parley: refused("write access to queue 'pm.q' in vhost '/' refused for user 'limited'"),
+			why:    "RabbitMQ 4.3: to look at a queue takes a permission on it",
+		},
+		{
+			steps:  "permissions: passive foreign exchange",
+			parley: refused("write access to exchange 'pm.x' in vhost '/' refused for user 'limited'"),
+			why:    "RabbitMQ 4.3: to look at an exchange takes a permission on it",
+		},
+		{
+			steps: "topic permissions: a key in CC is not looked at",
+			parley: refused("write access to topic 't.other.cc' in exchange 'amq.topic' in vhost '/'" +
+				" refused for user 'topical'"),
+			why: "a permission that a header goes around is none",
+		},
+		{
+			steps: "prefetch both: second", parley: "silence",
+			why: "each basic.qos sets one of two limits; in RabbitMQ the limit of each consumer lifts" +
+				" the shared one that was set before it",
+		},
+		{
+			steps:  "queue details: delivery-limit on a classic queue",
+			parley: "qn.2 messages 0 consumers 0",
+			why:    "parley counts deliveries in every queue, so each may have a limit; LavinMQ's may too",
+		},
+		{
+			steps:  "queue details: strategy on a classic queue",
+			parley: "qn.4 messages 0 consumers 0",
+			why:    "parley's dead letters move in one step, whatever the queue's type",
+		},
+		{
+			steps: "queue details: leader locator", parley: "qn.5 messages 0 consumers 0",
+			why: "it says nothing on one machine, for no type",
+		},
+		{
+			steps:  "queue details: initial group size on a classic queue",
+			parley: "qn.6 messages 0 consumers 0",
+			why:    "it says nothing on one machine, for no type",
+		},
+		{
+			steps: "queue details: transient stream",
+			parley: "channel closed: 406 PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue " +
+				"'qn.14' in vhost '/': \"streams are not supported\"",
+			why: "parley has no streams",
+		},
+		{
+			steps:  "quorum: first try",
+			parley: `"poison" from "" key "qu.q" tag 1 mode=2`,
+			why:    "RabbitMQ 4.3: the count is told once there is one",
+		},
+		{
+			steps:  "route headers x: 5 {t:{a:int32 1} x-match:\"all\"}",
+			parley: "{t:{a:int64 1}},{t:{a:int32 1}}",
+			why:    "numbers of any width are equal inside a table as they are outside",
+		},
+	}
+}
+
+// handshakeSteps lists the steps before the login at which RabbitMQ ends a connection without a
+// word; a client's author is told.
+func handshakeSteps() []difference {
+	const why = "RabbitMQ writes to its log only and ends the connection"
+	list := make([]difference, 0, 6)
+	for _, d := range []struct{ step, parley string }{
+		{
+			"start-ok of 9000 octets",
+			"501 FRAME_ERROR - type 1, all octets = <<>>: {frame_too_large,9024,8184} (of 0.0)",
+		},
+		{
+			"method on a channel",
+			"505 UNEXPECTED_FRAME - type 1, all octets = <<0,20,0,10,0>> (of 0.0)",
+		},
+		{
+			"header frame",
+			"505 UNEXPECTED_FRAME - type 2, all octets = <<0,60,0,0,0,0,0,0,0,0,0,0,0,0>> (of 0.0)",
+		},
+		{
+			"tune-ok first",
+			"503 COMMAND_INVALID - unexpected method in handshake: connection.tune-ok (of 10.31)",
+		},
+		{
+			"open first",
+			"503 COMMAND_INVALID - unexpected method in handshake: connection.open (of 10.40)",
+		},
+		{
+			"channel.open on 0",
+			"503 COMMAND_INVALID - unexpected method in handshake: channel.open (of 20.10)",
+		},
+	} {
+		list = append(list, difference{
+			steps: "raw handshake: " + d.step, parley: "channel 0 closed: " + d.parley, why: why,
+		})
+	}
+	return list
+}
+
 // rawSteps lists the steps at which RabbitMQ 3.10 ends a connection, or goes on,
 // without a word.
 func rawSteps() []difference {
 	list := []difference{{
+		steps:  "raw fields: f no number",
+		parley: `" \x00\x00\x00\x00\a\x01kf\x7f\xc0\x00\x00", as sent: true`,
+		why:    "the value is the clients' business; RabbitMQ's channel crashes on it",
+	}, {
+		steps:  "raw fields: d no number",
+		parley: `" \x00\x00\x00\x00\v\x01kd\x7f\xf8\x00\x00\x00\x00\x00\x00", as sent: true`,
+		why:    "the value is the clients' business; RabbitMQ's channel crashes on it",
+	}, {
 		steps: "raw content: more than announced",
 		parley: "channel 0 closed: 501 FRAME_ERROR - content body frame exceeds remaining " +
 			"content size (of 60.40)",
@@ -189,6 +317,28 @@ func rawSteps() []difference {
 			"raw login: mechanism not offered",
 			"503 COMMAND_INVALID - invalid authentication mechanism 'EXTERNAL' (of 10.11)",
 			"RabbitMQ writes this text to its log only and ends the connection",
+		},
+		{
+			"raw connection: body of 2^63 octets",
+			"501 FRAME_ERROR - content body size 9223372036854775808 exceeds maximum allowed size " +
+				"536870912 (of 60.40)",
+			"RabbitMQ 4.2 has a hard limit; 3.10 waits for the octets",
+		},
+		{
+			"raw connection: body above the hard limit",
+			"501 FRAME_ERROR - content body size 536870913 exceeds maximum allowed size 536870912 " +
+				"(of 60.40)",
+			"RabbitMQ 4.2 has a hard limit; 3.10 waits for the octets",
+		},
+		{
+			"raw fields: unknown type",
+			"502 SYNTAX_ERROR - field table: malformed field (of 60.40)",
+			"AMQP 0-9-1 §1.2, syntax-error; RabbitMQ's channel crashes",
+		},
+		{
+			"raw fields: cut short",
+			"502 SYNTAX_ERROR - field table: malformed field (of 60.40)",
+			"AMQP 0-9-1 §1.2, syntax-error; RabbitMQ's channel crashes",
 		},
 		{
 			"raw methods: unknown class",

@@ -23,6 +23,7 @@ import (
 type amqpRun struct {
 	notes
 	t     *testing.T
+	b     *harness.Broker
 	addr  string
 	conns []*amqp.Connection
 	wires []net.Conn
@@ -37,7 +38,7 @@ type amqpScript struct {
 // runAMQP runs s on b and returns what it noted.
 func runAMQP(t *testing.T, s amqpScript, b *harness.Broker) []note {
 	t.Helper()
-	r := &amqpRun{t: t, addr: b.AMQP}
+	r := &amqpRun{t: t, b: b, addr: b.AMQP}
 	defer r.end()
 	s.run(r)
 	return r.lines

@@ -56,7 +56,23 @@ func amqpScripts() []amqpScript {
 		{"tx errors", scriptTxErrors},
 		{"channel", scriptChannel},
 		{"login", scriptLogin},
+		{"permissions", scriptPermissions},
+		{"topic permissions", scriptTopicPermissions},
+		{"user-id", scriptUserID},
+		{"exchange details", scriptExchangeDetails},
+		{"route headers x", scriptRouteHeadersX},
+		{"queue details", scriptQueueDetails},
+		{"quorum", scriptQuorum},
+		{"publish size", scriptPublishSize},
+		{"consume details", scriptConsumeDetails},
+		{"prefetch both", scriptQosBoth},
+		{"dead letter copies", scriptDeadLetterCopies},
 	}...)
+}
+
+// loneScripts lists the scripts that nothing else may run beside.
+func loneScripts() []amqpScript {
+	return []amqpScript{{"alarm", scriptAlarm}}
 }
 
 // queueSpec is the arguments of queue.declare.

@@ -60,13 +60,12 @@ func brokers(t *testing.T) (oracle, hub *harness.Broker) {
 	if !harness.HaveRabbit() {
 		t.Fatal("rabbitmq-server is not installed")
 	}
-	oracle = harness.StartRabbit(t)
+	oracle = startOracle(t)
 	if os.Getenv("TEST_ORACLE_ONLY") != "" {
 		// For writing scripts: the oracle is compared with itself.
 		return oracle, oracle
 	}
-	h := harness.Start(t, harness.Build(t), harness.Options{})
-	return oracle, &harness.Broker{Name: "parley", AMQP: h.AMQP, STOMP: h.STOMP}
+	return oracle, startHub(t)
 }
 
 // A pair is what is compared.
@@ -159,7 +158,7 @@ func TestDifferential(t *testing.T) {
 	t.Parallel()
 	both := pair{used: &uses{
 		entries: map[int]bool{}, scripts: map[string]bool{},
-		left: len(amqpScripts()) + len(stompScripts()),
+		left: len(amqpScripts()) + len(stompScripts()) + len(loneScripts()),
 	}}
 	both.oracle, both.hub = brokers(t)
 	t.Cleanup(func() {
@@ -173,20 +172,30 @@ func TestDifferential(t *testing.T) {
 			}
 		}
 	})
-	for _, s := range amqpScripts() {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			run := func(b *harness.Broker) []note { return runAMQP(t, s, b) }
-			compare(t, s.name, run, both)
-		})
+	t.Run("together", func(t *testing.T) {
+		for _, s := range amqpScripts() {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				compareAMQP(t, s, both)
+			})
+		}
+		for _, s := range stompScripts() {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				run := func(b *harness.Broker) []note { return runSTOMP(t, s, b) }
+				compare(t, s.name, run, both)
+			})
+		}
+	})
+	for _, s := range loneScripts() {
+		t.Run(s.name, func(t *testing.T) { compareAMQP(t, s, both) })
 	}
-	for _, s := range stompScripts() {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			run := func(b *harness.Broker) []note { return runSTOMP(t, s, b) }
-			compare(t, s.name, run, both)
-		})
-	}
+}
+
+// compareAMQP runs an AMQP script on both brokers.
+func compareAMQP(t *testing.T, s amqpScript, of pair) {
+	t.Helper()
+	compare(t, s.name, func(b *harness.Broker) []note { return runAMQP(t, s, b) }, of)
 }
 
 // TestAllowedHasReasons keeps the table in order: each entry belongs to a script
@@ -194,7 +203,7 @@ func TestDifferential(t *testing.T) {
 func TestAllowedHasReasons(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, s := range amqpScripts() {
+	for _, s := range append(amqpScripts(), loneScripts()...) {
 		names = append(names, s.name)
 	}
 	for _, s := range stompScripts() {

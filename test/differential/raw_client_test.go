@@ -139,8 +139,8 @@ func methodString(class, id uint16, a []byte) string {
 	switch name {
 	case "10.50", "20.40": // close
 		code := binary.BigEndian.Uint16(a)
-		text := string(a[3 : 3+a[2]])
-		rest := a[3+a[2]:]
+		length := int(a[2])
+		text, rest := string(a[3:3+length]), a[3+length:]
 		return fmt.Sprintf("closed: %d %s (of %d.%d)", code, plain(text),
 			binary.BigEndian.Uint16(rest), binary.BigEndian.Uint16(rest[2:]))
 	case "10.30": // tune

@@ -20,6 +20,14 @@ func rawScripts() []amqpScript {
 		{"raw frames", scriptRawFrames},
 		{"raw nowait", scriptRawNowait},
 		{"raw consumers", scriptRawConsumers},
+		{"raw start", scriptRawStart},
+		{"raw handshake", scriptRawHandshake},
+		{"raw limits", scriptRawLimits},
+		{"raw heartbeat", scriptRawHeartbeat},
+		{"raw connection", scriptRawConnection},
+		{"raw return", scriptRawReturn},
+		{"raw names", scriptRawNames},
+		{"raw fields", scriptRawFields},
 	}
 }
 

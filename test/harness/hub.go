@@ -35,6 +35,8 @@ type Options struct {
 	Args []string // after `serve`
 	Wrap []string // a command that runs what follows it, such as strace
 	Env  []string // KEY=value, after the harness's own
+
+	AMQP, Management string // addresses of those doors; empty: free ones
 }
 
 // A Hub is a running `parley serve`.
@@ -153,8 +155,13 @@ func (h *Hub) Again(tb testing.TB) *Hub {
 func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	tb.Helper()
 	h := &Hub{
-		AMQP: FreeAddr(tb), STOMP: FreeAddr(tb), REST: FreeAddr(tb), Management: FreeAddr(tb),
+		AMQP: opts.AMQP, STOMP: FreeAddr(tb), REST: FreeAddr(tb), Management: opts.Management,
 		Dir: opts.Dir, binary: binary, options: opts,
+	}
+	for _, addr := range []*string{&h.AMQP, &h.Management} {
+		if *addr == "" {
+			*addr = FreeAddr(tb)
+		}
 	}
 	return h, h.serve(tb)
 }

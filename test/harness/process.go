@@ -80,6 +80,17 @@ func (p *Process) Panic() string {
 	return p.out.crash
 }
 
+// Lines returns how many lines of the end of the output hold text.
+func (p *Process) Lines(text string) int {
+	n := 0
+	for line := range strings.Lines(p.Output()) {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // Stop asks the process to end and kills its group when it does not.
 func (p *Process) Stop(tb testing.TB) {
 	tb.Helper()

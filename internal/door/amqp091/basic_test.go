@@ -3,6 +3,7 @@
 package amqp091
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -329,5 +330,33 @@ func TestCarbonCopies(t *testing.T) {
 		if len(headers) != 2 || headers[0].Name != "CC" || headers[1].Name != "other" {
 			t.Errorf("queue %s: headers %v", q, headers)
 		}
+	}
+}
+
+// TestDeathOfCopies: x-death names the keys that everybody may see.
+func TestDeathOfCopies(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{}).open(t)
+	p.declare("dead")
+	p.call(&wire.QueueBind{Queue: "dead", Exchange: "amq.fanout"}, &wire.QueueBindOk{})
+	p.declare("q", wire.Field{Name: "x-dead-letter-exchange", Value: "amq.fanout"})
+	p.publish(toQueue("q"), wire.Properties{Headers: wire.Table{
+		{Name: "CC", Value: wire.Array{"cc"}}, {Name: "BCC", Value: wire.Array{"bcc"}},
+	}}, "m")
+	var got wire.BasicGetOk
+	p.call(&wire.BasicGet{Queue: "q"}, &got)
+	p.content()
+	p.send(1, &wire.BasicReject{DeliveryTag: got.DeliveryTag})
+	p.consume(&wire.BasicConsume{Queue: "dead", NoAck: true})
+	_, m := p.deliver()
+	deaths, _ := m.properties.Headers.Get("x-death")
+	list, ok := deaths.(wire.Array)
+	if !ok || len(list) != 1 {
+		t.Fatalf("x-death %v", deaths)
+	}
+	death, _ := list[0].(wire.Table)
+	keys, _ := death.Get("routing-keys")
+	if want := (wire.Array{"q", "cc"}); !reflect.DeepEqual(keys, want) {
+		t.Errorf("routing-keys %v, want %v", keys, want)
 	}
 }

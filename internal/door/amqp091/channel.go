@@ -38,7 +38,7 @@ const (
 // openChannel answers channel.open.
 func (c *conn) openChannel(id uint16) error {
 	if len(c.channels) >= c.channelMax {
-		return faultf(wire.NotAllowed, wire.IDChannelOpen,
+		return faultf(wire.NotAllowed, 0,
 			"number of channels opened (%d) has reached the negotiated channel_max (%d)",
 			len(c.channels), c.channelMax)
 	}

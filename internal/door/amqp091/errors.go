@@ -24,13 +24,19 @@ func (f *fault) Error() string { return replyText(f.code, f.text) }
 // closesConnection reports whether the fault reaches beyond its channel.
 func (f *fault) closesConnection() bool { return f.hard || f.code.Hard() }
 
+// cutMark ends a reply text that was too long.
+const cutMark = "..."
+
 // replyText is the form that clients match: NAME - explanation, at most 255 octets.
 func replyText(code wire.ReplyCode, text string) string {
 	if text == "" {
 		return code.String()
 	}
 	s := code.String() + " - " + text
-	return s[:min(len(s), wire.MaxShortString)]
+	if len(s) > wire.MaxShortString {
+		return s[:wire.MaxShortString-len(cutMark)] + cutMark
+	}
+	return s
 }
 
 func faultf(code wire.ReplyCode, method wire.MethodID, format string, args ...any) *fault {

@@ -366,7 +366,7 @@ func TestPublishExceptions(t *testing.T) {
 func TestReplyText(t *testing.T) {
 	t.Parallel()
 	if got := replyText(wire.NotFound, strings.Repeat("x", 300)); len(got) != 255 ||
-		!strings.HasPrefix(got, "NOT_FOUND - xxx") {
+		!strings.HasPrefix(got, "NOT_FOUND - xxx") || !strings.HasSuffix(got, "x...") {
 		t.Errorf("got %d octets: %q", len(got), got)
 	}
 	if got := replyText(wire.InternalError, ""); got != "INTERNAL_ERROR" {

@@ -23,7 +23,11 @@ const (
 	mechanismAMQPlain  = "AMQPLAIN"
 	mechanismExternal  = "EXTERNAL"
 	mechanismAnonymous = "ANONYMOUS"
-	mechanisms         = mechanismPlain + " " + mechanismAMQPlain
+	mechanisms         = mechanismPlain + " " + mechanismAMQPlain + " " + mechanismAnonymous
+
+	// anonymousUser is whom ANONYMOUS stands for, with the name as password: the default user, as
+	// long as nobody changed it (RabbitMQ's anonymous_login_user and _pass).
+	anonymousUser = "guest"
 
 	locale = "en_US"
 )
@@ -177,7 +181,9 @@ func (c *conn) login(m *wire.ConnectionStartOk) error {
 		user, password, ok = parsePlain(m.Response)
 	case mechanismAMQPlain:
 		user, password, ok = parseAMQPlain(m.Response)
-	case mechanismExternal, mechanismAnonymous:
+	case mechanismAnonymous:
+		user, password, ok = anonymousUser, anonymousUser, true
+	case mechanismExternal:
 		return hardFault(wire.CommandInvalid, wire.IDConnectionStartOk,
 			"invalid authentication mechanism '"+m.Mechanism+"'")
 	default:
