@@ -4,7 +4,6 @@ package broker
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/parley-ipc/parley/internal/auth"
 )
@@ -148,8 +147,7 @@ func (s *Session) unbind(op string, p BindingParams) error {
 }
 
 func (s *Session) allowBind(op string, p *BindingParams) error {
-	strip := strings.NewReplacer("\r", "", "\n", "")
-	p.Source, p.Destination = strip.Replace(p.Source), strip.Replace(p.Destination)
+	p.Source, p.Destination = stripName(p.Source), stripName(p.Destination)
 	kind := "queue"
 	if p.ToExchange {
 		kind = "exchange"

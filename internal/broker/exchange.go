@@ -114,7 +114,7 @@ func (x *Exchange) setType(kind string) (err error) {
 func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
 	const op = "declare exchange"
 	v := s.vh
-	p.Name = strings.NewReplacer("\r", "", "\n", "").Replace(p.Name)
+	p.Name = stripName(p.Name)
 	if p.Name == "" {
 		return false, defaultExchangeRefused(op)
 	}

@@ -22,6 +22,9 @@ type route struct {
 	durable int
 	// histories keep the message, too.
 	histories []*history
+	key       string
+	// through is where seen begins, so that most routes are one piece of memory.
+	through [1]seenChanges
 }
 
 // seenChanges is a count of changes, and what it was. It is counted under the virtual host's lock.
@@ -62,7 +65,7 @@ func (v *VirtualHost) routeFor(x *Exchange, m *Message) *route {
 		if len(x.cache) >= routeCacheEntries {
 			clear(x.cache)
 		}
-		x.cache[string(m.Key)] = r
+		x.cache[r.key] = r
 		x.cacheMu.Unlock()
 	}
 	return r
@@ -71,7 +74,7 @@ func (v *VirtualHost) routeFor(x *Exchange, m *Message) *route {
 // findRoute walks the bindings, each exchange once, and the alternate exchange where nothing
 // matched. The virtual host's lock is held.
 func (v *VirtualHost) findRoute(x *Exchange, m *Message) *route {
-	w := routeWalk{v: v, m: newRouted(m), r: &route{dynamic: len(m.CC) > 0}}
+	w := newRouteWalk(v, m)
 	for w.follow(x); len(w.pending) > 0; {
 		x := w.pending[0]
 		w.pending = w.pending[1:]
@@ -92,6 +95,19 @@ func (r *route) tidy() {
 	}
 }
 
+// routeWalk is one search for a route.
+type routeWalk struct {
+	routed
+	v       *VirtualHost
+	r       *route
+	seen    map[*Exchange]struct{}
+	first   *Exchange
+	pending []*Exchange
+	// Where the slices begin.
+	key  [1]string
+	next [2]*Exchange
+}
+
 // routed is what a matcher sees of a message.
 type routed struct {
 	keys []string // the routing key, then those of CC and BCC
@@ -99,13 +115,14 @@ type routed struct {
 	p    *Properties
 }
 
-func newRouted(m *Message) *routed {
-	r := &routed{keys: make([]string, 1, 1+len(m.CC)), m: m}
-	r.keys[0] = string(m.Key)
+func newRouteWalk(v *VirtualHost, m *Message) *routeWalk {
+	w := &routeWalk{v: v, r: &route{key: string(m.Key), dynamic: len(m.CC) > 0}}
+	w.m, w.pending, w.r.seen = m, w.next[:0], w.r.through[:0]
+	w.keys = append(w.key[:0], w.r.key)
 	for _, key := range m.CC {
-		r.keys = append(r.keys, string(key))
+		w.keys = append(w.keys, string(key))
 	}
-	return r
+	return w
 }
 
 // properties returns the message's properties; one whose properties cannot be decoded has none.
@@ -117,15 +134,6 @@ func (r *routed) properties() *Properties {
 		}
 	}
 	return r.p
-}
-
-type routeWalk struct {
-	v       *VirtualHost
-	m       *routed
-	r       *route
-	seen    map[*Exchange]struct{}
-	first   *Exchange
-	pending []*Exchange
 }
 
 // follow lists an exchange to be visited, once.
@@ -152,8 +160,8 @@ func (w *routeWalk) visit(x *Exchange) {
 	r.saw(&x.changes)
 	if x.waiting != nil {
 		r.dynamic = true
-		if delay := delayOf(w.m.properties().Headers); delay > 0 {
-			w.m.m.delayMS = delay
+		if delay := delayOf(w.properties().Headers); delay > 0 {
+			w.m.delayMS = delay
 			r.queues = append(r.queues, x.waiting)
 			return // where it goes is found when it is due
 		}
@@ -163,7 +171,7 @@ func (w *routeWalk) visit(x *Exchange) {
 	}
 	r.dynamic = r.dynamic || x.matcher.dynamic()
 	matched := false
-	x.matcher.match(w.m, func(b *binding) {
+	x.matcher.match(&w.routed, func(b *binding) {
 		matched = true
 		if b.target != nil {
 			w.follow(b.target)
@@ -182,7 +190,7 @@ func (w *routeWalk) visit(x *Exchange) {
 
 // named finds the queues of that name: the default exchange, to which nothing else is bound.
 func (w *routeWalk) named() {
-	for _, key := range w.m.keys {
+	for _, key := range w.keys {
 		if q := w.v.queues[key]; q != nil {
 			w.r.queues = append(w.r.queues, q)
 			w.r.saw(&q.gone)

@@ -4,6 +4,7 @@ package broker_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,9 @@ func TestTopicBindings(t *testing.T) {
 		{"*.#.*", "a", false},
 		{"*.#.*", "a.b", true},
 		{"#.#.#", "", true},
+		{"#.*.#", "", false},
+		{"#.*.#.b", "a.b", true},
+		{"#.*.#.b", "b", false},
 		{"a..b", "a..b", true},
 		{"a.*.b", "a..b", true},
 	}
@@ -146,6 +150,41 @@ func TestSecA9TopicManyHashes(t *testing.T) {
 	c.publish("amq.topic", strings.Repeat("x.", 126)+"miss", "miss")
 	if diff := cmp.Diff([]string{"hit"}, c.drain("q")); diff != "" {
 		t.Fatal(diff)
+	}
+}
+
+// TestTopicUnbind: keys that mean the same are different bindings, and each is taken away alone.
+func TestTopicUnbind(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, newBroker(t), "c")
+	for _, key := range []string{"#.*", "*.#", "#.*.#"} {
+		c.queue(key)
+		c.bind("amq.topic", key, key)
+	}
+	p := broker.BindingParams{Source: "amq.topic", Destination: "*.#", Key: "*.#"}
+	if err := c.Unbind(p); err != nil {
+		t.Fatal(err)
+	}
+	c.publish("amq.topic", "a.b", "m")
+	want := map[string][]string{"#.*": {"m"}, "*.#": nil, "#.*.#": {"m"}}
+	if diff := cmp.Diff(want, c.bodies("#.*", "*.#", "#.*.#")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestFanOutOneCopy: a message that waits in many queues is in memory once.
+func TestFanOutOneCopy(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t)
+	c := newClient(t, b, "c")
+	const queues, bodyBytes = 100, 4 << 10
+	for i := range queues {
+		c.queue(fmt.Sprint(i))
+		c.bind("amq.fanout", fmt.Sprint(i), "")
+	}
+	c.publish("amq.fanout", "", strings.Repeat("x", bodyBytes))
+	if held := b.HeldBytes(); held < bodyBytes || held > 3*bodyBytes {
+		t.Errorf("%d bytes are held for a body of %d in %d queues", held, bodyBytes, queues)
 	}
 }
 
