@@ -183,6 +183,25 @@ func BenchmarkPublishChurn(b *testing.B) {
 	}
 }
 
+// BenchmarkPublishManyQueues publishes to one queue after the other by its name.
+func BenchmarkPublishManyQueues(b *testing.B) {
+	for _, n := range many {
+		b.Run(fmt.Sprint("queues ", n), func(b *testing.B) {
+			c := quiet(b)
+			messages := make([]broker.Message, n)
+			for i := range n {
+				c.queue(numbered(i), broker.Field{Name: "x-max-length", Value: int32(1)})
+				messages[i].Key = []byte(numbered(i))
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				c.send(&messages[i%n])
+			}
+		})
+	}
+}
+
 // BenchmarkDeclare declares and deletes a bound queue beside many others.
 func BenchmarkDeclare(b *testing.B) {
 	for _, n := range many {

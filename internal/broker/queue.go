@@ -26,6 +26,8 @@ type Queue struct {
 	policies inForce
 	// gone counts to 1 when the queue is deleted, for the routes that lead here by its name.
 	gone atomic.Uint64
+	// named is the route of the default exchange to the queue; it does not change.
+	named route
 
 	mu      sync.Mutex
 	args    queueArguments // together with the policies
@@ -67,6 +69,7 @@ func newQueue(v *VirtualHost, id uint32, p QueueParams, args queueArguments) *Qu
 	q.pages = args.maxPriority == 0 && v.b.log.Keeps()
 	q.consumers.single = args.single
 	q.levels = make([]readyList, args.maxPriority+1)
+	q.named.toQueue(q)
 	return q
 }
 

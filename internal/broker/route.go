@@ -49,7 +49,11 @@ func (r *route) saw(changes *atomic.Uint64) {
 
 // routeFor returns the route of a message through an exchange.
 func (v *VirtualHost) routeFor(x *Exchange, m *Message) *route {
-	if len(m.CC) == 0 {
+	switch {
+	case len(m.CC) > 0:
+	case x.Name == "":
+		return v.routeByName(m.Key)
+	default:
 		x.cacheMu.RLock()
 		r := x.cache[string(m.Key)]
 		x.cacheMu.RUnlock()
@@ -69,6 +73,23 @@ func (v *VirtualHost) routeFor(x *Exchange, m *Message) *route {
 		x.cacheMu.Unlock()
 	}
 	return r
+}
+
+// routeByName returns the route of the default exchange, which each queue has ready.
+func (v *VirtualHost) routeByName(name []byte) *route {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if q := v.queues[string(name)]; q != nil {
+		return &q.named
+	}
+	return &route{dynamic: true}
+}
+
+// toQueue makes the route that leads to one queue by its name.
+func (r *route) toQueue(q *Queue) {
+	r.queues, r.seen = []*Queue{q}, r.through[:0]
+	r.saw(&q.gone)
+	r.tidy()
 }
 
 // findRoute walks the bindings, each exchange once, and the alternate exchange where nothing
