@@ -104,7 +104,7 @@ func hashWeight(b *binding) (int64, error) {
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
 		return 0, errorf(CodeBadRequest, "bind", b.source.Name,
-			"The binding key must be an integer: <<%q>>", b.Key)
+			"The binding key must be an integer: %s", erlang(b.Key))
 	case n < 1:
 		return 0, errorf(CodeBadRequest, "bind", b.source.Name,
 			"The binding key must be greater than 0")

@@ -31,7 +31,7 @@ func checkMatchMode(b *binding, mode any) error {
 			"Invalid x-match field type %s (value %v); expected longstr", fieldType(mode), mode)
 	}
 	return errorf(CodeBadRequest, "bind", b.source.Name,
-		"Invalid x-match field value <<%q>>; expected all, any, all-with-x, or any-with-x", text)
+		"Invalid x-match field value %s; expected all, any, all-with-x, or any-with-x", erlang(text))
 }
 
 func (m *headersMatcher) remove(b *binding) { m.bindings.remove(b) }

@@ -3,7 +3,7 @@
 package broker
 
 import (
-	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -40,7 +40,7 @@ func newHistory(x *Exchange) (*history, error) {
 	case !isNumber || n <= 0:
 		return nil, errorf(CodeBadRequest, "declare exchange", exchangeEntity(x.vh.name, x.Name),
 			"Invalid argument %s, 'x-recent-history-length' must be a positive integer",
-			printedValue(v))
+			erlang(v))
 	case n > historyLengthMax:
 		return nil, errorf(CodeBadRequest, "declare exchange", exchangeEntity(x.vh.name, x.Name),
 			"Invalid argument %d, 'x-recent-history-length' must not be greater than %d",
@@ -48,14 +48,6 @@ func newHistory(x *Exchange) (*history, error) {
 	}
 	h.length = int(n)
 	return h, nil
-}
-
-// printedValue prints a field's value as RabbitMQ's texts do.
-func printedValue(v any) string {
-	if s, ok := v.(string); ok {
-		return fmt.Sprintf("<<%q>>", s)
-	}
-	return fmt.Sprint(v)
 }
 
 // remember adds a message to the histories on its route, unless its header
@@ -118,9 +110,14 @@ func (h *history) clear() {
 }
 
 // replay sends the history of a binding's source to its destination, before the binding counts, so
-// that nothing comes twice. The virtual host's lock is held.
+// that nothing comes twice: to a queue the oldest first, through an exchange, as RabbitMQ does, the
+// newest. The virtual host's lock is held.
 func (v *VirtualHost) replay(b *binding, t *turn) {
-	for _, m := range b.source.history.last() {
+	messages := b.source.history.last()
+	if b.target != nil {
+		slices.Reverse(messages)
+	}
+	for _, m := range messages {
 		r := &route{queues: []*Queue{b.queue}}
 		if b.target != nil {
 			r = v.findRoute(b.target, m)

@@ -62,7 +62,7 @@ func TestExchangeTypeErrors(t *testing.T) {
 		key, text string // of the binding, if the declaration is fine
 	}{
 		{"x-consistent-hash", nil, "one", `The binding key must be an integer: <<"one">>`},
-		{"x-consistent-hash", nil, "", `The binding key must be an integer: <<"">>`},
+		{"x-consistent-hash", nil, "", `The binding key must be an integer: <<>>`},
 		{"x-consistent-hash", nil, "1.5", `The binding key must be an integer: <<"1.5">>`},
 		{"x-consistent-hash", nil, "0", "The binding key must be greater than 0"},
 		{"x-consistent-hash", nil, "-1", "The binding key must be greater than 0"},
@@ -407,7 +407,7 @@ func TestRecentHistory(t *testing.T) {
 	c.bind("x", "after", "")
 	c.bind("default", "20", "")
 	want := map[string][]string{
-		"q": {"2", "3", "4", "5", "6"}, "through": {"3", "4", "5", "6"}, "after": {"4", "5", "6"},
+		"q": {"2", "3", "4", "5", "6"}, "through": {"5", "4", "3", "6"}, "after": {"4", "5", "6"},
 	}
 	if diff := cmp.Diff(want, c.bodies("q", "through", "after")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/parley-ipc/parley/internal/auth"
 )
@@ -200,7 +201,7 @@ func erlang(value any) string {
 	case nil:
 		return "null"
 	case string:
-		return `<<"` + v + `">>`
+		return erlangBinary(v)
 	case []any:
 		list := make([]string, 0, len(v))
 		for _, e := range v {
@@ -215,4 +216,19 @@ func erlang(value any) string {
 		return "#{" + strings.Join(list, ",") + "}"
 	}
 	return fmt.Sprint(value)
+}
+
+// erlangBinary prints text as Erlang does: as numbers when it holds what no text should.
+func erlangBinary(s string) string {
+	if s == "" {
+		return "<<>>"
+	}
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return "<<" + strconv.Quote(s) + ">>"
+	}
+	numbers := make([]string, 0, len(s))
+	for _, b := range []byte(s) {
+		numbers = append(numbers, strconv.Itoa(int(b)))
+	}
+	return "<<" + strings.Join(numbers, ",") + ">>"
 }
