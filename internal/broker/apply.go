@@ -38,7 +38,7 @@ func (b *Broker) Apply(r *Record, at LSN) {
 			r.answers.at = at
 		}
 		for _, q := range r.targets {
-			q.enqueue(r.Message, entry{lsn: at}, r.turn)
+			q.enqueue(r.Message, entry{lsn: at, redelivered: r.again}, r.turn)
 			if check.Bug == check.PublishTwice && at%64 == 0 {
 				q.enqueue(r.Message, entry{lsn: at}, r.turn)
 			}

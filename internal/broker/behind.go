@@ -22,8 +22,8 @@ type behind struct {
 	retry  Timer
 	// damaged says that the log could not read them: they stay where they are, counted.
 	damaged bool
-	// suspect and attempts are what the log knows of deliveries before this process: messages up to
-	// suspect may have been delivered, those in attempts were.
+	// suspect and attempts are what is known of deliveries before this process: messages up to
+	// suspect may have been delivered, and those in attempts with 0; the others there were.
 	suspect  LSN
 	attempts map[LSN]uint32
 }
@@ -72,10 +72,10 @@ func (q *Queue) spills() bool {
 }
 
 // pass puts a message that was appended behind the window; the queue's lock is held.
-func (q *Queue) pass(m *Message, at LSN, t *turn) {
+func (q *Queue) pass(m *Message, at *entry, t *turn) {
 	b := &q.behind
 	if q.keepsTail() {
-		e := entry{msg: t.keep(m), lsn: at}
+		e := entry{msg: t.keep(m), lsn: at.lsn}
 		if q.args.messageTTL >= 0 || m.Expires || m.DeadlineMS != 0 {
 			e.expiresMS = q.expiryOf(m)
 		}
@@ -86,7 +86,13 @@ func (q *Queue) pass(m *Message, at LSN, t *turn) {
 	}
 	b.messages++
 	b.bytes += len(m.Body)
-	b.last = at
+	b.last = at.lsn
+	if at.redelivered {
+		if b.attempts == nil {
+			b.attempts = make(map[LSN]uint32)
+		}
+		b.attempts[at.lsn] = 0
+	}
 	b.expires = b.expires || m.Expires || m.DeadlineMS != 0
 	q.ready++
 	q.bytes += len(m.Body)
@@ -191,8 +197,8 @@ func (q *Queue) takeIn(p *page, t *turn) bool {
 // moveIn moves the next message from behind into the window; the queue's lock is held.
 func (q *Queue) moveIn(e *entry) {
 	b := &q.behind
-	e.attempts = b.attempts[e.lsn]
-	e.redelivered = e.attempts > 0 || e.lsn <= b.suspect
+	attempts, again := b.attempts[e.lsn]
+	e.attempts, e.redelivered = attempts, again || e.lsn <= b.suspect
 	delete(b.attempts, e.lsn)
 	q.nextPos++
 	e.pos = q.nextPos

@@ -35,8 +35,12 @@ type delays struct {
 	// kept and keptBytes are of the messages that memory has.
 	kept, keptBytes int
 	last            LSN // the newest that the log has
-	timer           Timer
-	armedMS         int64 // when the timer fires; 0 when it does not
+	// Messages up to suspect that were due by suspectMS may have been sent, and delivered, by a
+	// process that did not end in order and whose log lost that.
+	suspect   LSN
+	suspectMS int64
+	timer     Timer
+	armedMS   int64 // when the timer fires; 0 when it does not
 	// sending is there while a goroutine sends what is due, and closed when it ends.
 	sending chan struct{}
 	stopped bool
@@ -288,8 +292,12 @@ func (q *Queue) sendDelayed(e *delayed, t *turn) bool {
 	out.Overlay = m.Overlay.With(delayHeader, undelayed(delayOf(m.headers())))
 	r := q.vh.routeFor(q.delays.exchange, out)
 	r.remember(out)
-	from := &origin{queue: q, at: e.lsn}
-	if err := q.vh.move(putting{m: out, route: r, from: from}, t).err; err != nil {
+	d := q.delays
+	p := putting{
+		m: out, route: r, from: &origin{queue: q, at: e.lsn},
+		again: e.lsn != 0 && e.lsn <= d.suspect && e.dueMS <= d.suspectMS,
+	}
+	if err := q.vh.move(p, t).err; err != nil {
 		q.vh.b.logRefused("delayed message", "vhost", q.vh.name,
 			"exchange", q.delays.exchange.Name, "error", err)
 		return false
@@ -338,7 +346,8 @@ func (q *Queue) stopDelays() {
 }
 
 // recallDelayed lets wait again what an earlier process left in the log.
-func (r *recovery) recallDelayed(q *Queue) {
+func (r *recovery) recallDelayed(q *Queue, suspect LSN) {
+	q.delays.suspect, q.delays.suspectMS = suspect, q.nowMS()
 	err := r.b.log.ReadQueue(q.id, 0, func(at LSN, rec *Record) bool {
 		q.lock()
 		defer q.unlock()

@@ -352,6 +352,52 @@ func delayedRestart(t *testing.T, clean bool) {
 	b.Close()
 }
 
+// TestDelayedSuspect: after a process that did not end in order, messages that it may have sent are
+// flagged as delivered before, in the window and behind it; those that are due later are not.
+func TestDelayedSuspect(t *testing.T) {
+	t.Parallel()
+	for _, clean := range []bool{true, false} {
+		t.Run(fmt.Sprint("clean ", clean), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: clock{}})
+				first := restarted(t, log)
+				c := newClient(t, first, "c")
+				c.delayedExchange("direct")
+				for i := range 4 {
+					c.later("x", fmt.Sprint(i), int32(1_000))
+				}
+				c.later("x", "later", int32(10_000))
+				if clean {
+					first.Close()
+				}
+				first.StopDelays()
+				time.Sleep(2 * time.Second)
+				second := broker.New(broker.Options{
+					Clock: clock{}, Log: log, Limits: broker.Limits{WindowMessages: 2},
+				})
+				log.Bind(second)
+				if err := second.Recover(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				d := newClient(t, second, "d")
+				d.consume("q", "t", 0)
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				flag := map[bool]string{false: " again"}[clean]
+				want := []string{
+					"0 #1" + flag, "1 #1" + flag, "2 #1" + flag, "3 #1" + flag, "later #1",
+				}
+				if diff := cmp.Diff(want, summary(d.all())); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+				second.Close()
+			})
+		})
+	}
+}
+
 // TestDelayedBounds: many that wait take no more memory than a window and their places, and above the
 // limit the exchange refuses.
 func TestDelayedBounds(t *testing.T) {

@@ -219,6 +219,7 @@ type putting struct {
 	to    owed
 	from  *origin // nil for a message that comes from no queue
 	sure  bool    // queues take it even when they are full, and it stays when there is none
+	again bool    // it may have been there, and been delivered, before a crash
 }
 
 // origin is where the log has a message that leaves one queue for others.
@@ -256,13 +257,13 @@ func (v *VirtualHost) move(p putting, t *turn) putResult {
 		case m.Persistent && q.Durable, q.spills():
 			if rec == nil {
 				rec = newRecord(RecordPublish)
-				rec.Message, rec.turn = m, t
+				rec.Message, rec.turn, rec.again = m, t, p.again
 			}
 			rec.Queues = append(rec.Queues, q.id)
 			rec.targets = append(rec.targets, q)
 			continue // locked, so that the order in the queue is the order of the log
 		default:
-			q.enqueue(m, entry{}, t)
+			q.enqueue(m, entry{redelivered: p.again}, t)
 			out.taken++
 		}
 		if from == nil || q != from.queue {

@@ -121,7 +121,7 @@ func (q *Queue) enqueue(m *Message, e entry, t *turn) {
 	}
 	if e.lsn != 0 {
 		if !q.fits(m) {
-			q.pass(m, e.lsn, t)
+			q.pass(m, &e, t)
 			if q.args.limited() {
 				q.dropOverflow(t)
 			}

@@ -78,6 +78,7 @@ type Record struct {
 	// targets are the queues themselves, when the record was made by this process.
 	targets []*Queue
 	turn    *turn
+	again   bool // see putting
 	// answers is the request whose answer a RecordPublish is.
 	answers *Request
 }

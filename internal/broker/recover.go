@@ -145,7 +145,7 @@ func (r *recovery) fill(found *Recovered) {
 		switch q := r.queues[id]; {
 		case q == nil: // the log is to leave it out
 		case q.delays != nil:
-			r.recallDelayed(q)
+			r.recallDelayed(q, backlog.Suspect)
 		case q.pages:
 			q.lock()
 			q.recall(backlog, found.Attempts[id])
@@ -240,7 +240,7 @@ func (q *Queue) logDeliveries() {
 	}
 	for at, attempts := range q.behind.attempts {
 		if at > q.behind.from {
-			d.add(at, attempts)
+			d.add(at, max(attempts, 1)) // 0 means something else there
 		}
 	}
 	if q.behind.messages > 0 && q.behind.from < q.behind.suspect {

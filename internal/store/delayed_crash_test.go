@@ -17,7 +17,7 @@ import (
 
 // TestDelayedCrash: a hub whose disk loses power, or that is killed, at a drawn operation while
 // delayed messages come and become due. Afterwards each confirmed one is in its queue once, when its
-// time is over, and none is there twice.
+// time is over, none is there twice, and what a consumer saw before is flagged.
 func TestDelayedCrash(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(60)
@@ -38,12 +38,14 @@ type confirmSink struct {
 	confirmed uint64
 	nacked    map[uint64]bool
 	bodies    []string
+	again     map[string]bool // of the bodies
 }
 
 func (s *confirmSink) Deliver(d *broker.Delivery) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bodies = append(s.bodies, string(d.Message.Body))
+	s.again[string(d.Message.Body)] = d.Redelivered
 	return 1
 }
 
@@ -81,7 +83,9 @@ func openDelayed(t *testing.T, fs *crashFS) *delayedHub {
 		t.Fatalf("recovery: %v", err)
 	}
 	// A window of one: most of what waits is in the log alone.
-	h := &delayedHub{log: log, sink: &confirmSink{nacked: map[uint64]bool{}}}
+	h := &delayedHub{log: log, sink: &confirmSink{
+		nacked: map[uint64]bool{}, again: map[string]bool{},
+	}}
 	h.heart = broker.New(broker.Options{
 		Clock: clock{}, Log: log, Limits: broker.Limits{WindowMessages: 1},
 	})
@@ -147,6 +151,10 @@ func delayedCrash(t *testing.T, seed uint64) {
 	hub := openDelayed(t, fs)
 	hub.declare(t)
 	hub.session.EnableConfirms()
+	if _, err := hub.session.Consume(broker.ConsumerParams{Queue: "q", Prefetch: 20}); err != nil {
+		t.Fatal(err)
+	}
+	hub.session.Flush()
 	fs.mu.Lock()
 	fs.fail = crashing(fs.ops + 1 + rng.IntN(150))
 	fs.mu.Unlock()
@@ -170,6 +178,7 @@ func delayedCrash(t *testing.T, seed uint64) {
 			confirmed = append(confirmed, fmt.Sprintf("%03d", seq-1))
 		}
 	}
+	seen := hub.sink.bodies
 	hub.sink.mu.Unlock()
 	var left *crashFS
 	if rng.IntN(3) == 0 {
@@ -187,6 +196,11 @@ func delayedCrash(t *testing.T, seed uint64) {
 	for _, body := range confirmed {
 		if !slices.Contains(got, body) {
 			t.Errorf("%s was confirmed and is lost", body)
+		}
+	}
+	for _, body := range seen {
+		if again, ok := again.sink.again[body]; ok && !again {
+			t.Errorf("%s was delivered before and is not flagged", body)
 		}
 	}
 	if n := len(got); len(slices.Compact(got)) != n {
