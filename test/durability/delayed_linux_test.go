@@ -28,6 +28,7 @@ func TestDelayedKill(t *testing.T) {
 		confirms := make(map[string]*amqp.DeferredConfirmation)
 		for i := range perCycle {
 			body, delay := fmt.Sprintf("%d.%d", cycle, i), rand.N(longest)
+			sent := time.Now() // the hub counts from when it reads, in whole milliseconds
 			confirm, err := ch.PublishWithDeferredConfirm("delayed", "", true, false, amqp.Publishing{
 				DeliveryMode: amqp.Persistent, Body: []byte(body),
 				Headers: amqp.Table{"x-delay": int64(delay / time.Millisecond)},
@@ -35,7 +36,8 @@ func TestDelayedKill(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			due[body], confirms[body] = time.Now().Add(delay-time.Millisecond), confirm
+			due[body] = sent.Add(delay.Truncate(time.Millisecond) - time.Millisecond)
+			confirms[body] = confirm
 		}
 		time.Sleep(rand.N(longest / 2))
 		hub.Kill()
