@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -119,4 +120,15 @@ func checkAddress(listen string, all bool) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not a loopback address; listen_all allows others", listen)
+}
+
+// checkOrigin refuses what no browser sends as its origin; that includes *, which would let pages of
+// everybody in.
+func checkOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+		origin != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("%q is not like https://app.example", origin)
+	}
+	return nil
 }

@@ -39,17 +39,18 @@ func (h *Hub) newDoor(name string) (service, error) {
 		}
 		return service{route: listen.Route{Handler: door.Serve}}, nil
 	case "stomp":
-		door, err := stompdoor.New(stompdoor.Options{
-			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
-		})
+		door, err := h.newSTOMP()
 		if err != nil {
 			return service{}, err
 		}
 		return service{route: listen.Route{Handler: door.Serve}}, nil
+	case "webstomp":
+		return newWebSTOMP(h.web), nil
 	case "rest":
 		door, err := restdoor.New(restdoor.Options{
 			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
-			Ready: h.readiness, Metrics: h.metrics,
+			Ready: h.readiness, Metrics: h.metrics, AllowedOrigins: h.options.Origins,
+			WebSocket: h.web,
 		})
 		if err != nil {
 			return service{}, err
@@ -66,22 +67,31 @@ func (h *Hub) newDoor(name string) (service, error) {
 	return service{}, fmt.Errorf("no door %q", name)
 }
 
+// newSTOMP makes a STOMP door, for its own listeners or for WebSockets.
+func (h *Hub) newSTOMP() (*stompdoor.Door, error) {
+	return stompdoor.New(stompdoor.Options{
+		Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
+	})
+}
+
 // opened is a door with its listeners.
 type opened struct {
 	service
 
-	name      string
-	listeners []namedListener
+	listeners []*listener
 	stop      context.CancelFunc
 	serving   sync.WaitGroup
 	err       error // of run
 }
 
-// namedListener is a listener with its name in metrics and for Addr.
-type namedListener struct {
+// listener is one of a door's listeners.
+type listener struct {
 	*listen.Listener
 
+	// name is what metrics, logs and Addr call it; Addr knows none without an address of its own.
 	name string
+	// serve takes connections until ctx ends.
+	serve func(ctx context.Context)
 }
 
 const (
@@ -108,7 +118,7 @@ func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{name: d.name, service: service, stop: func() {}}
+	o := &opened{service: service, stop: func() {}}
 	if !closed(d.door.Listen) {
 		err = h.listen(ctx, o, listen.Options{Door: d.name, Address: d.door.Listen})
 	}
@@ -135,7 +145,9 @@ func (h *Hub) listen(ctx context.Context, o *opened, options listen.Options) err
 	if err != nil {
 		return err
 	}
-	o.listeners = append(o.listeners, namedListener{l, options.Door})
+	o.listeners = append(o.listeners, &listener{l, options.Door, func(ctx context.Context) {
+		l.Serve(ctx, o.route)
+	}})
 	return nil
 }
 
@@ -144,7 +156,7 @@ func (o *opened) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	o.stop = stop
 	for _, l := range o.listeners {
-		o.serving.Go(func() { l.Serve(ctx, o.route) })
+		o.serving.Go(func() { l.serve(ctx) })
 	}
 	if o.run != nil {
 		o.serving.Go(func() { o.err = o.run(ctx) })

@@ -25,6 +25,7 @@ type Hub struct {
 	metrics *metric.Registry
 	room    *listen.Room
 	memory  memoryWatch
+	web     *listen.WebSocket
 	ready   atomic.Bool
 	failed  chan error
 
@@ -76,6 +77,13 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
+	web, err := h.openWebSockets()
+	if err != nil {
+		return errors.Join(err, h.Shutdown(ctx))
+	}
+	if !h.add(web) {
+		return errors.Join(errStopped, web.close()) //nolint:contextcheck // it does not wait
+	}
 	for _, d := range h.options.Doors.all() {
 		if closed(d.door.Listen) && closed(d.door.TLSListen) {
 			continue
@@ -114,6 +122,9 @@ func (h *Hub) startDoors() error {
 	for _, o := range h.doors {
 		o.start()
 		for _, l := range o.listeners {
+			if l.name == "" {
+				continue
+			}
 			h.options.Logger.Info("door open", "door", l.name, "address", l.Addr().String())
 		}
 	}
@@ -131,7 +142,7 @@ func (h *Hub) Addr(door string) net.Addr {
 	defer h.mu.Unlock()
 	for _, o := range h.doors {
 		for _, l := range o.listeners {
-			if l.name == door {
+			if l.name == door && door != "" {
 				return l.Addr()
 			}
 		}

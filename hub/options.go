@@ -33,6 +33,9 @@ type Options struct {
 	Drain time.Duration `yaml:"drain"`
 	// TLS are the certificates of all listeners that speak TLS; a door may have its own.
 	TLS TLS `yaml:"tls"`
+	// Origins are those ("https://app.example") whose pages may use the REST door and WebSockets from
+	// a browser, besides the hub's own. Default: none.
+	Origins []string `yaml:"origins"`
 	// Doors are the listeners.
 	Doors Doors `yaml:"doors"`
 	// Limits bound what clients can make the hub hold.
@@ -108,7 +111,7 @@ func Defaults() Options {
 		Doors: Doors{
 			AMQP:       Door{Listen: "127.0.0.1:5672"},
 			STOMP:      Door{Listen: "127.0.0.1:61613"},
-			WebSTOMP:   Door{Listen: Off},
+			WebSTOMP:   Door{Listen: "127.0.0.1:15674"},
 			REST:       Door{Listen: "127.0.0.1:8080"},
 			Management: Door{Listen: "127.0.0.1:15672"},
 			Thrift:     Door{Listen: Off},
@@ -162,7 +165,7 @@ func (d *Doors) all() []namedDoor {
 	return []namedDoor{
 		{"amqp", &d.AMQP, true},
 		{"stomp", &d.STOMP, true},
-		{"webstomp", &d.WebSTOMP, false},
+		{"webstomp", &d.WebSTOMP, true},
 		{"rest", &d.REST, true},
 		{"management", &d.Management, true},
 		{"thrift", &d.Thrift, false},
@@ -189,6 +192,11 @@ func (o *Options) Validate() error {
 	}
 	if o.Drain < 0 {
 		fault("drain: must not be negative")
+	}
+	for _, origin := range o.Origins {
+		if err := checkOrigin(origin); err != nil {
+			fault("origins: %w", err)
+		}
 	}
 	faults = append(faults, o.validateDoors()...)
 	return errors.Join(faults...)

@@ -40,6 +40,9 @@ func TestOptionsValidate(t *testing.T) {
 		{"the door's own key", func(o *Options) {
 			o.Doors.AMQP.TLSListen, o.TLS.Cert, o.Doors.AMQP.TLS.Identity = "127.0.0.1:0", "x", "y"
 		}, "tls.key: TLS needs the certificate's key\ndoors.amqp.tls.identity: \"y\" is not"},
+		{"origin", func(o *Options) { o.Origins = []string{"https://app.example:8443"} }, ""},
+		{"any origin", func(o *Options) { o.Origins = []string{"*"} }, "is not like https://app.example"},
+		{"page", func(o *Options) { o.Origins = []string{"https://app.example/"} }, "is not like https"},
 		{"sync", func(o *Options) { o.Sync = "never" }, `sync: "never" is not`},
 		{"drain", func(o *Options) { o.Drain = -1 }, "drain: must not be negative"},
 		{"hub's name", func(o *Options) { o.Name = "a.b" }, "may hold only letters"},

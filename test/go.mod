@@ -14,7 +14,10 @@ require (
 	github.com/parley-ipc/parley v0.0.0
 )
 
-require github.com/google/go-cmp v0.7.0
+require (
+	github.com/coder/websocket v1.8.15
+	github.com/google/go-cmp v0.7.0
+)
 
 require (
 	golang.org/x/crypto v0.58.0 // indirect

@@ -87,7 +87,7 @@ func (l *Listener) register() {
 	})
 	l.refused = make(map[refusal]*metric.Counter)
 	for _, reason := range []refusal{
-		tooMany, noRoom, tooManyPending, tooManyFromSource, tooLate, failed,
+		tooMany, noRoom, tooManyPending, tooManyFromSource, tooLate, foreign, failed,
 	} {
 		l.refused[reason] = l.options.Metrics.Counter(metric.Desc{
 			Name: "parley_connections_refused_total",

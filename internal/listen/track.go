@@ -29,6 +29,7 @@ const (
 	tooManyPending    refusal = "pending"
 	tooManyFromSource refusal = "pending-per-address"
 	tooLate           refusal = "handshake-timeout"
+	foreign           refusal = "origin"
 	failed            refusal = "handshake" // of what comes before the door's protocol
 )
 

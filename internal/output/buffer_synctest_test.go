@@ -70,3 +70,33 @@ func TestLastWrite(t *testing.T) {
 		b.Wait()
 	})
 }
+
+// Drain waits for the writer, as long as it may.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		b := New(server, Options{})
+		if !b.Drain(time.Hour) {
+			t.Error("nothing is not drained")
+		}
+		b.End(append(b.Begin(), "hello"...))
+		b.Flush()
+		began := time.Now()
+		if b.Drain(time.Second) || time.Since(began) != time.Second {
+			t.Errorf("drained, or given up after %v", time.Since(began))
+		}
+		go func() { _, _ = io.ReadFull(client, make([]byte, 5)) }()
+		if !b.Drain(time.Second) {
+			t.Error("not drained")
+		}
+		b.End(append(b.Begin(), "hello"...))
+		b.Flush()
+		go b.Close()
+		if b.Drain(time.Hour) {
+			t.Error("a closed buffer is drained")
+		}
+		b.Wait()
+		client.Close()
+	})
+}

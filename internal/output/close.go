@@ -50,6 +50,24 @@ func (b *Buffer) CloseAfterFlush(timeout time.Duration) {
 	go b.run()
 }
 
+// Drain waits until everything that has been flushed is written, at most for timeout, and reports
+// whether it is.
+func (b *Buffer) Drain(timeout time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	end := time.Now().Add(timeout)
+	wake := time.AfterFunc(timeout, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.changed.Broadcast()
+	})
+	defer wake.Stop()
+	for b.size > 0 && b.err == nil && time.Now().Before(end) {
+		b.changed.Wait()
+	}
+	return b.size == 0 && b.err == nil
+}
+
 // Discard reads from conn and drops what it reads, until the peer closes, limitBytes have been
 // read or timeout has passed. A door calls it between its last answer and the close.
 func Discard(conn net.Conn, limitBytes int64, timeout time.Duration) {

@@ -37,7 +37,9 @@ const (
 func start(t *testing.T, set func(*hub.Options)) *hub.Hub {
 	t.Helper()
 	o := hub.Options{Drain: 5 * time.Second}
-	for _, d := range []*hub.Door{&o.Doors.AMQP, &o.Doors.STOMP, &o.Doors.REST} {
+	for _, d := range []*hub.Door{
+		&o.Doors.AMQP, &o.Doors.STOMP, &o.Doors.WebSTOMP, &o.Doors.REST, &o.Doors.Management,
+	} {
 		d.Listen = hub.Off
 	}
 	set(&o)

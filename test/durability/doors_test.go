@@ -179,7 +179,7 @@ func serve(t *testing.T, binary, dir string) (out string, code int) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "serve", "--data", dir)
-	for _, door := range []string{"AMQP", "STOMP", "REST", "MANAGEMENT"} {
+	for _, door := range []string{"AMQP", "STOMP", "WEBSTOMP", "REST", "MANAGEMENT"} {
 		cmd.Env = append(cmd.Env, "PARLEY_DOORS__"+door+"__LISTEN=127.0.0.1:0")
 	}
 	b, err := cmd.CombinedOutput()

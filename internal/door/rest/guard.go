@@ -38,6 +38,14 @@ type guardConn struct {
 // LoggedIn passes on that a request has come, to a listener that bounds the time until then.
 func (c *guardConn) LoggedIn() { loggedIn(c.Conn) }
 
+// Identity passes on whom the client's verified certificate names.
+func (c *guardConn) Identity() string {
+	if known, ok := c.Conn.(interface{ Identity() string }); ok {
+		return known.Identity()
+	}
+	return ""
+}
+
 func loggedIn(c net.Conn) {
 	if l, ok := c.(interface{ LoggedIn() }); ok {
 		l.LoggedIn()

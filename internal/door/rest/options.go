@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/auth"
@@ -41,6 +42,8 @@ type Options struct {
 	Guest string
 	// Ready says why the hub is not ready, nil when it is. Default: always ready.
 	Ready func() error
+	// WebSocket takes requests for /ws over. Default: there is no such route.
+	WebSocket http.Handler
 	// Metrics names what the door counts. Default: nothing is listed.
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.

@@ -83,6 +83,9 @@ func (d *Door) routes() *http.ServeMux {
 	mux.Handle("GET /healthz", d.public(typeJSON, d.healthz))
 	mux.Handle("GET /readyz", d.public(typeJSON, d.readyz))
 	mux.Handle("GET /problems/{code}", d.public("text/html", d.problemPage))
+	if d.options.WebSocket != nil {
+		mux.Handle("GET /ws", d.options.WebSocket)
+	}
 	return mux
 }
 

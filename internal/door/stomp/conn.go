@@ -209,7 +209,7 @@ func (c *conn) end() {
 	c.out.Flush()
 	if c.done || reason != nil {
 		half, ok := c.net.(interface{ CloseWrite() error })
-		if ok && c.out.Buffered() == 0 {
+		if ok && c.out.Drain(lingerTime) {
 			_ = half.CloseWrite() // the close below is the one that counts
 		}
 		output.Discard(c.net, lingerBytes, lingerTime)

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doors
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/parley-ipc/parley/hub"
+)
+
+// dialWeb opens a WebSocket for STOMP at /ws.
+func dialWeb(t *testing.T, d dialer) *websocket.Conn {
+	t.Helper()
+	scheme := "ws://"
+	transport := &http.Transport{TLSClientConfig: d.tls}
+	if d.tls != nil {
+		scheme = "wss://"
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	//nolint:bodyclose // the library says that it needs no closing
+	conn, _, err := websocket.Dial(ctx, scheme+d.address+"/ws", &websocket.DialOptions{
+		HTTPClient:      &http.Client{Transport: transport},
+		Subprotocols:    []string{"v10.stomp", "v11.stomp", "v12.stomp"},
+		CompressionMode: websocket.CompressionContextTakeover,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.Subprotocol(); got != "v12.stomp" {
+		t.Errorf("subprotocol %q", got)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	conn.SetReadLimit(-1)
+	return conn
+}
+
+// netConn is a WebSocket for a STOMP client that wants a net.Conn.
+func netConn(conn *websocket.Conn, kind websocket.MessageType) net.Conn {
+	return websocket.NetConn(context.Background(), conn, kind)
+}
+
+// webSTOMP runs a hub with both places where STOMP over WebSocket is, plain and with TLS.
+func webSTOMP(t *testing.T, ca *issuer) map[string]dialer {
+	t.Helper()
+	h := start(t, func(o *hub.Options) {
+		o.TLS = ca.hubTLS(t)
+		for _, d := range []*hub.Door{&o.Doors.WebSTOMP, &o.Doors.REST} {
+			d.Listen, d.TLSListen = free, free
+		}
+	})
+	at := map[string]dialer{}
+	for _, door := range []string{"webstomp", "rest"} {
+		at[door] = dialer{h.Addr(door).String(), nil}
+		at[door+hub.TLSSuffix] = dialer{h.Addr(door + hub.TLSSuffix).String(), ca.client(t, "")}
+	}
+	return at
+}
+
+// TestWebSTOMP: a STOMP client works over WebSocket as over TCP, in frames of either type.
+func TestWebSTOMP(t *testing.T) {
+	t.Parallel()
+	for name, d := range webSTOMP(t, newIssuer(t)) {
+		t.Run(name, func(t *testing.T) {
+			stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary))
+		})
+	}
+}
+
+// converse sends messages and returns all that comes back until the hub closes, and its code.
+func converse(t *testing.T, conn *websocket.Conn, messages ...string) (string, websocket.StatusCode) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	for _, m := range messages {
+		if conn.Write(ctx, websocket.MessageText, []byte(m)) != nil {
+			break // the hub has closed; what it said is read below
+		}
+	}
+	var text strings.Builder
+	for {
+		kind, message, err := conn.Read(ctx)
+		if err != nil {
+			return text.String(), websocket.CloseStatus(err)
+		}
+		if kind != websocket.MessageText {
+			t.Errorf("a message of type %v for %q", kind, message)
+		}
+		text.Write(message)
+	}
+}
+
+const (
+	connect    = "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\x00\n"
+	disconnect = "DISCONNECT\nreceipt:end\n\n\x00"
+)
+
+// TestWebSTOMPFrames: messages and frames are cut independently; what the hub has to say comes
+// before its close.
+func TestWebSTOMPFrames(t *testing.T) {
+	t.Parallel()
+	d := webSTOMP(t, newIssuer(t))["webstomp"]
+	subscribe := "SUBSCRIBE\nid:0\ndestination:/topic/frames\n\n\x00"
+	send := "SEND\ndestination:/topic/frames\ncontent-type:text/plain\n\nprice: 5 €\x00\n"
+	all := connect + subscribe + send + disconnect
+	testCases := []struct {
+		name     string
+		messages []string
+	}{
+		{"all in one", []string{all}},
+		{"one each", []string{connect, subscribe, send, disconnect}},
+		{"in pieces", []string{all[:3], all[3:80], "", all[80:81], all[81:]}},
+	}
+	for _, tc := range testCases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			text, code := converse(t, dialWeb(t, d), tc.messages...)
+			if !strings.HasPrefix(text, "CONNECTED\n") || !strings.Contains(text, "price: 5 €\x00") ||
+				!strings.Contains(text, "receipt-id:end") || code != websocket.StatusNormalClosure {
+				t.Errorf("%q, closed with %d", text, code)
+			}
+		})
+	}
+	t.Run("octet by octet", func(t *testing.T) {
+		t.Parallel()
+		text, code := converse(t, dialWeb(t, d), strings.SplitAfter(connect+disconnect, "")...)
+		if !strings.Contains(text, "receipt-id:end") || code != websocket.StatusNormalClosure {
+			t.Errorf("%q, closed with %d", text, code)
+		}
+	})
+}
+
+// TestSecWebSTOMPLimits: what counts before login is the frame, not the message; an ERROR is read
+// before the close.
+func TestSecWebSTOMPLimits(t *testing.T) {
+	t.Parallel()
+	d := webSTOMP(t, newIssuer(t))["rest"]
+	testCases := []struct {
+		name, want string
+		messages   []string
+	}{
+		{"wrong password", "Access refused for user 'guest'", []string{strings.Replace(connect, "passcode:guest", "passcode:x", 1)}},
+		{"not logged in", "You must log in", []string{"SEND\ndestination:/queue/a\n\nx\x00"}},
+		{"large frame in small messages", "message:Frame too large", append([]string{"CONNECT\n"},
+			strings.SplitAfter(strings.Repeat("a:"+strings.Repeat("b", 1000)+"\n", 70), "\n")...)},
+	}
+	for _, tc := range testCases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			text, code := converse(t, dialWeb(t, d), tc.messages...)
+			if !strings.Contains(text, "ERROR\n") || !strings.Contains(text, tc.want) ||
+				code != websocket.StatusNormalClosure {
+				t.Errorf("%q, closed with %d after %v", text, code, time.Since(began))
+			}
+		})
+	}
+}
+
+// TestWebSTOMPShutdown: a hub that stops says so, and waits until it is heard.
+func TestWebSTOMPShutdown(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(o *hub.Options) { o.Doors.WebSTOMP.Listen = free })
+	conn := dialWeb(t, dialer{h.Addr("webstomp").String(), nil})
+	if err := conn.Write(t.Context(), websocket.MessageText, []byte(connect)); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, err := conn.Read(t.Context()); err != nil || !strings.HasPrefix(string(text), "CONNECTED") {
+		t.Fatalf("%q, %v", text, err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- h.Shutdown(context.WithoutCancel(t.Context())) }()
+	text, code := converse(t, conn)
+	if !strings.Contains(text, "shutdown") || code != websocket.StatusNormalClosure {
+		t.Errorf("%q, closed with %d", text, code)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
