@@ -141,8 +141,9 @@ type Broker struct {
 	alarm      alarm
 	rest       housekeeping
 	pagers     pagers
-	delayed    atomic.Int64 // messages that wait in delayed exchanges
-	refused    atomic.Bool  // the log took something not
+	delayed    atomic.Int64   // messages that wait in delayed exchanges
+	senders    sync.WaitGroup // of delayed messages that are due
+	refused    atomic.Bool    // the log took something not
 	metrics    Metrics
 	tallies    tallies
 }
@@ -229,6 +230,7 @@ func (b *Broker) Close() {
 	for _, v := range b.VirtualHosts() {
 		v.close()
 	}
+	b.senders.Wait()
 	b.rest.ended.Wait()
 	b.logStop()
 }

@@ -19,6 +19,8 @@ const (
 	delaySoon = 10 * time.Second
 	// delayTimerMax bounds one wait, so that a change of the wall clock is noticed.
 	delayTimerMax = 10 * time.Minute
+	// delayHeapKept is the size of heap, in entries, that is kept in any case.
+	delayHeapKept = 1_024
 	// delayRetry is how long nothing is sent after the log did not take it.
 	delayRetry = time.Second
 )
@@ -41,9 +43,8 @@ type delays struct {
 	suspectMS int64
 	timer     Timer
 	armedMS   int64 // when the timer fires; 0 when it does not
-	// sending is there while a goroutine sends what is due, and closed when it ends.
-	sending chan struct{}
-	stopped bool
+	sending   bool  // a goroutine sends what is due
+	stopped   bool
 }
 
 // delayed is one waiting message.
@@ -123,7 +124,7 @@ func (d *delays) full(q *Queue) bool {
 // queue's lock is held.
 func (q *Queue) armDelay(soonest int64) {
 	d := q.delays
-	if len(d.heap) == 0 || d.sending != nil || d.stopped {
+	if len(d.heap) == 0 || d.sending || d.stopped {
 		return
 	}
 	due := d.heap[0].dueMS
@@ -144,12 +145,13 @@ func (q *Queue) sendDue() {
 	d, t := q.delays, newTurn(q.vh.b)
 	q.lock()
 	d.armedMS = 0
-	if d.sending != nil || d.stopped {
+	if d.sending || d.stopped {
 		q.unlock()
 		return
 	}
-	ended := make(chan struct{})
-	d.sending = ended
+	d.sending = true
+	q.vh.b.senders.Add(1) // before anybody waits for them: that comes behind stopped
+	defer q.vh.b.senders.Done()
 	soonest := int64(0)
 	for batch := q.due(); len(batch) > 0; batch = q.due() {
 		q.unlock()
@@ -163,10 +165,9 @@ func (q *Queue) sendDue() {
 			break
 		}
 	}
-	d.sending = nil
+	d.sending = false
 	q.armDelay(soonest)
 	q.unlock()
-	close(ended)
 }
 
 // due takes out what is due, in order; the queue's lock is held.
@@ -310,10 +311,8 @@ func (q *Queue) dropDelayed() {
 	q.lock()
 	defer q.unlock()
 	d := q.delays
-	q.deleted, d.stopped = true, true
-	if d.timer != nil {
-		d.timer.Stop()
-	}
+	q.deleted = true
+	d.stop()
 	for i := range d.heap {
 		q.waited(&d.heap[i], false)
 	}
@@ -330,18 +329,17 @@ func (q *Queue) dropDelayed() {
 	r.free()
 }
 
-// stopDelays ends the sending of what is due, and waits for it.
+// stopDelays ends the sending of what is due, as soon as what is under way is sent.
 func (q *Queue) stopDelays() {
 	q.lock()
-	d := q.delays
+	defer q.unlock()
+	q.delays.stop()
+}
+
+func (d *delays) stop() {
 	d.stopped = true
 	if d.timer != nil {
 		d.timer.Stop()
-	}
-	sending := d.sending
-	q.unlock()
-	if sending != nil {
-		<-sending
 	}
 }
 
@@ -395,8 +393,8 @@ func (d *delays) pop() delayed {
 		d.heap[i], d.heap[child] = d.heap[child], d.heap[i]
 		i = child
 	}
-	if last == 0 {
-		d.heap = nil // a long wait gives its array back
+	if last < cap(d.heap)/4 && cap(d.heap) > delayHeapKept {
+		d.heap = append(make([]delayed, 0, 2*last), d.heap...) // memory follows what waits
 	}
 	return first
 }

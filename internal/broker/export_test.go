@@ -28,4 +28,5 @@ func (b *Broker) StopDelays() {
 			}
 		}
 	}
+	b.senders.Wait()
 }

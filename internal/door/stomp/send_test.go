@@ -335,3 +335,24 @@ func TestUnroutable(t *testing.T) {
 	c.do("SEND\ndestination:/topic/nobody", "x")
 	c.do("SEND\ndestination:/amq/queue/nobody", "x")
 }
+
+// TestSendDelayed: the header x-delay, which is text here, delays as a number does.
+func TestSendDelayed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, nil)
+	if _, err := h.session(t).DeclareExchange(broker.ExchangeParams{
+		Name: "later", Type: "x-delayed-message", Durable: false, AutoDelete: false, Internal: false,
+		Passive: false, Arguments: broker.Table{{Name: "x-delayed-type", Value: "topic"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c := h.login(t, wire.V12)
+	c.do("SUBSCRIBE\nid:sub\ndestination:/exchange/later/a.*", "")
+	c.do("SEND\ndestination:/exchange/later/a.b\nx-delay:100", "later")
+	c.do("SEND\ndestination:/exchange/later/a.b\nx-delay:soon", "at once")
+	for _, want := range [][2]string{{"at once", "soon"}, {"later", "-100"}} {
+		if f := c.want("MESSAGE"); f.body != want[0] || f.headers["x-delay"] != want[1] {
+			t.Errorf("got %q %v, want %q", f.body, f.headers, want)
+		}
+	}
+}
