@@ -61,10 +61,9 @@ func (e *delayed) before(other *delayed) bool {
 
 // delay lets a message wait; the queue's lock is held.
 func (q *Queue) delay(m *Message, at LSN, t *turn) {
-	now := q.nowMS()
 	q.nextPos++
-	e := delayed{dueMS: dueAt(now, m.delayMS), pos: q.nextPos, lsn: at}
-	soon := e.dueMS-now <= delaySoon.Milliseconds() && !q.delays.full(q) && q.budget() > 0
+	e := delayed{dueMS: m.DueMS, pos: q.nextPos, lsn: at}
+	soon := e.dueMS-q.nowMS() <= delaySoon.Milliseconds() && !q.delays.full(q) && q.budget() > 0
 	if at == 0 || soon || !q.pages {
 		e.msg = t.keep(m)
 	}
@@ -290,6 +289,7 @@ func (q *Queue) sendDelayed(e *delayed, t *turn) bool {
 	out := &Message{
 		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Edited: m.Edited, Body: m.Body,
 	}
+	out.DueMS = 0
 	out.Overlay = m.Overlay.With(delayHeader, undelayed(delayOf(m.headers())))
 	r := q.vh.routeFor(q.delays.exchange, out)
 	r.remember(out)
@@ -350,9 +350,7 @@ func (r *recovery) recallDelayed(q *Queue, suspect LSN) {
 		q.lock()
 		defer q.unlock()
 		q.nextPos++
-		q.wait(delayed{
-			dueMS: dueAt(rec.TimeMS, delayOf(rec.Message.headers())), pos: q.nextPos, lsn: at,
-		})
+		q.wait(delayed{dueMS: rec.Message.DueMS, pos: q.nextPos, lsn: at})
 		return true
 	})
 	if err != nil {

@@ -295,7 +295,7 @@ func TestDelayedRestart(t *testing.T) {
 
 func delayedRestart(t *testing.T, clean bool) {
 	t.Helper()
-	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: clock{}})
+	log := store.NewMemory(store.MemoryOptions{Retain: true}) // records have no time
 	b := restarted(t, log)
 	c := newClient(t, b, "c")
 	c.delayedExchange("direct")

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // An exchange of type x-delayed-message routes as the type in its argument x-delayed-type does. A
@@ -121,10 +122,12 @@ func undelayed(delay int64) any {
 	return -delay
 }
 
-// dueAt returns the time that is delay milliseconds after another, both since 1970.
-func dueAt(nowMS, delay int64) int64 {
-	if delay > math.MaxInt64-nowMS {
+// dueAfter returns the time that is delay milliseconds from now. A begun millisecond counts, so that
+// nothing is early.
+func (v *VirtualHost) dueAfter(delay int64) int64 {
+	now := v.b.clock.Now().Add(time.Millisecond - 1).UnixMilli()
+	if delay > math.MaxInt64-now {
 		return math.MaxInt64
 	}
-	return nowMS + delay
+	return now + delay
 }

@@ -118,14 +118,17 @@ func (v *VirtualHost) replay(b *binding, t *turn) {
 		slices.Reverse(messages)
 	}
 	for _, m := range messages {
-		r := &route{queues: []*Queue{b.queue}}
-		if b.target != nil {
-			r = v.findRoute(b.target, m)
-		} else {
-			r.tidy()
+		// Routing may note something in the message, which others have, too.
+		out := &Message{
+			Envelope: m.Envelope, Format: m.Format, Props: m.Props, Overlay: m.Overlay,
+			Edited: m.Edited, Body: m.Body,
 		}
-		if len(r.queues) > 0 {
-			v.put(m, r, t, owed{})
+		if b.target != nil {
+			if r := v.findRoute(b.target, out); len(r.queues) > 0 {
+				v.put(out, r, t, owed{})
+			}
+		} else {
+			v.put(out, &b.queue.named, t, owed{})
 		}
 		m.release()
 	}

@@ -29,6 +29,9 @@ type Envelope struct {
 	// DeadlineMS is the time, in milliseconds since 1970, after which it is never dispatched; 0 is
 	// none. Calls have one.
 	DeadlineMS int64
+	// DueMS is the time, in milliseconds since 1970, until which it waits in the delayed exchanges on
+	// its route. Routing sets it; 0 is not at all.
+	DueMS int64
 }
 
 // Message is an envelope, the raw properties in the format of their origin, headers that the hub
@@ -49,7 +52,6 @@ type Message struct {
 
 	gather  *gather       // the row whose copies this is
 	request *Request      // the stored request that this is
-	delayMS int64         // how long it waits in a delayed exchange on its route, which sets it
 	buf     *buffer       // holds every slice above, when the heart owns the message
 	held    *atomic.Int64 // counts the memory of kept messages
 	refs    atomic.Int32
@@ -156,7 +158,7 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s, _ := messagePool.Get().(*Message)
 	s.Envelope = m.Envelope
 	s.Format, s.Overlay, s.Edited = m.Format, m.Overlay, m.Edited
-	s.gather, s.request, s.delayMS = m.gather, m.request, m.delayMS
+	s.gather, s.request = m.gather, m.request
 	n := len(m.Exchange) + len(m.Key) + len(m.ReplyTo) + len(m.CorrelationID) + len(m.Type) +
 		len(m.ContentType) + len(m.UserID) + len(m.Props) + len(m.Body)
 	s.buf = getBuffer(n)
@@ -187,7 +189,7 @@ func (m *Message) clone() *Message {
 	c := &Message{
 		Envelope: Envelope{
 			ExpirationMS: m.ExpirationMS, Expires: m.Expires, Persistent: m.Persistent,
-			Priority: m.Priority, DeadlineMS: m.DeadlineMS,
+			Priority: m.Priority, DeadlineMS: m.DeadlineMS, DueMS: m.DueMS,
 		},
 		Format: m.Format, Overlay: slices.Clone(m.Overlay), Edited: m.Edited,
 	}
@@ -213,7 +215,7 @@ func (m *Message) release() {
 	putBuffer(m.buf)
 	m.Envelope = Envelope{}
 	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil
-	m.gather, m.request, m.delayMS, m.buf, m.held = nil, nil, 0, nil, nil
+	m.gather, m.request, m.buf, m.held = nil, nil, nil, nil
 	messagePool.Put(m)
 }
 

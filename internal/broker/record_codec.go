@@ -33,6 +33,7 @@ const (
 	recordDeadline
 	recordCarbonCopies
 	recordOverlay
+	recordDue
 )
 
 //nolint:gochecknoglobals // a table, never written
@@ -114,6 +115,10 @@ func appendMessage(dst []byte, m *Message) (out []byte, flags uint8) {
 	if m.DeadlineMS != 0 {
 		flags |= recordDeadline
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.DeadlineMS))
+	}
+	if m.DueMS != 0 {
+		flags |= recordDue
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.DueMS))
 	}
 	for _, text := range [envelopeTexts][]byte{
 		m.Exchange, m.Key, m.ReplyTo, m.CorrelationID, m.Type, m.ContentType, m.UserID, m.Props,

@@ -63,6 +63,7 @@ func fullMessage() *broker.Message {
 		ReplyTo: []byte("r"), CorrelationID: []byte("id"), Type: []byte("t"),
 		ContentType: []byte("text/plain"), UserID: []byte("guest"), ExpirationMS: 60_000,
 		Expires: true, Persistent: true, Priority: 9, DeadlineMS: 1_700_000_000_123,
+		DueMS: 1_700_000_000_456,
 	}
 	return m
 }

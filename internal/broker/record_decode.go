@@ -68,7 +68,7 @@ func ReadPublication(b []byte, h RecordHead) (Publication, error) {
 		Persistent: flags&recordPersistent != 0, Expires: flags&(recordExpires|recordDeadline) != 0,
 	}
 	in := recordReader{b: b[recordHeadBytes+4*h.Queues : h.Bytes]}
-	for _, time := range [...]uint8{recordExpires, recordDeadline} {
+	for _, time := range [...]uint8{recordExpires, recordDeadline, recordDue} {
 		if flags&time != 0 {
 			in.uint64()
 		}
@@ -199,6 +199,9 @@ func (d *RecordDecoder) decodeMessage(in *recordReader, b []byte) error {
 	}
 	if flags&recordDeadline != 0 {
 		m.DeadlineMS = int64(in.uint64())
+	}
+	if flags&recordDue != 0 {
+		m.DueMS = int64(in.uint64())
 	}
 	for _, at := range [envelopeTexts]*[]byte{
 		&m.Exchange, &m.Key, &m.ReplyTo, &m.CorrelationID, &m.Type, &m.ContentType, &m.UserID,

@@ -182,7 +182,7 @@ func (w *routeWalk) visit(x *Exchange) {
 	if x.waiting != nil {
 		r.dynamic = true
 		if delay := delayOf(w.properties().Headers); delay > 0 {
-			w.m.delayMS = delay
+			w.m.DueMS = w.v.dueAfter(delay)
 			r.queues = append(r.queues, x.waiting)
 			return // where it goes is found when it is due
 		}

@@ -27,8 +27,9 @@ func TestDelayedKill(t *testing.T) {
 		declareDelayed(t, ch)
 		confirms := make(map[string]*amqp.DeferredConfirmation)
 		for i := range perCycle {
-			body, delay := fmt.Sprintf("%d.%d", cycle, i), rand.N(longest)
-			sent := time.Now() // the hub counts from when it reads, in whole milliseconds
+			body := fmt.Sprintf("%d.%d", cycle, i)
+			delay := rand.N(longest).Truncate(time.Millisecond)
+			earliest := time.Now().Add(delay) // the clock of the hub is the same
 			confirm, err := ch.PublishWithDeferredConfirm("delayed", "", true, false, amqp.Publishing{
 				DeliveryMode: amqp.Persistent, Body: []byte(body),
 				Headers: amqp.Table{"x-delay": int64(delay / time.Millisecond)},
@@ -36,8 +37,7 @@ func TestDelayedKill(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			due[body] = sent.Add(delay.Truncate(time.Millisecond) - time.Millisecond)
-			confirms[body] = confirm
+			due[body], confirms[body] = earliest, confirm
 		}
 		time.Sleep(rand.N(longest / 2))
 		hub.Kill()
