@@ -32,7 +32,8 @@ func (h *Hub) newDoor(name string) (service, error) {
 	case "amqp":
 		door, err := amqp091door.New(amqp091door.Options{
 			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
-			Product: h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.Version,
+			AnonymousUser: h.options.AnonymousUser,
+			Product:       h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.Version,
 		})
 		if err != nil {
 			return service{}, err

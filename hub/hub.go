@@ -65,6 +65,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		Logger: o.Logger, Limits: o.Limits,
 	})
 	h.log.Bind(h.broker)
+	users.Watch(h.broker.Recheck)
 	h.memory = memoryWatch{
 		tell: h.broker.MemoryFull, inUse: memoryInUse, limit: o.Limits.MemoryBytes,
 	}

@@ -26,3 +26,9 @@ func (l login) Login(user, password string, peer net.Addr) error {
 	})
 	return err
 }
+
+// Admit checks that a user whom no password has to prove exists and may come from there.
+func (l login) Admit(user string, peer net.Addr) error {
+	_, err := l.users.Admit(user, auth.PeerOf(peer))
+	return err
+}

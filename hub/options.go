@@ -46,6 +46,9 @@ type Options struct {
 	// here at every start. Default: guest with password guest, from loopback only, unless the data
 	// directory has users.
 	Users []User `yaml:"users"`
+	// AnonymousUser is who a client is that logs in by SASL ANONYMOUS. Default: none, and ANONYMOUS is
+	// not offered.
+	AnonymousUser string `yaml:"anonymous_user"`
 	// Logger gets what happens. Default: nothing is logged.
 	Logger *slog.Logger `yaml:"-"`
 }

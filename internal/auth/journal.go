@@ -79,12 +79,16 @@ func (s *Store) note(name string, a *account) error {
 	return s.journal.LogUser(name, value)
 }
 
-// durable makes a change, with mu held, and waits until the journal has it.
-func (s *Store) durable(change func() error) error {
+// durable makes a change of a user, with mu held, and waits until the journal has it. Without a name
+// it is a change of several.
+func (s *Store) durable(name string, change func() error) error {
 	s.mu.Lock()
 	err := change()
-	journal := s.journal
+	journal, watch := s.journal, s.watch
 	s.mu.Unlock()
+	if err == nil && watch != nil {
+		watch(name)
+	}
 	if err != nil || journal == nil {
 		return err
 	}

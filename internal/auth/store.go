@@ -89,6 +89,7 @@ type Store struct {
 
 	mu       sync.RWMutex
 	journal  Journal // nil before Recover
+	watch    func(name string)
 	accounts map[string]*account
 	verified map[string][macBytes]byte // by user: the credentials that were right last
 	dummy    Hash                      // of the costliest kind in use
@@ -148,6 +149,15 @@ func (s *Store) MayOpen(user, vhost string) bool {
 	return a != nil && a.grants[vhost] != nil
 }
 
+// Watch has fn called after every change of a user, by name, or with an empty name of several: what
+// they were allowed to do before may not be so any more. It is called under no lock, by whoever made
+// the change.
+func (s *Store) Watch(fn func(name string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = fn
+}
+
 // User returns a copy of a user.
 func (s *Store) User(name string) (User, bool) {
 	s.mu.RLock()
@@ -174,7 +184,7 @@ func (s *Store) Users() []User {
 func (s *Store) Put(user User) error {
 	a, err := newAccount(user)
 	if err == nil {
-		err = s.durable(func() error {
+		err = s.durable(user.Name, func() error {
 			if _, exists := s.accounts[user.Name]; !exists && len(s.accounts) >= MaxUsers {
 				return fmt.Errorf("%w: more than %d users", ErrInvalid, MaxUsers)
 			}
@@ -189,7 +199,7 @@ func (s *Store) Put(user User) error {
 
 // Delete removes a user. Connections of that user are for the caller to close.
 func (s *Store) Delete(name string) error {
-	err := s.durable(func() error {
+	err := s.durable(name, func() error {
 		if s.accounts[name] == nil {
 			return ErrNoUser
 		}
@@ -203,7 +213,7 @@ func (s *Store) Delete(name string) error {
 
 // update replaces a user by what change makes of a copy.
 func (s *Store) update(name string, change func(*User)) error {
-	err := s.durable(func() error {
+	err := s.durable(name, func() error {
 		old := s.accounts[name]
 		if old == nil {
 			return ErrNoUser
@@ -284,7 +294,7 @@ type Login struct {
 
 // SetLogin changes how a user logs in; their permissions stay. It reports whether it made the user.
 func (s *Store) SetLogin(name string, l Login) (created bool, err error) {
-	err = s.durable(func() error {
+	err = s.durable(name, func() error {
 		user := User{Name: name}
 		if old := s.accounts[name]; old != nil {
 			user = old.user.clone()
@@ -364,7 +374,7 @@ func (s *Store) ClearUserLimit(name, limit string) error {
 // DropVHost takes all permissions in a virtual host away: another one of the same name begins
 // with none, but for those that the configuration gives at the next start.
 func (s *Store) DropVHost(vhost string) error {
-	err := s.durable(func() error {
+	err := s.durable("", func() error {
 		defer func() { s.cache.forget(s.version.Add(1)) }()
 		for name, old := range s.accounts {
 			_, topics := old.topics[vhost]

@@ -179,7 +179,7 @@ func (a *account) allowed(q question) bool {
 		}
 		return topic.read.MatchString(q.key)
 	case Impersonate:
-		return slices.Contains(a.user.Tags, TagImpersonator)
+		return a.user.HasTag(TagImpersonator)
 	case Configure, Write, Read:
 	default:
 		return false

@@ -59,8 +59,7 @@ func (b *Broker) open(p ConnectionParams, trusted bool) (*Connection, error) {
 		return nil, noVirtualHost(op, p.VHost)
 	}
 	if b.access != nil && !trusted && !b.access.MayOpen(p.User, p.VHost) {
-		return nil, connErrorf(CodeForbidden, op, "vhost "+p.VHost,
-			"access to vhost '%s' refused for user '%s'", p.VHost, p.User)
+		return nil, vhostRefused(op, p.VHost, p.User)
 	}
 	c := &Connection{
 		ConnectionParams: p, Opened: b.clock.Now(), b: b, vh: vh, trusted: trusted,

@@ -101,6 +101,9 @@ func (s *Session) StartConsume(c *Consumer) {
 		c.started = true
 		q.unlock()
 		c.activate(&s.turn)
+		if s.conn.allow(auth.Read, "consume", "queue", c.Queue) != nil {
+			q.evict(c, &s.turn) // the permission went after it was asked for
+		}
 	}
 }
 

@@ -255,17 +255,8 @@ func (q *Queue) shut(t *turn) int {
 	q.lock()
 	defer q.unlock()
 	for _, c := range q.consumers.all {
-		s := c.session
-		s.mu.Lock()
 		c.active, c.listed, c.gone = false, false, true
-		told := c.cancelled || s.ended
-		c.cancelled = true
-		delete(s.consumers, c.Tag)
-		s.mu.Unlock()
-		if !told {
-			s.sink.Cancel(c)
-			t.touch(s)
-		}
+		c.tellGone(t)
 	}
 	q.consumers = consumerSet{}
 	q.vh.b.tallies.leave(&q.tally.Counts)

@@ -41,10 +41,6 @@ func allowed() []difference {
 			"RabbitMQ 3.13: what is no list of deaths is none, so this death is the first",
 		},
 		{
-			"raw start: mechanisms", ` "ANONYMOUS"`,
-			"RabbitMQ 4.0 and later offer it",
-		},
-		{
 			"stomp errors", ` receipt-id:\S+`,
 			"STOMP 1.2, ERROR: the server should name the frame in question by its receipt",
 		},

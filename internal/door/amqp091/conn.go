@@ -404,13 +404,7 @@ func (c *conn) frameZero(f wire.Frame) error {
 		c.send(0, &wire.ConnectionCloseOk{})
 		return errClosed
 	case wire.IDConnectionUpdateSecret:
-		// Passwords do not expire: there is nothing to renew.
-		var m wire.ConnectionUpdateSecret
-		if err := m.Decode(args); err != nil {
-			return toFault(err, id)
-		}
-		c.send(0, &wire.ConnectionUpdateSecretOk{})
-		return nil
+		return c.updateSecret(args)
 	default:
 	}
 	if _, err := wire.NewMethod(id); err != nil {

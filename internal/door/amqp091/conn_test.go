@@ -277,14 +277,6 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestUpdateSecret: passwords do not expire, so the method is answered and changes nothing.
-func TestUpdateSecret(t *testing.T) {
-	t.Parallel()
-	p := newServer(t, Options{}).open(t)
-	p.send(0, &wire.ConnectionUpdateSecret{NewSecret: "s", Reason: "r"})
-	p.want(0, &wire.ConnectionUpdateSecretOk{})
-}
-
 // TestAbruptEnd: a client that goes away leaves nothing behind.
 func TestAbruptEnd(t *testing.T) {
 	t.Parallel()

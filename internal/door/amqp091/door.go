@@ -40,6 +40,16 @@ type Authenticator interface {
 	// Login checks a user's password. peer is the client's address, for rules that depend on
 	// it. Any error refuses; the client is not told which.
 	Login(user, password string, peer net.Addr) error
+	// Admit checks that a user exists and may come from peer, where no password proves who it is.
+	Admit(user string, peer net.Addr) error
+}
+
+// Identified is a connection whose client has shown who it is, by a certificate. The door offers the
+// mechanism EXTERNAL on it.
+type Identified interface {
+	net.Conn
+	// Identity is the name of the user; empty: it has shown nothing.
+	Identity() string
 }
 
 // Options are the settings of the door. Broker and Auth are required.
@@ -48,6 +58,8 @@ type Options struct {
 	Broker *broker.Broker
 	// Auth checks logins.
 	Auth Authenticator
+	// AnonymousUser is who logs in by the mechanism ANONYMOUS. Default: it is not offered.
+	AnonymousUser string
 	// Logger; default: nothing is logged.
 	Logger *slog.Logger
 	// FrameMaxBytes is the frame-max that the hub offers. Default 131072, at least 4096.

@@ -57,6 +57,8 @@ type passwordLogin func(user, password string) error
 
 func (l passwordLogin) Login(user, password string, _ net.Addr) error { return l(user, password) }
 
+func (passwordLogin) Admit(string, net.Addr) error { return nil }
+
 // suiteDoor is the door on a listener.
 type suiteDoor struct {
 	ln      net.Listener

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +24,6 @@ const (
 	mechanismAMQPlain  = "AMQPLAIN"
 	mechanismExternal  = "EXTERNAL"
 	mechanismAnonymous = "ANONYMOUS"
-	mechanisms         = mechanismPlain + " " + mechanismAMQPlain + " " + mechanismAnonymous
-
-	// anonymousUser is whom ANONYMOUS stands for, with the name as password: the default user, as
-	// long as nobody changed it (RabbitMQ's anonymous_login_user and _pass).
-	anonymousUser = "guest"
 
 	locale = "en_US"
 )
@@ -74,7 +70,7 @@ func (c *conn) negotiate() error {
 	}
 	c.send(0, &wire.ConnectionStart{
 		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.serverProperties(),
-		Mechanisms: mechanisms, Locales: locale,
+		Mechanisms: strings.Join(c.mechanisms(), " "), Locales: locale,
 	})
 	var startOk wire.ConnectionStartOk
 	if err := c.expect(&startOk); err != nil {
@@ -181,19 +177,25 @@ func (c *conn) login(m *wire.ConnectionStartOk) error {
 		user, password, ok = parsePlain(m.Response)
 	case mechanismAMQPlain:
 		user, password, ok = parseAMQPlain(m.Response)
-	case mechanismAnonymous:
-		user, password, ok = anonymousUser, anonymousUser, true
 	case mechanismExternal:
-		return hardFault(wire.CommandInvalid, wire.IDConnectionStartOk,
-			"invalid authentication mechanism '"+m.Mechanism+"'")
+		user = c.identity() // whatever the response says, as in RabbitMQ
+	case mechanismAnonymous:
+		user = c.door.options.AnonymousUser
 	default:
 		return hardFault(wire.CommandInvalid, wire.IDConnectionStartOk,
 			"unknown authentication mechanism '"+m.Mechanism+"'")
 	}
+	if !slices.Contains(c.mechanisms(), m.Mechanism) {
+		return hardFault(wire.CommandInvalid, wire.IDConnectionStartOk,
+			"invalid authentication mechanism '"+m.Mechanism+"'")
+	}
 	c.user = user
 	err := errors.New("malformed response")
-	if ok {
+	switch {
+	case ok:
 		err = c.door.options.Auth.Login(user, password, c.nc.RemoteAddr())
+	case m.Mechanism == mechanismExternal, m.Mechanism == mechanismAnonymous:
+		err = c.door.options.Auth.Admit(user, c.nc.RemoteAddr())
 	}
 	if err == nil {
 		return nil
@@ -204,6 +206,45 @@ func (c *conn) login(m *wire.ConnectionStartOk) error {
 	}
 	return hardFault(wire.AccessRefused, 0, "Login was refused using authentication mechanism "+
 		m.Mechanism+". For details see the broker logfile.")
+}
+
+// mechanisms are what this connection may log in by.
+func (c *conn) mechanisms() []string {
+	list := []string{mechanismPlain, mechanismAMQPlain}
+	if c.door.options.AnonymousUser != "" {
+		list = append(list, mechanismAnonymous)
+	}
+	if c.identity() != "" {
+		list = append(list, mechanismExternal)
+	}
+	return list
+}
+
+// identity is whom the client has shown to be, if it has.
+func (c *conn) identity() string {
+	if known, ok := c.nc.(Identified); ok {
+		return known.Identity()
+	}
+	return ""
+}
+
+// updateSecret answers connection.update-secret. A password stays as it is, but who may do what is
+// looked at again: for what is open, since everything else asks anyway.
+func (c *conn) updateSecret(args []byte) error {
+	const id = wire.IDConnectionUpdateSecret
+	var m wire.ConnectionUpdateSecret
+	if err := m.Decode(args); err != nil {
+		return toFault(err, id)
+	}
+	if err := c.door.options.Auth.Admit(c.user, c.nc.RemoteAddr()); err != nil {
+		c.log.Warn("new secret refused", "user", c.user, "error", err)
+		return hardFault(wire.NotAllowed, id, "New secret was refused by one of the backends")
+	}
+	if err := c.broker.Recheck(); err != nil {
+		return toFault(err, id)
+	}
+	c.send(0, &wire.ConnectionUpdateSecretOk{})
+	return nil
 }
 
 func hardFault(code wire.ReplyCode, method wire.MethodID, text string) *fault {

@@ -116,7 +116,6 @@ func TestSecA12Login(t *testing.T) {
 	}{
 		{"plain", "PLAIN", plain, 0, ""},
 		{"amqplain", "AMQPLAIN", string(table.AppendFields(nil)), 0, ""},
-		{"anonymous", "ANONYMOUS", "anybody", 0, ""},
 		{"wrong password", "PLAIN", "\x00guest\x00x", wire.AccessRefused, refused("PLAIN")},
 		{"no NUL", "PLAIN", "guestguest", wire.AccessRefused, refused("PLAIN")},
 		{"one NUL", "PLAIN", "\x00guest", wire.AccessRefused, refused("PLAIN")},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,11 +41,20 @@ func (passwords) Login(user, password string, _ net.Addr) error {
 	return nil
 }
 
+func (passwords) Admit(user string, _ net.Addr) error {
+	if user == "nobody" {
+		return errors.New("no such user")
+	}
+	return nil
+}
+
 // server is a door on a listener, with its broker.
 type server struct {
 	broker *broker.Broker
 	addr   string
 	stop   context.CancelFunc // tells the connections that the hub stops
+	// identity is whom every client's certificate names.
+	identity atomic.Pointer[string]
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -66,7 +76,9 @@ func newServer(tb testing.TB, o Options) *server {
 	if o.Broker == nil {
 		o.Broker = newBroker(tb, broker.Limits{})
 	}
-	o.Auth = passwords{}
+	if o.Auth == nil {
+		o.Auth = passwords{}
+	}
 	if o.FailurePause == 0 {
 		o.FailurePause = -1
 	}
@@ -89,6 +101,9 @@ func newServer(tb testing.TB, o Options) *server {
 			if err != nil {
 				return
 			}
+			if name := s.identity.Load(); name != nil {
+				nc = identified{nc, *name}
+			}
 			serving.Go(func() { s.serve(ctx, newConn(d, nc, func() {})) })
 		}
 	})
@@ -104,6 +119,14 @@ func newServer(tb testing.TB, o Options) *server {
 	})
 	return s
 }
+
+// identified is a connection whose client has shown a certificate.
+type identified struct {
+	net.Conn
+	name string
+}
+
+func (c identified) Identity() string { return c.name }
 
 func (s *server) serve(ctx context.Context, c *conn) {
 	s.mu.Lock()
