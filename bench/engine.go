@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/parley-ipc/parley/bench/internal/load"
@@ -93,12 +94,32 @@ func (e *engine) rounds(ctx context.Context, peers []peer.Peer, rep *report) err
 				rep.CutShort = true
 				return nil
 			}
+			if w.kind == crowd && !e.enoughDescriptors(rep) {
+				continue
+			}
 			if err := e.round(ctx, w, rotate(peers, round), rep); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// enoughDescriptors reports whether this process, and so a broker, may open what a crowd takes; if
+// not, the report says so.
+func (e *engine) enoughDescriptors(rep *report) bool {
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if err == nil && limit.Cur >= crowdDescriptors {
+		return true
+	}
+	line := fmt.Sprintf("%s is not measured: it takes %d descriptors and %d are allowed", idle10K,
+		crowdDescriptors, limit.Cur)
+	if !slices.Contains(rep.Missing, line) {
+		rep.Missing = append(rep.Missing, line)
+		e.say("%s", line)
+	}
+	return false
 }
 
 // rotate returns the peers with another one first in each round, so that none always has the
@@ -188,6 +209,7 @@ func (e *engine) params(w work, p peer.Peer, broker *peer.Running) load.Params {
 		Warmup:    warmupOf(p.Name()),
 		Measure:   e.opts.Measure,
 		BrokerCPU: broker.CPU,
+		RSS:       broker.RSS,
 		Begin:     broker.ResetPeak,
 	}
 }

@@ -143,6 +143,28 @@ func peakMiB(r Run) float64      { return float64(r.PeakRSS) / (1 << 20) }
 func p50Micros(r Run) float64    { return micros(r.P50) }
 func p99Micros(r Run) float64    { return micros(r.P99) }
 
+// ofIdle returns a figure of idle connections; of a run without them, zero.
+func ofIdle(r Run, figure func(load.Idle) float64) float64 {
+	if r.Idle == nil {
+		return 0
+	}
+	return figure(*r.Idle)
+}
+
+func idleKiB(r Run) float64 {
+	return ofIdle(r, func(i load.Idle) float64 { idle, _ := i.EachKiB(); return idle })
+}
+
+func consumingKiB(r Run) float64 {
+	return ofIdle(r, func(i load.Idle) float64 { _, consuming := i.EachKiB(); return consuming })
+}
+
+func connectRate(r Run) float64 {
+	return ofIdle(r, func(i load.Idle) float64 {
+		return float64(i.Connections) / max(i.Connecting.Seconds(), 1e-9)
+	})
+}
+
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // diskFigure returns a figure of the disk's own times; of a run without them, zero.

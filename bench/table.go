@@ -119,6 +119,11 @@ func (r *report) peerTable(w work) (columns []string, rows []row) {
 	case fixed:
 		figures("seconds", seconds, decimals)
 		figures(w.unit+" a second", rate, thousands)
+	case crowd:
+		figures("KiB for each idle connection", idleKiB, decimals)
+		figures("KiB for each with a queue and a consumer", consumingKiB, decimals)
+		figures("connections a second", connectRate, thousands)
+		figures("seconds for a message to each queue", seconds, decimals)
 	case throughput, deep:
 		figures(w.unit+" a second", rate, thousands)
 	}

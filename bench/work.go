@@ -31,6 +31,7 @@ const (
 	declare10K    = "declare-10k"
 	reverseAcks   = "reverse-acks"
 	priority10    = "priority-10"
+	idle10K       = "idle-10k"
 	backlog       = "backlog"
 )
 
@@ -41,6 +42,7 @@ const (
 	throughput kind = iota // as much as goes, peers in alternation
 	paced                  // a fixed rate, peers in alternation, the disk probed in between
 	fixed                  // a fixed number of things, peers in alternation: how long it takes
+	crowd                  // idle connections, peers in alternation
 	deep                   // a backlog, parley alone, once
 )
 
@@ -107,7 +109,8 @@ const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queu
 
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
-	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(), []work{deepWork()})
+	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(),
+		[]work{crowdWork(), deepWork()})
 }
 
 // streamWorks are those that go on for as long as is measured.
@@ -133,6 +136,33 @@ func streamWorks() []work {
 		spreadWork(fanout100, "One publish to 100 queues, 4 KiB",
 			load.Spread{Exchange: "fanout", Queues: 100, BodyBytes: 4 << 10}),
 		streamWork(body1M, "Transient, auto-ack, 1 MiB", 1<<20),
+	}
+}
+
+// How many idle connections there are, and what a broker or this program needs for them.
+const (
+	crowdConnections = 10_000
+	crowdDescriptors = 11_000
+)
+
+const crowdNote = "AMQP 0-9-1, each connection with one channel, no heartbeats, client and broker in " +
+	"processes of their own. Memory is the growth of resident memory, a second after the last " +
+	"connection was open, for each; then after each has declared a queue and consumes it. Every queue " +
+	"is then sent one message, and every consumer has to get its own: the seconds and the processor " +
+	"time are of that."
+
+func crowdWork() work {
+	return work{
+		name:  idle10K,
+		kind:  crowd,
+		title: "10,000 idle connections, then 10,000 queues with a consumer each",
+		unit:  "deliveries",
+		note:  crowdNote,
+		peers: []string{peer.Parley, peer.RabbitMQ},
+		once:  true,
+		do: func(ctx context.Context, p load.Params) (load.Result, error) {
+			return load.Crowd(ctx, p, crowdConnections)
+		},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 )
@@ -13,7 +14,8 @@ import (
 // amqpDriver is AMQP 0-9-1 on the default exchange of the virtual host "/", as guest.
 type amqpDriver struct {
 	addr      string
-	queueType string // of durable queues
+	queueType string   // of durable queues
+	source    net.Addr // local address, or nil
 }
 
 // amqpConn is a connection with one channel while it is being set up: one method, one answer.
@@ -23,7 +25,7 @@ type amqpConn struct {
 
 // open connects, logs in and opens the channel (AMQP 0-9-1 §2.2.4).
 func (d *amqpDriver) open(ctx context.Context) (*amqpConn, error) {
-	l, err := dial(ctx, d.addr)
+	l, err := dialFrom(ctx, d.source, d.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,11 @@ type link struct {
 }
 
 // dial connects and binds the connection's life to ctx.
-func dial(ctx context.Context, addr string) (*link, error) {
-	d := net.Dialer{Timeout: handshakeTimeout}
+func dial(ctx context.Context, addr string) (*link, error) { return dialFrom(ctx, nil, addr) }
+
+// dialFrom is dial from a local address, if it is not nil.
+func dialFrom(ctx context.Context, source net.Addr, addr string) (*link, error) {
+	d := net.Dialer{Timeout: handshakeTimeout, LocalAddr: source}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)

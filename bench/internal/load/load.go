@@ -50,6 +50,8 @@ type Params struct {
 	// BrokerCPU returns the processor time the broker has used so far. It is called at both ends
 	// of the measured window.
 	BrokerCPU func() (time.Duration, error)
+	// RSS returns the broker's resident memory in bytes. Only Crowd asks for it.
+	RSS func() (uint64, error)
 	// Drain is how long to wait for what is under way once sending stops; 0 is 20 s.
 	Drain time.Duration
 	// Begin, when set, is called when the measured window opens, and must return at once.
@@ -75,6 +77,7 @@ type Result struct {
 	Unconfirmed uint64 `json:"unconfirmed"`
 	// Sending is how long Paced was sending, warm-up included and pauses not.
 	Sending time.Duration `json:"sendingNS,omitempty"`
+	Idle    *Idle         `json:"idle,omitempty"` // of Crowd
 }
 
 // Rate returns messages per second.
