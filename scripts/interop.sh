@@ -23,6 +23,7 @@ perl -MNet::Stomp -e 1 2>/dev/null || packages+=(libnet-stomp-perl)
 command -v curl >/dev/null || packages+=(curl ca-certificates)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
+command -v "$(go env CC)" >/dev/null || packages+=(gcc libc6-dev) # the race detector of a suite
 if [ ${#packages[@]} -gt 0 ]; then
 	start=$SECONDS
 	echo "interop: installing ${packages[*]}"
@@ -44,6 +45,9 @@ for lock in test/interop/*/package-lock.json; do
 done
 
 export TEST_INTEROP=${1:-1} TEST_DIFFERENTIAL=1
+TEST_SUITE_COUNTS=$(mktemp)
+export TEST_SUITE_COUNTS
 cd test
 go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
 	-count=1 -timeout=15m ./interop/... ./differential/... ./script/...
+cat "$TEST_SUITE_COUNTS" && rm "$TEST_SUITE_COUNTS"

@@ -41,6 +41,10 @@ func allowed() []difference {
 			"RabbitMQ 3.13: what is no list of deaths is none, so this death is the first",
 		},
 		{
+			"quorum: over the limit", ` x-delivery-count:int64 0`,
+			"RabbitMQ 4.3: the count is told once there is one",
+		},
+		{
 			"stomp errors", ` receipt-id:\S+`,
 			"STOMP 1.2, ERROR: the server should name the frame in question by its receipt",
 		},

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+const (
+	// suiteModule is a client whose own tests against a broker run here, whole.
+	suiteModule = "github.com/rabbitmq/amqp091-go"
+	// envSuite holds the directory of the suite's binaries inside the network namespace.
+	envSuite = "TEST_SUITE_DIR"
+	// envCounts names a file that gets the suite's counts, which a runner does not show otherwise.
+	envCounts = "TEST_SUITE_COUNTS"
+	// suiteWait bounds the suite; its own deadline is a little earlier.
+	suiteWait = 12 * time.Minute
+	// suiteMemory is what the hub may use, of which the suite's watermarks are fractions.
+	suiteMemory = 4 << 30
+)
+
+// TestSuiteAMQP091Go runs amqp091-go's own tests against a hub that says that it is RabbitMQ, which
+// some of them need. The tests drop connections by the management API on a fixed port, so hub and
+// tests have a network namespace of their own. A test that skips fails the run.
+func TestSuiteAMQP091Go(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(envOn) == "" {
+		t.Skipf("run `make interop`, or set %s=1", envOn)
+	}
+	dir := t.TempDir()
+	buildSuite(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), suiteWait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestInsideSuite$", "-test.v",
+		"-test.timeout="+suiteWait.String())
+	cmd.Env = append(os.Environ(), envSuite+"="+dir, harness.EnvBinary+"="+harness.Build(t))
+	cmd.WaitDelay = time.Second
+	ownNetwork(cmd)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	counts := lastLine(out, "suite: ")
+	t.Log(counts)
+	if file := os.Getenv(envCounts); file != "" {
+		text := []byte("amqp091-go's own " + counts + "\n")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// lastLine returns the last line with a text in it.
+func lastLine(out []byte, text string) string {
+	found := ""
+	for line := range strings.Lines(string(out)) {
+		if i := strings.Index(line, text); i >= 0 {
+			found = strings.TrimSpace(line[i:])
+		}
+	}
+	return found
+}
+
+// buildSuite copies the module out of the module cache and builds its tests into dir, one binary for
+// each package that has any.
+func buildSuite(t *testing.T, dir string) {
+	t.Helper()
+	source := goCommand(t, filepath.Join(harness.Root(t), "test"),
+		"list", "-m", "-f", "{{.Dir}}", suiteModule)
+	module := filepath.Join(dir, "module")
+	if err := os.CopyFS(module, os.DirFS(source)); err != nil {
+		t.Fatal(err)
+	}
+	packages := goCommand(t, module, "list", "-tags=integration",
+		"-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...")
+	for i, pkg := range strings.Fields(packages) {
+		goCommand(t, module, "test", "-c", "-race", "-tags=integration",
+			"-o", filepath.Join(dir, strconv.Itoa(i)+".test"), pkg)
+	}
+}
+
+// goCommand runs the go command and returns what it printed.
+func goCommand(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = dir
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %q: %v\n%s", args, err, complaint.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestInsideSuite is the part of TestSuiteAMQP091Go that runs inside the network namespace.
+func TestInsideSuite(t *testing.T) {
+	t.Parallel()
+	dir := os.Getenv(envSuite)
+	if dir == "" {
+		t.Skip("TestSuiteAMQP091Go runs it")
+	}
+	loopbackUp(t)
+	shim := suiteHub(t)
+	binaries, err := filepath.Glob(filepath.Join(dir, "*.test"))
+	if err != nil || len(binaries) == 0 {
+		t.Fatalf("no tests in %s: %v", dir, err)
+	}
+	for _, binary := range binaries {
+		cmd := exec.CommandContext(t.Context(), binary, "-test.v", "-test.count=1",
+			"-test.timeout="+(suiteWait-time.Minute).String())
+		cmd.Dir = filepath.Join(dir, "module")
+		cmd.Env = append(os.Environ(), "RABBITMQ_RABBITMQCTL_PATH="+shim,
+			"AMQP_URL=amqp://guest:guest@127.0.0.1:5672/")
+		out, err := cmd.CombinedOutput()
+		passed, rest := verdicts(out)
+		t.Logf("suite: %d tests passed (%d with their parts), %d failed, %d skipped",
+			len(passed["top"]), len(passed["all"]), len(rest["FAIL"]), len(rest["SKIP"]))
+		if err != nil || len(rest["FAIL"])+len(rest["SKIP"]) > 0 {
+			t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s", err, rest["FAIL"], rest["SKIP"], tail(out))
+		}
+		for _, name := range listed(t, binary) {
+			if !slices.Contains(passed["top"], name) {
+				t.Errorf("%s did not run", name)
+			}
+		}
+	}
+}
+
+// suiteHub starts the hub where the suite looks for it and returns the path of what the suite takes
+// for rabbitmqctl.
+func suiteHub(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	log, config := filepath.Join(dir, "log"), filepath.Join(dir, "parley.yaml")
+	if err := os.WriteFile(config, []byte("limits: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hub := harness.Start(t, harness.Build(t), harness.Options{
+		// The log goes into a file: what changes the configuration waits for its line.
+		Wrap: []string{"sh", "-c", `exec "$@" 2>>"$0"`, log},
+		Args: []string{"-c", config},
+		AMQP: "127.0.0.1:5672", Management: "127.0.0.1:15672",
+		Env: []string{
+			"PARLEY_COMPAT__AMQP091__PRODUCT=RabbitMQ", "PARLEY_COMPAT__AMQP091__VERSION=3.13.7",
+			fmt.Sprintf("GOMEMLIMIT=%d", suiteMemory),
+		},
+	})
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(log); t.Failed() && err == nil {
+			t.Logf("end of the hub's log:\n%s", tail(text))
+		}
+	})
+	shim := filepath.Join(dir, "rabbitmqctl")
+	script := fmt.Sprintf(watermarkScript, suiteMemory, config, log, hub.Pid())
+	if err := os.WriteFile(shim, []byte(script), 0o700); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	return shim
+}
+
+// watermarkScript carries out `rabbitmqctl set_vm_memory_high_watermark FRACTION` for a hub: it writes
+// the watermark into the configuration and has the hub read that again.
+const watermarkScript = `#!/bin/sh
+memory=%d config=%s log=%s hub=%d
+[ "$1" = set_vm_memory_high_watermark ] || exit 64
+reloads() { grep -c 'configuration reloaded' "$log"; }
+before=$(reloads)
+awk -v f="$2" -v m="$memory" \
+	'BEGIN { printf "limits: { memory_bytes: %%dB }\n", f * m }' >"$config" || exit 1
+kill -HUP "$hub" || exit 1
+tries=0
+while [ "$(reloads)" -le "$before" ]; do
+	[ $((tries += 1)) -le 200 ] || exit 1
+	sleep 0.05
+done
+`
+
+// verdict is a line with which a test ends; parts of a test are indented.
+var verdict = regexp.MustCompile(`^( *)--- (PASS|FAIL|SKIP): (\S+)`)
+
+// verdicts sorts the tests by how they ended. A test that failed counts once, with its parts.
+func verdicts(out []byte) (passed, rest map[string][]string) {
+	passed, rest = map[string][]string{}, map[string][]string{}
+	scanner := bufio.NewScanner(bytes.NewReader(out))
+	scanner.Buffer(nil, len(out)+1)
+	for scanner.Scan() {
+		m := verdict.FindStringSubmatch(scanner.Text())
+		switch {
+		case m == nil:
+		case m[2] != "PASS":
+			rest[m[2]] = append(rest[m[2]], m[3])
+		default:
+			passed["all"] = append(passed["all"], m[3])
+			if m[1] == "" {
+				passed["top"] = append(passed["top"], m[3])
+			}
+		}
+	}
+	return passed, rest
+}
+
+// listed returns the names of the tests of a binary.
+func listed(t *testing.T, binary string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), binary, "-test.list", "^Test").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whatever else is printed, a name stands alone.
+	return slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool {
+		return !strings.HasPrefix(line, "Test") || strings.Contains(line, " ")
+	})
+}
+
+// tail returns the end of a long output.
+func tail(out []byte) []byte {
+	const most = 12 << 10
+	return out[max(0, len(out)-most):]
+}
