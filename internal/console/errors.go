@@ -64,8 +64,8 @@ func unavailable(reason string) *fault {
 	return &fault{status: http.StatusServiceUnavailable, word: "unavailable", reason: reason}
 }
 
-// faultOf turns any error into a fault (amqp-0-9-1.md §8): what the heart refuses as an AMQP
-// channel would has the reply code and text of AMQP as its reason.
+// faultOf turns any error into a fault (amqp-0-9-1.md §8): the reason for what the heart refuses is
+// AMQP's explanation.
 func faultOf(err error) *fault {
 	if f, ok := errors.AsType[*fault](err); ok {
 		return f
@@ -91,11 +91,13 @@ func faultOf(err error) *fault {
 	case broker.CodeDraining, broker.CodeAlarm:
 		return unavailable(e.Text)
 	case broker.CodeNotFound:
-		return &fault{status: http.StatusNotFound, word: "not_found", reason: replyText(e)}
+		return &fault{
+			status: http.StatusNotFound, word: "not_found", reason: "NOT_FOUND - " + e.Text,
+		}
 	case broker.CodeForbidden:
-		return notAuthorised(replyText(e))
+		return notAuthorised(e.Text)
 	default:
-		return badRequest("%s", replyText(e))
+		return badRequest("%s", e.Text)
 	}
 }
 
@@ -106,23 +108,21 @@ func internalFault(err error) *fault {
 	}
 }
 
-// replyText is AMQP's explanation of an error: code, name and text (amqp-0-9-1.md §6).
-func replyText(e *broker.Error) string {
-	reply := "406 PRECONDITION_FAILED"
-	switch e.Code {
-	case broker.CodeNotFound:
-		reply = "404 NOT_FOUND"
-	case broker.CodeForbidden, broker.CodeExclusiveUse:
-		reply = "403 ACCESS_REFUSED"
-	case broker.CodeLocked:
-		reply = "405 RESOURCE_LOCKED"
-	case broker.CodeNotAllowed:
-		reply = "530 NOT_ALLOWED"
-	case broker.CodeNotImplemented:
-		reply = "540 NOT_IMPLEMENTED"
-	case broker.CodeQuota:
-		reply = "506 RESOURCE_ERROR"
-	default:
+// publishFault has AMQP's code and name before the explanation, as RabbitMQ answers a publish; a
+// missing exchange is a bad request there.
+func publishFault(err error) error {
+	e, ok := errors.AsType[*broker.Error](err)
+	if !ok {
+		return err
 	}
-	return reply + " - " + e.Text
+	switch e.Code {
+	case broker.CodeInternal, broker.CodeDraining, broker.CodeAlarm:
+		return err
+	case broker.CodeNotFound:
+		return badRequest("404 NOT_FOUND - %s", e.Text)
+	case broker.CodeForbidden:
+		return notAuthorised("ACCESS_REFUSED - " + e.Text)
+	default:
+		return badRequest("406 PRECONDITION_FAILED - %s", e.Text)
+	}
 }

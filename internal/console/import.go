@@ -142,6 +142,9 @@ func (v *visit) checkDefinitions(d *definitions) ([]auth.User, error) {
 	}
 	here := &place{broker: scratch, model: v.console.options.Broker, user: v.user.Name}
 	if err := here.build(d); err != nil {
+		if e, ok := errors.AsType[*broker.Error](err); ok {
+			return nil, badRequest("%s", e.Text) // also what is not found is the request's fault
+		}
 		return nil, err
 	}
 	return v.mergeUsers(d)

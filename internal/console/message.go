@@ -228,11 +228,8 @@ func publishToExchange(v *visit) error {
 		routed, err = v.publish(w, m)
 		return err
 	})
-	if f := faultOf(err); err != nil && f.word == "not_found" {
-		return badRequest("%s", f.reason) // RabbitMQ's word for a missing exchange here
-	}
 	if err != nil {
-		return err
+		return publishFault(err)
 	}
 	return v.ok(object{"routed": routed})
 }
