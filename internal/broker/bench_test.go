@@ -337,6 +337,35 @@ func BenchmarkAcks(b *testing.B) {
 	}
 }
 
+// BenchmarkAckMultiple acknowledges up to a tag for one consumer, as STOMP does, while another of the
+// same session settles nothing.
+func BenchmarkAckMultiple(b *testing.B) {
+	for _, n := range many {
+		b.Run(fmt.Sprint("of another ", n), func(b *testing.B) {
+			c := quiet(b)
+			c.queue("lazy")
+			c.queue("busy")
+			c.consume("lazy", "lazy", 0)
+			c.consume("busy", "busy", 0)
+			lazy, busy := &broker.Message{}, &broker.Message{}
+			lazy.Key, busy.Key = []byte("lazy"), []byte("busy")
+			for range n {
+				c.send(lazy)
+			}
+			of, _ := c.Consumer("busy")
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				c.send(busy)
+				p := broker.SettleParams{Tag: uint64(n + i + 1), Multiple: true, Of: of}
+				if err := c.Settle(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkDelayed lets messages wait beside many others, and be deleted with their exchange.
 func BenchmarkDelayed(b *testing.B) {
 	for _, n := range many {

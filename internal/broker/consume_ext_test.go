@@ -3,6 +3,7 @@
 package broker_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -318,4 +319,59 @@ func TestParallelPublishers(t *testing.T) {
 		}
 	})
 	group.Wait()
+}
+
+// TestSettleMultipleOf: settling up to a tag for one consumer leaves the others' deliveries, whatever
+// was settled before, and takes its own once.
+func TestSettleMultipleOf(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, newBroker(t), "c")
+	for _, q := range []string{"a", "b"} {
+		c.queue(q)
+		c.consume(q, q, 0)
+	}
+	for range 6 { // tags 1, 3, 5 … are a's
+		c.publish("", "a", "m")
+		c.publish("", "b", "m")
+	}
+	left := func() (tags []uint64) {
+		for tag := uint64(1); tag <= 12; tag++ {
+			if c.Outstanding(tag) {
+				tags = append(tags, tag)
+			}
+		}
+		return tags
+	}
+	settle := func(of string, tag uint64) {
+		t.Helper()
+		consumer, _ := c.Consumer(of)
+		p := broker.SettleParams{Tag: tag, Multiple: true, Of: consumer}
+		if err := c.Settle(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steps := []struct {
+		of   string
+		tag  uint64
+		want []uint64
+	}{
+		{"a", 6, []uint64{2, 4, 6, 7, 8, 9, 10, 11, 12}},
+		{"b", 4, []uint64{6, 7, 8, 9, 10, 11, 12}},
+		{"a", 5, []uint64{6, 7, 8, 9, 10, 11, 12}},
+		{"a", 8, []uint64{6, 8, 9, 10, 11, 12}},
+		{"b", 7, []uint64{8, 9, 10, 11, 12}},
+		{"b", 0, []uint64{9, 11}},
+		{"a", 12, nil},
+	}
+	for _, s := range steps {
+		settle(s.of, s.tag)
+		if got := left(); !slices.Equal(got, s.want) {
+			t.Errorf("after %s up to %d: %v are left, want %v", s.of, s.tag, got, s.want)
+		}
+	}
+	c.publish("", "a", "m")
+	settle("a", 13)
+	if c.Outstanding(13) {
+		t.Error("a new delivery is not settled")
+	}
 }

@@ -33,7 +33,8 @@ type Consumer struct {
 	// Guarded by the session's lock.
 	prefetch    int // 0: no bound
 	outstanding int
-	credit      int // only if limited
+	settledTo   uint64 // no delivery up to this tag is unsettled
+	credit      int    // only if limited
 	cancelled   bool
 
 	// Guarded by the queue's lock.

@@ -66,8 +66,11 @@ func (l *unsettledList) take(tag uint64) (delivered, bool) {
 
 // takeUpTo appends to out the deliveries up to tag, of one consumer if of is not nil.
 func (l *unsettledList) takeUpTo(tag uint64, of *Consumer, out []delivered) []delivered {
-	for i := l.head; i < len(l.slots) && l.slots[i].tag <= tag; i++ {
+	for i := l.first(of); i < len(l.slots) && l.slots[i].tag <= tag; i++ {
 		d := &l.slots[i]
+		if of != nil {
+			of.settledTo = d.tag
+		}
 		if d.queue == nil || (of != nil && d.consumer != of) {
 			continue
 		}
@@ -78,9 +81,18 @@ func (l *unsettledList) takeUpTo(tag uint64, of *Consumer, out []delivered) []de
 	return out
 }
 
+// first returns where a consumer's deliveries begin, or all of them. What others have not settled
+// before that is passed over, not looked at each time.
+func (l *unsettledList) first(of *Consumer) int {
+	if of == nil {
+		return l.head
+	}
+	return l.find(of.settledTo + 1)
+}
+
 // upTo returns the deliveries up to tag, of one consumer if of is not nil, and leaves them.
 func (l *unsettledList) upTo(tag uint64, of *Consumer) (out []delivered) {
-	for i := l.head; i < len(l.slots) && l.slots[i].tag <= tag; i++ {
+	for i := l.first(of); i < len(l.slots) && l.slots[i].tag <= tag; i++ {
 		if d := &l.slots[i]; d.queue != nil && (of == nil || d.consumer == of) {
 			out = append(out, *d)
 		}
