@@ -112,7 +112,9 @@ func (s *Session) giveBack(m *Message) {
 
 func (s *Session) checkMessage(m *Message) error {
 	const op = "publish"
-	m.DueMS = 0 // of the door's last message
+	if m.DueMS != 0 {
+		m.DueMS = 0 // of the door's last message; it is written to only where it must be
+	}
 	if len(m.Body) > s.b.limits.MessageBytes {
 		return errorf(CodeTooLarge, op, string(m.Exchange),
 			"message size %d is larger than configured max size %d",
