@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Compares the benchmarks of an older commit with those of the present tree:
 #
-#   scripts/benchstat.sh OLD_REV [PACKAGE...]      BENCH=Transient RUNS=10 BENCHTIME=1s
+#   scripts/benchstat.sh OLD_REV [PACKAGE...]      BENCH=Transient RUNS=10 BENCHTIME=1s SKIP=Growth
 #
 # Packages default to the transient path: ./internal/door/amqp091 ./internal/broker. One that has no
 # benchmarks, or is not there, in one of the two is left out, and said so. The two run in alternation,
-# so that what the machine does meanwhile meets both. Nothing in the present tree is changed.
+# so that what the machine does meanwhile meets both. Nothing in the present tree is changed. Benchmarks
+# of what grows are long, and left out unless SKIP says otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +18,7 @@ old_rev=$1
 shift
 packages=("$@")
 if [ ${#packages[@]} -eq 0 ]; then packages=(./internal/door/amqp091 ./internal/broker); fi
-bench=${BENCH:-.} runs=${RUNS:-10} benchtime=${BENCHTIME:-1s}
+bench=${BENCH:-.} skip=${SKIP-Growth} runs=${RUNS:-10} benchtime=${BENCHTIME:-1s}
 
 new_tree=$PWD
 work=$(mktemp -d)
@@ -46,7 +47,7 @@ for package in "${packages[@]}"; do
 			tree=${side}_tree
 			echo "benchstat: $package, $side, run $i of $runs" >&2
 			(cd "${!tree}/$package" && "$work/$name.$side" -test.run='^$' -test.bench="$bench" \
-				-test.benchmem -test.benchtime="$benchtime") >>"$work/$side.txt"
+				-test.skip="$skip" -test.benchmem -test.benchtime="$benchtime") >>"$work/$side.txt"
 		done
 	done
 	found=1

@@ -9,9 +9,9 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// These benchmarks show what grows: each runs with few and with many of something, and its figure
-// for one operation must not follow that number. Only allocations and ratios mean anything here; end
-// to end is bench/.
+// The benchmarks named Growth run with few and with many of something, and their figure for one
+// operation must not follow that number. Only allocations and ratios mean anything here; end to end
+// is bench/.
 
 var many = []int{100, 10_000}
 
@@ -56,8 +56,8 @@ func (c *client) topicBindings(n int) {
 	}
 }
 
-// BenchmarkTopic publishes with ever new keys, so that no route is in the cache.
-func BenchmarkTopic(b *testing.B) {
+// BenchmarkGrowthTopic publishes with ever new keys, so that no route is in the cache.
+func BenchmarkGrowthTopic(b *testing.B) {
 	for _, n := range append(many, 100_000) {
 		b.Run(fmt.Sprint("bindings ", n), func(b *testing.B) {
 			c := quiet(b)
@@ -87,8 +87,8 @@ func (c *client) purge(queues int) {
 	}
 }
 
-// BenchmarkTopicHashes is security.md A9: a key of 127 words that keeps many `#` going.
-func BenchmarkTopicHashes(b *testing.B) {
+// BenchmarkGrowthTopicHashes is security.md A9: a key of 127 words that keeps many `#` going.
+func BenchmarkGrowthTopicHashes(b *testing.B) {
 	c := quiet(b)
 	c.queue("q")
 	key := ""
@@ -110,8 +110,8 @@ func BenchmarkTopicHashes(b *testing.B) {
 	}
 }
 
-// BenchmarkBind binds and unbinds once, beside many other bindings.
-func BenchmarkBind(b *testing.B) {
+// BenchmarkGrowthBind binds and unbinds once, beside many other bindings.
+func BenchmarkGrowthBind(b *testing.B) {
 	testCases := []struct {
 		name, exchange string
 		queue, key     func(i int) string
@@ -152,9 +152,9 @@ func BenchmarkBind(b *testing.B) {
 func one(int) string        { return "q" }
 func numbered(i int) string { return fmt.Sprint("q.", i) }
 
-// BenchmarkPublishChurn publishes to one key while bindings come and go: at other exchanges, whose
+// BenchmarkGrowthPublishChurn publishes to one key while bindings come and go: at other exchanges, whose
 // changes must cost this one nothing, and at the same one.
-func BenchmarkPublishChurn(b *testing.B) {
+func BenchmarkGrowthPublishChurn(b *testing.B) {
 	for _, churned := range []string{"nothing", "amq.direct", "amq.topic"} {
 		b.Run(churned, func(b *testing.B) {
 			c := quiet(b)
@@ -183,8 +183,8 @@ func BenchmarkPublishChurn(b *testing.B) {
 	}
 }
 
-// BenchmarkPublishManyQueues publishes to one queue after the other by its name.
-func BenchmarkPublishManyQueues(b *testing.B) {
+// BenchmarkGrowthPublishManyQueues publishes to one queue after the other by its name.
+func BenchmarkGrowthPublishManyQueues(b *testing.B) {
 	for _, n := range many {
 		b.Run(fmt.Sprint("queues ", n), func(b *testing.B) {
 			c := quiet(b)
@@ -202,8 +202,8 @@ func BenchmarkPublishManyQueues(b *testing.B) {
 	}
 }
 
-// BenchmarkDeclare declares and deletes a bound queue beside many others.
-func BenchmarkDeclare(b *testing.B) {
+// BenchmarkGrowthDeclare declares and deletes a bound queue beside many others.
+func BenchmarkGrowthDeclare(b *testing.B) {
 	for _, n := range many {
 		b.Run(fmt.Sprint("queues ", n), func(b *testing.B) {
 			c := quiet(b)
@@ -224,8 +224,8 @@ func BenchmarkDeclare(b *testing.B) {
 	}
 }
 
-// BenchmarkDeleteBound deletes a queue with many bindings; the figure is of one binding.
-func BenchmarkDeleteBound(b *testing.B) {
+// BenchmarkGrowthDeleteBound deletes a queue with many bindings; the figure is of one binding.
+func BenchmarkGrowthDeleteBound(b *testing.B) {
 	for _, n := range many {
 		b.Run(fmt.Sprint("bindings ", n), func(b *testing.B) {
 			for range b.N {
@@ -251,8 +251,8 @@ func perItem(b *testing.B, n int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/item")
 }
 
-// BenchmarkFanOut publishes 4 KiB to queues whose messages wait; the body is copied once.
-func BenchmarkFanOut(b *testing.B) {
+// BenchmarkGrowthFanOut publishes 4 KiB to queues whose messages wait; the body is copied once.
+func BenchmarkGrowthFanOut(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprint("queues ", n), func(b *testing.B) {
 			c := quiet(b)
@@ -277,8 +277,8 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 }
 
-// BenchmarkPriorities publishes and gets messages of ten priorities behind many others.
-func BenchmarkPriorities(b *testing.B) {
+// BenchmarkGrowthPriorities publishes and gets messages of ten priorities behind many others.
+func BenchmarkGrowthPriorities(b *testing.B) {
 	for _, n := range many {
 		b.Run(fmt.Sprint("waiting ", n), func(b *testing.B) {
 			c := quiet(b)
@@ -302,9 +302,9 @@ func BenchmarkPriorities(b *testing.B) {
 	}
 }
 
-// BenchmarkAcks acknowledges many unsettled deliveries one by one, by the order of their tags, the
+// BenchmarkGrowthAcks acknowledges many unsettled deliveries one by one, by the order of their tags, the
 // reverse, and a stride through all of them; the figure is of one.
-func BenchmarkAcks(b *testing.B) {
+func BenchmarkGrowthAcks(b *testing.B) {
 	orders := map[string]func(i, n int) int{
 		"in order": func(i, _ int) int { return i },
 		"reverse":  func(i, n int) int { return n - 1 - i },
@@ -337,9 +337,9 @@ func BenchmarkAcks(b *testing.B) {
 	}
 }
 
-// BenchmarkAckMultiple acknowledges up to a tag for one consumer, as STOMP does, while another of the
+// BenchmarkGrowthAckMultiple acknowledges up to a tag for one consumer, as STOMP does, while another of the
 // same session settles nothing.
-func BenchmarkAckMultiple(b *testing.B) {
+func BenchmarkGrowthAckMultiple(b *testing.B) {
 	for _, n := range many {
 		b.Run(fmt.Sprint("of another ", n), func(b *testing.B) {
 			c := quiet(b)
@@ -366,8 +366,8 @@ func BenchmarkAckMultiple(b *testing.B) {
 	}
 }
 
-// BenchmarkDelayed lets messages wait beside many others, and be deleted with their exchange.
-func BenchmarkDelayed(b *testing.B) {
+// BenchmarkGrowthDelayed lets messages wait beside many others, and be deleted with their exchange.
+func BenchmarkGrowthDelayed(b *testing.B) {
 	for _, n := range many {
 		b.Run(fmt.Sprint("waiting ", n), func(b *testing.B) {
 			c := quiet(b)
