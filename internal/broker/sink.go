@@ -13,7 +13,8 @@ type Sink interface {
 	// returns the bytes of room left in the output buffer; at 0 or less the session gets nothing
 	// until the door calls [Session.Resume].
 	Deliver(d *Delivery) (room int)
-	// Cancel tells the client that a consumer is gone because its queue is.
+	// Cancel tells the client that a consumer is gone because its queue is, or because its user may
+	// not read from it any more.
 	Cancel(c *Consumer)
 	// Confirm tells that all publishes up to the sequence number (from 1, in the order of
 	// Publish on this session) are safe, except those already nacked. The numbers grow.

@@ -335,3 +335,30 @@ func TestTransactionRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestAckTimeout: a MESSAGE that is not acknowledged in time (x-consumer-timeout, here of a policy)
+// ends the connection and is delivered to others.
+func TestAckTimeout(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, nil)
+	v, _ := h.broker.VirtualHost("/")
+	if _, err := v.SetPolicy(broker.UserPolicy, broker.Policy{
+		Name: "p", Pattern: "^slow$", Definition: map[string]any{"consumer-timeout": 60},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c := h.login(t, wire.V12)
+	c.do("SUBSCRIBE\nid:x\nack:client-individual\ndestination:/queue/slow", "")
+	c.do("SEND\ndestination:/queue/slow", "m")
+	c.want("MESSAGE")
+	c.wantError("precondition_failed", "PRECONDITION_FAILED - delivery acknowledgement on channel 1"+
+		" timed out. Timeout value used: 60 ms.")
+	other := h.login(t, wire.V12)
+	other.do("SUBSCRIBE\nid:x\nack:client-individual\ndestination:/queue/slow", "")
+	f := other.want("MESSAGE")
+	if f.body != "m" || f.headers["redelivered"] != "true" {
+		t.Errorf("%v %q", f.headers, f.body)
+	}
+	other.do("ACK\nid:"+f.headers["ack"], "")
+	other.wantNothing()
+}

@@ -16,7 +16,7 @@ const headRoom = 256
 
 // conn is the session's sink: the methods below append to the output buffer from whichever
 // goroutine calls, and touch nothing of the read loop's.
-var _ broker.Sink = (*conn)(nil)
+var _ broker.TimedSink = (*conn)(nil)
 
 // beginFrame locks the output and says whether a frame may be appended: not behind an ERROR. The
 // caller gives the slice to out.End in any case.
@@ -112,6 +112,14 @@ func (c *conn) Cancel(consumer *broker.Consumer) {
 		"No more messages will be delivered for %q.\n", sub.shown)
 	f.subscription = sub.id
 	c.abort(f, nil)
+}
+
+// TimedOut implements broker.TimedSink: a MESSAGE waited too long for its ACK. RabbitMQ says it with
+// the number of the channel that it keeps for the client.
+func (c *conn) TimedOut(timeout time.Duration) {
+	c.abort(amqpFault("precondition_failed", "delivery acknowledgement on channel 1 timed out."+
+		" Timeout value used: %d ms. This timeout value can be configured, see consumers doc guide"+
+		" to learn more\n", timeout.Milliseconds()), nil)
 }
 
 // Return implements broker.Sink; STOMP has no mandatory messages.
