@@ -224,6 +224,14 @@ func detailSteps() []difference {
 			why: "parley has no streams",
 		},
 		{
+			steps: "default queue type: quorum", parley: "1",
+			why: "RabbitMQ 3.11: a virtual host may say of what type its queues are",
+		},
+		{
+			steps: "default queue type: classic", parley: "1",
+			why: "RabbitMQ 3.11: a virtual host may say of what type its queues are",
+		},
+		{
 			steps:  "quorum: first try",
 			parley: `"poison" from "" key "qu.q" tag 1 mode=2`,
 			why:    "RabbitMQ 4.3: the count is told once there is one",

@@ -12,7 +12,7 @@ import (
 // amqpScripts is the list of scripts; a name is the prefix of all that its
 // script declares, since all scripts of a run share one broker.
 func amqpScripts() []amqpScript {
-	return append(rawScripts(), []amqpScript{
+	return append(append(rawScripts(), managedScripts()...), []amqpScript{
 		{"queue declare", scriptQueueDeclare},
 		{"queue inequivalent", scriptQueueInequivalent},
 		{"queue arguments", scriptQueueArguments},
@@ -70,6 +70,8 @@ func amqpScripts() []amqpScript {
 		{"consume details", scriptConsumeDetails},
 		{"prefetch both", scriptQosBoth},
 		{"dead letter copies", scriptDeadLetterCopies},
+		{"exchange types", scriptExchangeTypes},
+		{"recent history", scriptRecentHistory},
 	}...)
 }
 

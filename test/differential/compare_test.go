@@ -118,7 +118,7 @@ func compare(t *testing.T, name string, run func(*harness.Broker) []note, of pai
 func (p pair) judge(t *testing.T, key, oracle, hub string) {
 	t.Helper()
 	used, equal := judgement(key, oracle, hub)
-	p.used.add(used)
+	p.used.add(key, used)
 	if equal {
 		return
 	}
@@ -133,6 +133,7 @@ type uses struct {
 	mu      sync.Mutex
 	entries map[int]bool
 	scripts map[string]bool // that ran; the empty name once all did
+	steps   map[string]bool // `script: step`
 	left    int             // scripts that have not run
 }
 
@@ -145,9 +146,10 @@ func (u *uses) ran(script string) {
 	u.scripts[""] = u.left == 0
 }
 
-func (u *uses) add(entries []int) {
+func (u *uses) add(step string, entries []int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.steps[step] = true
 	for _, i := range entries {
 		u.entries[i] = true
 	}
@@ -157,13 +159,16 @@ func (u *uses) add(entries []int) {
 func TestDifferential(t *testing.T) {
 	t.Parallel()
 	both := pair{used: &uses{
-		entries: map[int]bool{}, scripts: map[string]bool{},
+		entries: map[int]bool{}, scripts: map[string]bool{}, steps: map[string]bool{},
 		left: len(amqpScripts()) + len(stompScripts()) + len(loneScripts()),
 	}}
 	both.oracle, both.hub = brokers(t)
 	t.Cleanup(func() {
 		if t.Failed() || both.oracle == both.hub {
 			return
+		}
+		if both.used.scripts[""] {
+			wantSteps(t, both.used.steps)
 		}
 		for i, d := range allowed() {
 			script, _, _ := strings.Cut(d.steps, ": ")

@@ -66,7 +66,6 @@ func (a account) hash() string {
 // definitions are the accounts for RabbitMQ.
 func definitions(t *testing.T) string {
 	t.Helper()
-	type object = map[string]any
 	var users, permissions, topics []object
 	for _, a := range accounts() {
 		users = append(users, object{
@@ -99,7 +98,6 @@ func definitions(t *testing.T) string {
 // hubConfig is the hub's configuration with a memory watermark; JSON is YAML too.
 func hubConfig(t *testing.T, memoryBytes int) []byte {
 	t.Helper()
-	type object = map[string]any
 	var users []object
 	for _, a := range accounts() {
 		user := object{"name": a.name, "hash": a.hash()}
