@@ -70,8 +70,6 @@ func amqpScripts() []amqpScript {
 		{"consume details", scriptConsumeDetails},
 		{"prefetch both", scriptQosBoth},
 		{"dead letter copies", scriptDeadLetterCopies},
-		{"exchange types", scriptExchangeTypes},
-		{"recent history", scriptRecentHistory},
 	}...)
 }
 

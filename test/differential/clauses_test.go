@@ -115,7 +115,7 @@ func channelClauses() []clause {
 		{part, "direct and fanout exchange", []string{"route direct", "route fanout"}, "", ""},
 		{
 			part, "more types: x-consistent-hash, x-random, x-modulus-hash, x-recent-history",
-			[]string{"exchange types", "recent history"},
+			[]string{"plugin refusals", "plugin one queue", "plugin history"},
 			"TestOneQueueExchanges, TestRecentHistory", "",
 		},
 		{
