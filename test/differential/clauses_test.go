@@ -55,12 +55,12 @@ func connectionClauses() []clause {
 		{part, "virtual host: default, empty, unknown, refused", []string{
 			"raw open", "login: unknown vhost", "permissions: no permission in the virtual host",
 		}, "TestOpen", ""},
-		{part, "limits of connections", []string{"vhost limits", "user limits"}, "TestOpen", ""},
+		{part, "limits of connections", []string{"vhost limits", "user limits"}, "TestSecConnectionLimit", ""},
 		{part, "channels: negotiated, of a user", []string{
 			"raw limits: one channel too many", "user limits: channel 3 of 2",
 		}, "TestSecA6ChannelMax", ""},
 		{
-			part, "consumers of a channel", nil, "TestExceptions",
+			part, "consumers of a channel", nil, "TestSecLimitsAfterLogin",
 			"RabbitMQ 3.10 has no such limit",
 		},
 		{part, "queues of a virtual host", []string{"vhost limits: queue 3 of 2"}, "", ""},

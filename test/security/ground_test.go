@@ -194,7 +194,9 @@ func exchange(t *testing.T, conn net.Conn, send []byte, enough func([]byte) bool
 func TestUnderCanary(t *testing.T) {
 	pprof := harness.FreeAddr(t)
 	g := &ground{pprof: pprof}
-	g.Hub = harness.Start(t, harness.Build(t), harness.Options{Args: []string{"--pprof", pprof}})
+	g.Hub = harness.Start(t, harness.Build(t), harness.Options{
+		Args: []string{"--pprof", pprof, "-c", configuration(t)},
+	})
 	g.canary = startCanary(t, g.Hub)
 	const warmUp = 2 * time.Second
 	timer := time.NewTimer(warmUp)
@@ -203,7 +205,7 @@ func TestUnderCanary(t *testing.T) {
 	g.baseline = g.canary.lap()
 	t.Logf("baseline p99 %v", g.baseline)
 	for _, rows := range [][]attack{
-		amqpAttacks(), amqpValueAttacks(), stompAttacks(), stompFrameAttacks(), restAttacks(),
+		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(), restAttacks(),
 		restFramingAttacks(),
 	} {
 		for _, a := range rows {
