@@ -31,7 +31,7 @@ func connectionClauses() []clause {
 		{part, "limits before login", []string{"raw handshake"}, "TestSecLimitsBeforeLogin, TestFailurePause", ""},
 		{part, "start: mechanisms, locale, properties", []string{
 			"raw start: mechanisms", "raw start: locales", "raw start: properties",
-		}, "TestServerProperties", ""},
+		}, "TestServerProperties, TestMechanisms", ""},
 		{part, "capabilities", []string{"raw start: capabilities"}, "", ""},
 		{part, "tune: what is offered, lower values win", []string{
 			"raw tune: as offered: offer", "raw tune: smaller", "channel: tuned", "channel: frame 4096",
