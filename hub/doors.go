@@ -48,10 +48,14 @@ func (h *Hub) newDoor(name string) (service, error) {
 	case "webstomp":
 		return newWebSTOMP(h.web), nil
 	case "rest":
+		metrics, err := h.newConsole()
+		if err != nil {
+			return service{}, err
+		}
 		door, err := restdoor.New(restdoor.Options{
 			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
-			Ready: h.readiness, Metrics: h.metrics, AllowedOrigins: h.options.Origins,
-			WebSocket: h.web,
+			Ready: h.readiness, Metrics: h.metrics, MetricsPage: metrics.PrometheusHandler(),
+			AllowedOrigins: h.options.Origins, WebSocket: h.web,
 		})
 		if err != nil {
 			return service{}, err
@@ -64,6 +68,8 @@ func (h *Hub) newDoor(name string) (service, error) {
 		}, nil
 	case console.Name:
 		return h.newManagement()
+	case console.PrometheusName:
+		return h.newPrometheus()
 	}
 	return service{}, fmt.Errorf("no door %q", name)
 }

@@ -4,7 +4,10 @@ package hub
 
 import (
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +57,42 @@ func TestStart(t *testing.T) {
 	}
 	if h.Ready() {
 		t.Error("ready after the shutdown")
+	}
+}
+
+// TestMetricsPages: the metrics are at three doors, without a login and without names.
+func TestMetricsPages(t *testing.T) {
+	t.Parallel()
+	h, err := New(doors())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, door := range []string{"rest", "management", "prometheus"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+			"http://"+h.Addr(door).String()+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusOK ||
+			!strings.Contains(string(page), "\nrabbitmq_queue_messages_ready 0\n") ||
+			!strings.Contains(string(page), `door="`) {
+			t.Errorf("door %s: %v %s %s", door, err, res.Status, page)
+		}
 	}
 }
 

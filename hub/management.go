@@ -4,6 +4,7 @@ package hub
 
 import (
 	"context"
+	"net"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/console"
@@ -12,24 +13,43 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// newManagement makes the door management.
-func (h *Hub) newManagement() (service, error) {
-	door, err := console.New(console.Options{
+// newConsole makes what the doors management and prometheus serve.
+func (h *Hub) newConsole() (*console.Console, error) {
+	return console.New(console.Options{
 		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
-		Scratch: h.scratch, Ready: h.readiness, Listeners: h.listeners, Logger: h.options.Logger,
+		Scratch: h.scratch, Ready: h.readiness, Listeners: h.listeners, Metrics: h.metrics,
+		Logger: h.options.Logger,
 	})
+}
+
+// newPrometheus makes the door prometheus.
+func (h *Hub) newPrometheus() (service, error) {
+	door, err := h.newConsole()
 	if err != nil {
 		return service{}, err
 	}
+	return guarded(door.ServePrometheus), nil
+}
+
+// newManagement makes the door management.
+func (h *Hub) newManagement() (service, error) {
+	door, err := h.newConsole()
+	if err != nil {
+		return service{}, err
+	}
+	return guarded(door.Serve), nil
+}
+
+// guarded is a service of an HTTP server behind the guard, which stands before the conversation.
+func guarded(run func(ctx context.Context, l net.Listener) error) service {
 	queue := listen.NewQueue()
 	return service{
 		route: listen.Route{Queue: queue},
 		run: func(ctx context.Context) error {
-			// The guard is any HTTP server's: it stands before the conversation.
-			return door.Serve(ctx, restdoor.Guard(queue))
+			return run(ctx, restdoor.Guard(queue))
 		},
 		protocols: []string{"h2", "http/1.1"},
-	}, nil
+	}
 }
 
 // scratch makes a broker in which definitions are tried.

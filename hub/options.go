@@ -80,6 +80,8 @@ type Doors struct {
 	Management Door `yaml:"management"`
 	Thrift     Door `yaml:"thrift"`
 	Line       Door `yaml:"line"`
+	// Prometheus serves the metrics alone; RabbitMQ's port for it is 15692.
+	Prometheus Door `yaml:"prometheus"`
 }
 
 // Door configures the listeners of one door.
@@ -119,6 +121,7 @@ func Defaults() Options {
 			Management: Door{Listen: "127.0.0.1:15672"},
 			Thrift:     Door{Listen: Off},
 			Line:       Door{Listen: Off},
+			Prometheus: Door{Listen: Off},
 		},
 	}
 }
@@ -173,6 +176,7 @@ func (d *Doors) all() []namedDoor {
 		{"management", &d.Management, true},
 		{"thrift", &d.Thrift, false},
 		{"line", &d.Line, false},
+		{"prometheus", &d.Prometheus, true},
 	}
 }
 

@@ -162,6 +162,7 @@ func openDoors(d *hub.Doors) {
 func doorList(d *hub.Doors) []*hub.Door {
 	return []*hub.Door{
 		&d.AMQP, &d.STOMP, &d.WebSTOMP, &d.REST, &d.Management, &d.Thrift, &d.Line,
+		&d.Prometheus,
 	}
 }
 

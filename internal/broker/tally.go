@@ -96,6 +96,21 @@ func (b *Broker) Tally() Tally {
 	return t.total
 }
 
+// Counts returns what all queues together have counted, also those that are gone.
+func (b *Broker) Counts() Counts {
+	b.tallies.mu.Lock()
+	sum := b.tallies.gone
+	b.tallies.mu.Unlock()
+	for _, v := range b.VirtualHosts() {
+		for _, q := range v.Queues() {
+			q.lock()
+			sum.add(&q.tally.Counts)
+			q.unlock()
+		}
+	}
+	return sum
+}
+
 // leave keeps the counts of a queue that is deleted.
 func (t *tallies) leave(c *Counts) {
 	t.mu.Lock()

@@ -50,7 +50,9 @@ func New(o Options) (*Console, error) {
 }
 
 // Handler returns the console as a handler.
-func (c *Console) Handler() http.Handler { return http.HandlerFunc(c.serve) }
+func (c *Console) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serve(c.routes, w, r) })
+}
 
 // Serve accepts connections until ctx ends, then lets requests under way finish, within a bound.
 // It returns nil after that, or the listener's error. Connections that have a method LoggedIn are
@@ -59,8 +61,17 @@ func (c *Console) Serve(ctx context.Context, l net.Listener) error {
 	rates := &sampler{broker: c.options.Broker}
 	rates.start()
 	defer rates.stop()
+	return c.serveHTTP(ctx, l, c.Handler())
+}
+
+// ServePrometheus is Serve for the metrics alone.
+func (c *Console) ServePrometheus(ctx context.Context, l net.Listener) error {
+	return c.serveHTTP(ctx, l, c.PrometheusHandler())
+}
+
+func (c *Console) serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
-		Handler: c.Handler(), ReadHeaderTimeout: headerTime, ReadTimeout: readTime,
+		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime,
 		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
 		ConnState: func(conn net.Conn, s http.ConnState) {
 			if in, ok := conn.(interface{ LoggedIn() }); ok && s == http.StateActive {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/metric"
 )
 
 // Name is the door's name in the registry of connections and in logs.
@@ -37,6 +38,8 @@ type Options struct {
 	Listeners func() []Listener
 	// Product and Version are what the overview says of the hub. Default: parley and its own.
 	Product, Version string
+	// Metrics are what the hub counts. Default: none.
+	Metrics *metric.Registry
 	// Logger; default: nothing is logged.
 	Logger *slog.Logger
 }

@@ -25,7 +25,9 @@ type route struct {
 
 // table is every route there is (amqp-0-9-1.md §8). docs/management.md shows it.
 func (c *Console) table() []route {
-	return slices.Concat(c.hubTable(), c.brokerTable(), c.userTable(), c.parameterTable())
+	return slices.Concat(
+		c.hubTable(), c.brokerTable(), c.userTable(), c.parameterTable(), c.metricsTable(),
+	)
 }
 
 // hubTable are the routes about the hub itself, its connections and its virtual hosts.

@@ -36,20 +36,20 @@ type visit struct {
 type object map[string]any
 
 // serve answers a request: it finds the row of the table, then who calls, then what they may.
-func (c *Console) serve(w http.ResponseWriter, r *http.Request) {
+func (c *Console) serve(rows routes, w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
 	h.Set("Cache-Control", "no-cache")
 	v := &visit{console: c, w: w, r: r, peer: peerOf(r)}
-	if err := v.answer(r.Context()); err != nil {
+	if err := v.answer(r.Context(), rows); err != nil {
 		v.fail(err)
 	}
 	c.options.Logger.DebugContext(r.Context(), "request", "door", Name, "peer", v.peer.String(),
 		"user", v.user.Name, "route", v.pattern())
 }
 
-func (v *visit) answer(ctx context.Context) error {
+func (v *visit) answer(ctx context.Context, rows routes) error {
 	if len(v.r.RequestURI) > targetBytesMax {
 		return &fault{
 			status: http.StatusRequestURITooLong, word: "uri_too_long",
@@ -57,7 +57,7 @@ func (v *visit) answer(ctx context.Context) error {
 		}
 	}
 	var err error
-	v.route, v.values, err = v.console.routes.match(v.r.Method, v.r.URL.EscapedPath())
+	v.route, v.values, err = rows.match(v.r.Method, v.r.URL.EscapedPath())
 	if err != nil {
 		f, ok := errors.AsType[*fault](err)
 		if ok && f.allow != "" && v.r.Method == http.MethodOptions {

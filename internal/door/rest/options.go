@@ -44,6 +44,8 @@ type Options struct {
 	Ready func() error
 	// WebSocket takes requests for /ws over. Default: there is no such route.
 	WebSocket http.Handler
+	// MetricsPage answers GET /metrics. Default: there is no such route.
+	MetricsPage http.Handler
 	// Metrics names what the door counts. Default: nothing is listed.
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.

@@ -86,6 +86,9 @@ func (d *Door) routes() *http.ServeMux {
 	if d.options.WebSocket != nil {
 		mux.Handle("GET /ws", d.options.WebSocket)
 	}
+	if page := d.options.MetricsPage; page != nil {
+		mux.Handle("GET /metrics", page)
+	}
 	return mux
 }
 
