@@ -74,6 +74,7 @@ func startScriptHub(e *testscript.Env) error {
 	})
 	e.Setenv("PARLEY_CLI_URL", "parley://"+h.Addr("amqp").String())
 	e.Setenv("AMQP", h.Addr("amqp").String())
+	e.Setenv("MANAGEMENT", "http://"+h.Addr("management").String())
 	e.Setenv("STOMP", h.Addr("stomp").String())
 	e.Setenv("REST", "http://"+h.Addr("rest").String())
 	return nil

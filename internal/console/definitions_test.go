@@ -42,6 +42,8 @@ func TestDefinitions(t *testing.T) {
 		t.Errorf("Content-Disposition: %s", got)
 	}
 	other := newHub(t)
+	other.do("POST", "/api/definitions?dry_run=true", string(exported.body)).want(204)
+	other.do("GET", "/api/vhosts/v", "").want(404)
 	other.do("POST", "/api/definitions", string(exported.body)).want(204)
 	again := other.do("GET", "/api/definitions", "").want(200)
 	if a, b := sorted(exported), sorted(again); a != b {

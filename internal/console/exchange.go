@@ -128,7 +128,7 @@ func putExchange(v *visit) error {
 	return v.made(created)
 }
 
-// wants reads a condition of a deletion from the query.
+// wants reads a switch from the query: if-unused, if-empty, dry_run.
 func (v *visit) wants(condition string) bool {
 	return v.r.URL.Query().Get(condition) == "true"
 }

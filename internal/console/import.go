@@ -34,7 +34,8 @@ type definitions struct {
 const clusterID = "internal_cluster_id"
 
 // postDefinitions imports definitions: all of them are checked before any is applied. What is there
-// already stays: queues and exchanges of the same names are not changed.
+// already stays: queues and exchanges of the same names are not changed. With ?dry_run=true it ends
+// with the check.
 func postDefinitions(v *visit) error {
 	free, err := v.holdLarge()
 	if err != nil {
@@ -62,6 +63,9 @@ func postDefinitions(v *visit) error {
 	users, err := v.checkDefinitions(&d)
 	if err != nil {
 		return err
+	}
+	if v.wants("dry_run") {
+		return v.noContent()
 	}
 	if err := v.apply(&d, users); err != nil {
 		return err
