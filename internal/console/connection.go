@@ -44,7 +44,7 @@ func (v *visit) showConnection(c *broker.Connection) object {
 		"name": c.Name, "node": v.console.node(), "user": c.User, "vhost": c.VHost,
 		"user_who_performed_action": c.User, "protocol": protocolOf(c), "type": "network",
 		"state": "running", "connected_at": showTime(c.Opened), "channels": c.SessionCount(),
-		"client_properties": showTable(c.Properties), "ssl": false, "auth_mechanism": "PLAIN",
+		"client_properties": showTable(c.Properties),
 	}
 	if c.ClientName != "" {
 		o["user_provided_name"] = c.ClientName

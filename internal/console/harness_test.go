@@ -211,3 +211,11 @@ func (h *hub) client(name, user, vhost string) (*broker.Connection, <-chan strin
 	h.tb.Cleanup(c.Close)
 	return c, closed
 }
+
+// with returns the hub for a subtest.
+func (h *hub) with(tb testing.TB) *hub {
+	tb.Helper()
+	out := *h
+	out.tb = tb
+	return &out
+}
