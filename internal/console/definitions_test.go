@@ -174,3 +174,31 @@ func TestSecH6Definitions(t *testing.T) {
 		t.Error("an upload became a file")
 	}
 }
+
+// TestSecH7Names: a name with markup is data in every answer, of a type that no browser renders.
+func TestSecH7Names(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	const name, path = "<img onerror=x>", "%3Cimg%20onerror=x%3E"
+	h.do("PUT", "/api/vhosts/"+path, "").want(201)
+	h.do("PUT", "/api/users/"+path, `{"tags":""}`).want(201)
+	h.do("PUT", "/api/queues/"+path+"/"+path, "").want(201)
+	h.do("PUT", "/api/exchanges/"+path+"/"+path, "").want(201)
+	h.client(name, "guest", "/")
+	for _, at := range []string{
+		"/api/vhosts", "/api/users", "/api/queues", "/api/exchanges", "/api/bindings",
+		"/api/connections", "/api/definitions", "/api/queues/%2F/" + path,
+		"/api/queues?sort=" + path, "/metrics/per-object",
+	} {
+		a := h.do("GET", at, "")
+		kind := a.header.Get("Content-Type")
+		if kind != "application/json" && !strings.HasPrefix(kind, "text/plain;") ||
+			a.header.Get("X-Content-Type-Options") != "nosniff" ||
+			!strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'self'") {
+			t.Errorf("%s has the type %s and %v", at, kind, a.header)
+		}
+		if kind == "application/json" && strings.Contains(string(a.body), "<") {
+			t.Errorf("%s answers %s", at, a.body)
+		}
+	}
+}

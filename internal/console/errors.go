@@ -76,6 +76,8 @@ func faultOf(err error) *fault {
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
 		return errNotFound
+	case errors.Is(err, auth.ErrBusy):
+		return unavailable("too many passwords are being hashed")
 	case errors.Is(err, auth.ErrConfigured):
 		return badRequest("%v", auth.ErrConfigured)
 	case errors.Is(err, auth.ErrInvalid):

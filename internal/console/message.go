@@ -191,11 +191,13 @@ func (b *publishBody) payload() ([]byte, error) {
 
 // publishToExchange publishes a mandatory message and waits for its confirm.
 func publishToExchange(v *visit) error {
-	free, err := v.holdLarge()
-	if err != nil {
-		return err
+	if n := v.r.ContentLength; n < 0 || n > smallBodyBytes {
+		free, err := v.holdLarge()
+		if err != nil {
+			return err
+		}
+		defer free()
 	}
-	defer free()
 	data, err := v.body(largeBodyBytes)
 	if err != nil {
 		return err
@@ -238,7 +240,7 @@ func publishToExchange(v *visit) error {
 const (
 	getCountMax = 100_000
 	// getBytesMax ends a request early: what is left stays in the queue.
-	getBytesMax = 64 << 20
+	getBytesMax = 16 << 20
 )
 
 // getBody asks for messages.
@@ -307,11 +309,11 @@ func getMessages(v *visit) error {
 	if err != nil {
 		return err
 	}
-	out := make([]object, len(got))
+	rows := make([]row, len(got))
 	for i := range got {
-		out[i] = got[i].show(*body.Encoding)
+		rows[i].show = func() object { return got[i].show(*body.Encoding) }
 	}
-	return v.ok(out)
+	return v.stream(rows, new(query))
 }
 
 func (w *worker) fetch(queue string, body *getBody) ([]delivery, error) {
