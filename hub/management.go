@@ -19,6 +19,12 @@ func (h *Hub) newConsole() (*console.Console, error) {
 		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
 		Scratch: h.scratch, Ready: h.readiness, Listeners: h.listeners, Metrics: h.metrics,
 		Logger: h.options.Logger,
+		Process: func() console.Process {
+			return console.Process{
+				MemoryBytes: memoryInUse(), Descriptors: openDescriptors(),
+				DescriptorLimit: descriptors(),
+			}
+		},
 	})
 }
 

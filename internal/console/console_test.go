@@ -145,6 +145,13 @@ func TestHealth(t *testing.T) {
 	h.do("GET", checks+"alarms", "").want(503, `"resource":"disk"`)
 	h.do("GET", checks+"local-alarms", "").want(503)
 	h.do("GET", "/api/nodes", "").want(200, `"disk_free_alarm":true`)
+	// Nagios divides each by the other.
+	for _, member := range []string{
+		"mem_used", "fd_used", "fd_total", "sockets_used", "sockets_total",
+		"proc_used", "proc_total",
+	} {
+		h.do("GET", "/api/nodes", "").want(200, `"`+member+`":`)
+	}
 	h.do("GET", "/api/aliveness-test/%2F", "").want(503, "low on disk")
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	Ready func() error
 	// Listeners lists where the hub's doors listen. Default: none.
 	Listeners func() []Listener
+	// Process says what the hub takes of the machine. Default: nothing but kept messages.
+	Process func() Process
 	// Product and Version are what the overview says of the hub. Default: parley and its own.
 	Product, Version string
 	// Metrics are what the hub counts. Default: none.
@@ -52,6 +54,14 @@ type Listener struct {
 	Network, Address string
 }
 
+// Process is what the hub takes of the machine, 0 where that is not known.
+type Process struct {
+	// MemoryBytes is the memory in use, as the memory alarm sees it.
+	MemoryBytes int64
+	// Descriptors are the open files, DescriptorLimit how many there may be.
+	Descriptors, DescriptorLimit int
+}
+
 // Validate returns all faults at once.
 func (o *Options) Validate() error {
 	if o.Broker == nil || o.Users == nil || o.DeleteVirtualHost == nil || o.Scratch == nil {
@@ -64,6 +74,12 @@ func (o *Options) Validate() error {
 func (o Options) withDefaults() Options {
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
+	}
+	if o.Process == nil {
+		held := o.Broker.HeldBytes
+		o.Process = func() Process {
+			return Process{MemoryBytes: held(), Descriptors: 0, DescriptorLimit: 0}
+		}
 	}
 	if o.Listeners == nil {
 		o.Listeners = func() []Listener { return nil }

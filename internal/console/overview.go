@@ -178,14 +178,19 @@ func getNode(v *visit) error {
 	return v.ok(q.cut(v.console.showNode()))
 }
 
+// processLimit is RabbitMQ's. Goroutines have no limit, but tools divide by it.
+const processLimit = 1 << 20
+
 func (c *Console) showNode() object {
-	b := c.options.Broker
+	b, process := c.options.Broker, c.options.Process()
 	memory, disk := b.Alarms()
 	o := object{
 		"name": c.node(), "type": "disc", "running": true, "processors": runtime.NumCPU(),
 		"uptime":   b.Now().Sub(c.started).Milliseconds(),
-		"mem_used": b.HeldBytes(), "mem_alarm": memory, "disk_free_alarm": disk,
-		"proc_used": runtime.NumGoroutine(), "sockets_used": len(b.Connections()),
+		"mem_used": process.MemoryBytes, "mem_alarm": memory, "disk_free_alarm": disk,
+		"fd_used": process.Descriptors, "fd_total": process.DescriptorLimit,
+		"sockets_used": len(b.Connections()), "sockets_total": process.DescriptorLimit,
+		"proc_used": runtime.NumGoroutine(), "proc_total": processLimit,
 		"exchange_types": exchangeTypes(), "rates_mode": "basic", "partitions": []string{},
 		"cluster_links": []string{}, "applications": []object{{
 			"name": c.options.Product, "version": c.options.Version, "description": "parley",
