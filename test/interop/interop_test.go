@@ -66,6 +66,7 @@ func (c client) cmd(ctx context.Context, t *testing.T, hub *harness.Hub, args ..
 	cmd.Env = append(cmd.Env, c.env...)
 	for name, addr := range map[string]string{
 		"HUB_AMQP": hub.AMQP, "HUB_STOMP": hub.STOMP, "HUB_REST": hub.REST,
+		"HUB_MANAGEMENT": hub.Management,
 	} {
 		_, port, err := net.SplitHostPort(addr)
 		if err != nil {
