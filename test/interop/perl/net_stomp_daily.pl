@@ -142,19 +142,28 @@ sub refused {
     expect('login', $frame->command . ' ' . $frame->headers->{message}, 'ERROR Bad CONNECT');
 }
 
-# After the hub was killed the module connects and subscribes again by itself.
+# After the hub was killed the module connects and subscribes again by itself. It subscribes twice when
+# a connection that the dying hub still took was lost in between, and then hears an ERROR.
 sub restart {
-    my $stomp = connected('1.1', initial_reconnect_attempts => 0, reconnect_attempts => 0);
+    my $stomp = connected('1.1', reconnect_attempts => 0, connect_delay => 1);
     sent($stomp, '/queue/perl-restart', 'before', persistent => 'true');
     $stomp->subscribe({ destination => '/queue/perl-restart', id => '1', ack => 'client' });
     my $frame = received($stomp);
     expect('first', $frame->body . ' ' . $frame->headers->{redelivered}, 'before false');
     say('restart');
-    # undef says that the connection was lost.
-    $frame = $stomp->receive_frame;
-    $frame = received($stomp) if !defined $frame;
-    expect('second', $frame->body . ' ' . $frame->headers->{redelivered}, 'before true');
-    settle($stomp, 'ack', $frame);
+    local $SIG{ALRM} = sub { die "no message and receipt\n" };
+    alarm WAIT;
+    my ($message, $acknowledged) = ('', 0);
+    until ($acknowledged) {
+        $frame = $stomp->receive_frame // next;    # the connection was lost
+        if ($frame->command eq 'MESSAGE') {
+            $message = $frame->body . ' ' . $frame->headers->{redelivered};
+            $stomp->ack({ frame => $frame, receipt => 'acknowledged' });
+        }
+        $acknowledged = $frame->command eq 'RECEIPT';
+    }
+    alarm 0;
+    expect('second', $message, 'before true');
     $stomp->disconnect;
 }
 
