@@ -7,9 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,54 +32,6 @@ func admin(t *testing.T, hub *harness.Hub, args ...string) string {
 		t.Fatalf("rabbitmqadmin %q: %v\n%s", args, err, out)
 	}
 	return string(out)
-}
-
-// TestRabbitmqadmin declares, publishes, gets, lists, moves and deletes with the tool.
-func TestRabbitmqadmin(t *testing.T) {
-	t.Parallel()
-	hub := startHub(t)
-	file := filepath.Join(t.TempDir(), "definitions.json")
-	for _, step := range []struct{ line, want string }{
-		{"show overview", "3.13.7\thub"},
-		{"list nodes name running", "parley@"},
-		{"declare vhost name=tools", "vhost declared"},
-		{"declare user name=ada password=ada tags=monitoring", "user declared"},
-		{"declare permission vhost=tools user=ada configure=.* write=.* read=.*", "declared"},
-		{"declare exchange name=x type=topic", "exchange declared"},
-		{`declare queue name=q durable=true arguments={"x-max-length":5}`, "queue declared"},
-		{"declare binding source=x destination=q routing_key=a.#", "binding declared"},
-		{`publish exchange=x routing_key=a.b payload=hello properties={"delivery_mode":2}`, "published"},
-		{"get queue=q ackmode=ack_requeue_true", "hello"},
-		{"list queues name messages", "q\t1"},
-		{"get queue=q ackmode=ack_requeue_false", "True"}, // redelivered
-		{"list bindings source destination routing_key", "x\tq\ta.#"},
-		{"list exchanges name type", "x\ttopic"},
-		{`declare policy name=p pattern=^q definition={"max-length":2} apply-to=queues`, "declared"},
-		{"list queues name policy", "q\tp"},
-		{"declare vhost_limit vhost=tools name=max-queues value=7", "declared"},
-		{"list vhost_limits", "tools"},
-		{"declare operator_policy name=o pattern=^z definition={\"max-length\":1}", "declared"},
-		{"list channels", ""},
-		{"list consumers", ""},
-		{"list users name tags", "ada\tmonitoring"},
-		{"list permissions", "tools"},
-		{"export " + file, "Exported"},
-		{"delete queue name=q", "queue deleted"},
-		{"import " + file, "Uploaded"},
-		{"list bindings source destination routing_key", "x\tq\ta.#"},
-		{"purge queue name=q", "queue purged"},
-		{"delete binding source=x destination_type=queue destination=q properties_key=a.%23", "deleted"},
-		{"delete exchange name=x", "exchange deleted"},
-		{"delete user name=ada", "user deleted"},
-		{"delete vhost name=tools", "vhost deleted"},
-	} {
-		if got := admin(t, hub, strings.Fields(step.line)...); !strings.Contains(got, step.want) {
-			t.Errorf("rabbitmqadmin %s: %q, want %q", step.line, got, step.want)
-		}
-	}
-	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
-		t.Errorf("the export: %v", err)
-	}
 }
 
 // TestForcedClose ends a connection as the recovery tests of amqp091-go do: it is listed as soon as

@@ -214,7 +214,7 @@ def connect_again():
     while True:
         try:
             return Peer(reconnect_sleep_initial=0.1, reconnect_attempts_max=100)
-        except StompException:
+        except (StompException, OSError):
             if time.monotonic() > deadline:
                 raise
 
