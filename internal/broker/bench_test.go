@@ -20,23 +20,12 @@ func quiet(b *testing.B) *client {
 	b.Helper()
 	c := newClient(b, newBroker(b), "c")
 	conn := c.Connection()
-	s, err := conn.OpenSession(silent{})
+	s, err := conn.OpenSession(&quietSink{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	return &client{Session: s, sink: newSink(), tb: b}
 }
-
-// silent is a sink that has room for everything.
-type silent struct{}
-
-func (silent) Deliver(*broker.Delivery) int          { return 1 }
-func (silent) Cancel(*broker.Consumer)               {}
-func (silent) Confirm(uint64)                        {}
-func (silent) Nack(uint64)                           {}
-func (silent) Return(*broker.Message, *broker.Error) {}
-func (silent) Block(string)                          {}
-func (silent) Flush()                                {}
 
 func (c *client) send(m *broker.Message) {
 	if _, err := c.Publish(m, broker.PublishParams{}); err != nil {
