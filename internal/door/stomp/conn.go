@@ -46,6 +46,8 @@ type conn struct {
 
 	message       broker.Message // used for every SEND
 	raw           []byte         // its headers
+	sent          sendHeaders    // what else they said
+	same          bool           // the three hold for a SEND that repeats the headers
 	last          lastRoute
 	declared      map[string]struct{}
 	subscriptions map[string]*subscription // by tag

@@ -14,7 +14,7 @@ import (
 // sender spoke STOMP and nothing changed on the way, else one by one.
 func appendMessageHeaders(b []byte, v wire.Version, d *broker.Delivery) ([]byte, error) {
 	m := d.Message
-	if m.Format == (Format{}) {
+	if _, ours := m.Format.(Format); ours {
 		if d.Plain() && len(m.Props) > 0 && copies(m.Props[0], v) {
 			return append(b, m.Props[1:]...), nil
 		}

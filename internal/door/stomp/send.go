@@ -26,8 +26,14 @@ type sendHeaders struct {
 	own   bool // a name that a MESSAGE uses for itself
 }
 
-// send handles SEND.
+// send handles SEND. Headers that are those of the frame before, and say the same again, are not
+// looked at again.
 func (c *conn) send(f *wire.Frame) *fault {
+	if f.Repeated && c.same {
+		c.message.Body = f.Body
+		return c.publish(broker.PublishParams{})
+	}
+	c.same = false
 	in, err := c.scanSend(f)
 	switch {
 	case err != nil:
@@ -35,7 +41,12 @@ func (c *conn) send(f *wire.Frame) *fault {
 	case in.inTransaction:
 		return c.enlist(f, in.transaction)
 	}
-	return c.publish(f, &in)
+	params, err := c.compose(f, &in)
+	if err != nil {
+		return err
+	}
+	c.sent, c.same = in, !in.terms && len(in.replyTo) == 0
+	return c.publish(params)
 }
 
 // compose makes c.message of what scanSend read: where it goes, who is answered, and its body.
@@ -61,12 +72,8 @@ func (c *conn) compose(f *wire.Frame, in *sendHeaders) (params broker.PublishPar
 	return params, err
 }
 
-// publish sends what scanSend read to where it goes, and sees to its RECEIPT.
-func (c *conn) publish(f *wire.Frame, in *sendHeaders) *fault {
-	params, err := c.compose(f, in)
-	if err != nil {
-		return err
-	}
+// publish sends c.message to where it goes, and sees to the RECEIPT that c.sent asks for.
+func (c *conn) publish(params broker.PublishParams) *fault {
 	c.receipts.begin()
 	_, failed := c.session.Publish(&c.message, params)
 	refused := c.receipts.end()
@@ -76,8 +83,8 @@ func (c *conn) publish(f *wire.Frame, in *sendHeaders) *fault {
 		return brokerFault(failed)
 	case refused:
 		return refusedFault()
-	case in.hasReceipt:
-		c.receiptAfterPublishes(in.receipt)
+	case c.sent.hasReceipt:
+		c.receiptAfterPublishes(c.sent.receipt)
 	}
 	return nil
 }

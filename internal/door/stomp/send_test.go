@@ -49,6 +49,48 @@ func TestSendAndReceive(t *testing.T) {
 	}
 }
 
+// TestRepeatedSend: a SEND with the headers of the one before does all that it did, each time.
+func TestRepeatedSend(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, nil)
+	c := h.login(t, wire.V12)
+	c.do("SUBSCRIBE\nid:sub\ndestination:/queue/again", "")
+	const head = "SEND\ndestination:/queue/again\nreceipt:r\ncolour:green\npriority:3\n\n"
+	got := func(body string) {
+		t.Helper()
+		for range 2 { // in either order
+			f, err := c.next()
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case f.command == "RECEIPT" && f.headers["receipt-id"] == "r":
+			case f.command == "MESSAGE" && f.body == body && f.headers["colour"] == "green" &&
+				f.headers["priority"] == "3":
+			default:
+				t.Fatalf("%s %v %q for %q", f.command, f.headers, f.body, body)
+			}
+		}
+	}
+	for _, body := range []string{"one", "two", "", "four"} {
+		c.send(head + body + "\x00")
+		got(body)
+	}
+	// In a transaction, and after another frame, nothing of the last SEND is left.
+	const inside = "SEND\ndestination:/queue/again\ntransaction:t\n\n"
+	c.send("BEGIN\ntransaction:t\n\n\x00" + inside + "a\x00" + inside + "b\x00" +
+		"COMMIT\ntransaction:t\n\n\x00")
+	for _, body := range []string{"a", "b"} {
+		if f := c.want("MESSAGE"); f.body != body || f.headers["colour"] != "" {
+			t.Errorf("%q, %v", f.body, f.headers)
+		}
+	}
+	c.send(head + "last\x00")
+	got("last")
+	const refused = "SEND\ndestination:/queue/again\nuser-id:other\n\n\x00"
+	c.send(refused + refused)
+	c.want("ERROR")
+}
+
 // TestSecS4HeadersAcrossVersions: a header that a sender's version can express arrives as it was, or
 // not at all where the receiver's version cannot express it; it never ends its line.
 func TestSecS4HeadersAcrossVersions(t *testing.T) {

@@ -112,6 +112,9 @@ type Frame struct {
 	Word    []byte // the command as it was read, at most 32 octets
 	Headers []Header
 	Body    []byte
+	// Repeated, from a Reader, says that command and headers are those of the frame before, octet
+	// for octet. A head that came in pieces is not compared.
+	Repeated bool
 }
 
 // Get returns the value of the named header and whether it is there.

@@ -16,11 +16,13 @@ func (r *Reader) parseHead() bool {
 	if bytes.IndexByte(data, 0) >= 0 {
 		return r.fail(Error{Fault: FaultHeader, Text: quote(data)})
 	}
+	backslash, cr := bytes.IndexByte(data, '\\') >= 0, bytes.IndexByte(data, '\r') >= 0
+	r.plain = !backslash && !cr
 	p := headParser{
 		data:    data,
 		trim:    r.trims(data),
-		escapes: r.version >= V11 && escapable(r.frame.Command) && bytes.IndexByte(data, '\\') >= 0,
-		rawCR:   r.version == V12 && bytes.IndexByte(data, '\r') >= 0,
+		escapes: r.version >= V11 && escapable(r.frame.Command) && backslash,
+		rawCR:   r.version == V12 && cr,
 		version: r.version,
 	}
 	r.dedup.reset()

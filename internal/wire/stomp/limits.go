@@ -15,6 +15,7 @@ const (
 const (
 	firstBufferBytes = 4 << 10   // a connection that has just come, or idles
 	readAheadBytes   = 64 << 10  // what many small frames let the buffer grow to
+	repeatBytesMax   = 1 << 10   // a head up to this length is kept for frames that repeat it
 	keepBufferBytes  = 1 << 20   // above it the buffer is given back at once
 	shrinkAfterFills = 64        // and above readAheadBytes after so many fills without need
 	hardBodyBytes    = 512 << 20 // the hub's hard limit; keeps offsets inside 31 bits

@@ -55,8 +55,13 @@ type Reader struct {
 	lines   []span
 	headers []headerSpan
 	headEnd int
-	bodyLen int // by content-length, or -1
+	bodyLen int  // by content-length, or -1
+	plain   bool // its head has neither an escape nor a CR
 	dedup   nameSet
+
+	// The head of the last frame, if the next one may repeat it: senders often do.
+	last        []byte
+	lastBodyLen int
 
 	frame Frame
 	err   error
@@ -75,13 +80,13 @@ func NewReader(src io.Reader, limits Limits) *Reader {
 }
 
 // SetVersion switches to a version, from the next frame on.
-func (r *Reader) SetVersion(v Version) { r.version = v }
+func (r *Reader) SetVersion(v Version) { r.version, r.last = v, r.last[:0] }
 
 // SetLimits switches to other limits, from the next frame on.
-func (r *Reader) SetLimits(l Limits) { r.limits = l.withDefaults() }
+func (r *Reader) SetLimits(l Limits) { r.limits, r.last = l.withDefaults(), r.last[:0] }
 
 // Frame returns the frame that the last Next found. It and its slices are borrowed: they are valid
-// until the next Next or Fill, the slices until the next Fill. After Next failed it holds what was
+// until the next Next or Fill. After Next failed it holds what was
 // read of the frame's command and headers; an ERROR may name its receipt.
 func (r *Reader) Frame() *Frame { return &r.frame }
 
@@ -194,7 +199,9 @@ func (r *Reader) Next() bool {
 				return r.fail(Error{Fault: FaultTLS})
 			}
 			r.any = true
-			r.beginFrame()
+			if !r.repeats() {
+				r.beginFrame()
+			}
 		case inHead:
 			if !r.readHead() {
 				return false
@@ -243,6 +250,28 @@ func (r *Reader) beginFrame() {
 	r.lines = r.lines[:0]
 	r.headers = r.headers[:0]
 	r.frame = Frame{Headers: r.frame.Headers[:0]}
+}
+
+// repeats begins a frame whose head is that of the last one, if it is.
+func (r *Reader) repeats() bool {
+	if len(r.last) == 0 || !bytes.HasPrefix(r.buf[r.start:r.end], r.last) {
+		return false
+	}
+	r.frame.Repeated, r.frame.Body = true, nil
+	r.headEnd, r.bodyLen = len(r.last), r.lastBodyLen
+	r.state, r.scan = inBody, r.headEnd
+	return true
+}
+
+// remember keeps a head for frames that repeat it, and returns the octets that its frame is to
+// point to.
+func (r *Reader) remember(data []byte) []byte {
+	r.last = r.last[:0]
+	if !r.plain || r.headEnd > repeatBytesMax {
+		return data
+	}
+	r.last, r.lastBodyLen = append(r.last, data[:r.headEnd]...), r.bodyLen
+	return r.last
 }
 
 // readHead finds the lines up to the blank one. It returns false when that is not there yet.
@@ -342,7 +371,9 @@ func (r *Reader) readBody() bool {
 	if end >= r.limits.FrameBytes {
 		return r.fail(Error{Fault: FaultFrameLarge, Limit: r.limits.FrameBytes})
 	}
-	r.handOut(data)
+	if !r.frame.Repeated {
+		r.handOut(r.remember(data))
+	}
 	r.frame.Body = data[r.headEnd:end:end]
 	r.start += end + 1
 	r.state = inNoise

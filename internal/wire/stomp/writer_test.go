@@ -73,6 +73,7 @@ func FuzzReader12(f *testing.F) { fuzzReader(f, V12) }
 
 func fuzzReader(f *testing.F, v Version) {
 	f.Helper()
+	f.Add([]byte("SEND\na:b\n\nx\x00SEND\na:b\n\n\x00\nSEND\na:b\nc:d\n\ny\x00SEND\na:b\n\nz\x00"))
 	f.Add([]byte("CONNECT\naccept-version:1.2\n\n\x00\nSEND\na:b\ncontent-length:2\n\nx\x00\x00"))
 	for _, tc := range hostileCases(f) {
 		f.Add([]byte(tc.octets))
@@ -96,6 +97,9 @@ func fuzzReader(f *testing.F, v Version) {
 		pieces, _ := readAll(&chunkReader{rest: in}, v, Limits{})
 		if diff := cmp.Diff(whole, pieces); diff != "" {
 			t.Errorf("whole and in pieces (-whole +pieces):\n%s", diff)
+		}
+		if diff := cmp.Diff(whole, readForgetful(in, v)); diff != "" {
+			t.Errorf("with and without repeated heads (-with +without):\n%s", diff)
 		}
 	})
 }
