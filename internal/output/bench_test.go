@@ -39,6 +39,7 @@ func TestNoAllocation(t *testing.T) {
 		{"a batch", 100, 64},
 		{"a large batch", 50, 4 << 10},
 		{"several blocks", 20, 40 << 10},
+		{"large messages", 2, 1<<20 + 100},
 	}
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {

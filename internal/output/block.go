@@ -4,13 +4,20 @@ package output
 
 import "sync"
 
-// Sizes of the blocks that pending bytes are collected in. Larger ones serve single messages
-// that do not fit the largest class; those are left to the garbage collector.
+// Sizes of the blocks that pending bytes are collected in.
 const (
 	minBlockBytes = 4 << 10
 	maxBlockBytes = 256 << 10
-	blockClasses  = 4 // 4, 16, 64 and 256 KiB
-	classShift    = 2 // each class is four times the one before
+	batchClasses  = 4 // 4, 16, 64 and 256 KiB
+	classShift    = 2 // each of them is four times the one before
+
+	// Single messages that do not fit have classes of their own, twice the one before and a little
+	// more: bodies are often a power of two, and their frames come to it. What is larger still is
+	// left to the garbage collector.
+	blockClasses   = batchClasses + 3 // 512 KiB, 1 and 2 MiB
+	messageBytes   = 512 << 10
+	messageSlack   = 16 << 10
+	maxPooledBytes = messageBytes<<(blockClasses-batchClasses-1) + messageSlack
 )
 
 // block is a piece of output. It is a pointer everywhere, so that a pool takes it without
@@ -27,7 +34,12 @@ type blockPools [blockClasses]sync.Pool
 var pools blockPools //nolint:gochecknoglobals // a cache shared by all connections
 
 // classBytes gives the size of a class.
-func classBytes(class int) int { return minBlockBytes << (classShift * class) }
+func classBytes(class int) int {
+	if class < batchClasses {
+		return minBlockBytes << (classShift * class)
+	}
+	return messageBytes<<(class-batchClasses) + messageSlack
+}
 
 // classFor gives the smallest class that holds n bytes, or blockClasses when none does.
 func classFor(n int) int {
@@ -54,7 +66,7 @@ func (p *blockPools) get(n int) *block {
 // largest class that it can serve.
 func (p *blockPools) put(b *block) {
 	size := cap(b.buf)
-	if size < minBlockBytes || size > maxBlockBytes {
+	if size < minBlockBytes || size > maxPooledBytes {
 		return
 	}
 	class := 0
