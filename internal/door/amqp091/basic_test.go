@@ -66,10 +66,11 @@ func TestSplitContent(t *testing.T) {
 			len(publisher.c.partial))
 	}
 	consumer.settle()
-	client := &peer{tb: t, in: wire.NewReader(strings.NewReader(string(consumer.mem.out)))}
+	out := strings.NewReader(string(consumer.mem.out))
+	client := &peer{tb: t, in: wire.NewReader(out)}
 	client.in.SetFrameMax(131072)
 	n := 0
-	for client.in.Pending() > 0 || n == 0 {
+	for client.in.Pending() > 0 || out.Len() > 0 {
 		_, m := client.deliver()
 		if m.body != string(c.Body) || m.properties.CorrelationID != "corr" {
 			t.Fatalf("message %d: %d octets, %+v", n, len(m.body), m.properties)

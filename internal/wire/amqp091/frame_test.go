@@ -162,6 +162,45 @@ func TestReaderBound(t *testing.T) {
 	}
 }
 
+// burst hands out parts, one a read.
+type burst struct{ parts [][]byte }
+
+func (b *burst) Read(p []byte) (int, error) {
+	if len(b.parts) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.parts[0])
+	if b.parts[0] = b.parts[0][n:]; len(b.parts[0]) == 0 {
+		b.parts = b.parts[1:]
+	}
+	return n, nil
+}
+
+// TestReaderShrinks: a connection that was busy gives its buffer back, and loses no octet by that.
+func TestReaderShrinks(t *testing.T) {
+	t.Parallel()
+	const busy = 300
+	frame := AppendFrame(nil, FrameBody, 1, bytes.Repeat([]byte("x"), 1000))
+	src := &burst{parts: [][]byte{bytes.Repeat(frame, busy)}}
+	for range 3 * shrinkAfterReads {
+		// In two reads, so that some of it is unread when the buffer is left.
+		src.parts = append(src.parts, frame[:10], frame[10:])
+	}
+	r := NewReader(src)
+	r.SetFrameMax(131072)
+	largest := 0
+	for n := range busy + 3*shrinkAfterReads {
+		f, err := r.Next()
+		if err != nil || !bytes.Equal(f.Payload, frame[frameHeadBytes:len(frame)-1]) {
+			t.Fatalf("frame %d: %d octets, %v", n, len(f.Payload), err)
+		}
+		largest = max(largest, len(r.buf))
+	}
+	if largest < 64<<10 || len(r.buf) != ReadStartBytes {
+		t.Errorf("buffer of %d octets, %d at most", len(r.buf), largest)
+	}
+}
+
 type timeout struct{}
 
 func (timeout) Error() string { return "timeout" }

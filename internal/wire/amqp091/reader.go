@@ -11,10 +11,15 @@ import (
 
 // Sizes of a Reader.
 const (
-	// ReadStartBytes is the size of a Reader's buffer at first. It grows when one read fills it.
-	ReadStartBytes = 16 << 10
+	// ReadStartBytes is the size of a Reader's buffer at first, and that of an idle connection. It
+	// grows when one read fills it.
+	ReadStartBytes = 4 << 10
 	// HandshakeFrameBytes is the frame-max until tune-ok.
 	HandshakeFrameBytes = 8192
+
+	// shrinkAfterReads is how many reads in a row that a quarter of the buffer would have done for
+	// give it back. Heartbeats alone come to it in time.
+	shrinkAfterReads = 32
 
 	maxEmptyReads = 100 // reads of (0, nil) in a row before io.ErrNoProgress
 )
@@ -25,6 +30,7 @@ type Reader struct {
 	src      io.Reader
 	buf      []byte
 	from, to int    // unread part of buf
+	quiet    int    // reads in a row for which a quarter of buf would have done
 	frameMax uint32 // octets of a whole frame; a payload may be as long, see FrameSlackBytes
 	err      error
 }
@@ -163,16 +169,27 @@ func (r *Reader) fill(need int) error {
 }
 
 // makeRoom moves the unread part to the front and grows the buffer: when need asks for it, and by
-// doubling when the read before filled it. Both are bounded by the frame-max and its overhead.
+// doubling when the read before filled it. Both are bounded by the frame-max and its overhead. After
+// a time of small reads it starts anew.
 func (r *Reader) makeRoom(need int) {
 	limit := max(ReadStartBytes, int(r.frameMax)+FrameOverheadBytes)
 	size := max(len(r.buf), ReadStartBytes)
-	if r.to == len(r.buf) && len(r.buf) > 0 {
+	switch {
+	case r.to == len(r.buf) && len(r.buf) > 0:
 		size *= 2
+		r.quiet = 0
+	case r.to > len(r.buf)/4 || need > ReadStartBytes:
+		r.quiet = 0
+	default:
+		r.quiet++
+	}
+	unread := r.buf[r.from:r.to]
+	if r.quiet >= shrinkAfterReads && len(unread) < ReadStartBytes {
+		size = ReadStartBytes
+		r.quiet = 0
 	}
 	size = min(max(size, need), limit)
-	unread := r.buf[r.from:r.to]
-	if size > len(r.buf) {
+	if size != len(r.buf) {
 		r.buf = append(make([]byte, 0, size), unread...)[:size]
 	} else {
 		copy(r.buf, unread)
