@@ -52,17 +52,59 @@ func TestRatioPairsRounds(t *testing.T) {
 	}
 }
 
+// verdictCase is some runs, a line that they have to lead to, and whether the call fails.
+type verdictCase struct {
+	name   string
+	runs   []Run
+	line   string
+	failed bool
+}
+
+// newerVerdicts are those of the works beside RabbitMQ alone, over STOMP, and of idle connections.
+func newerVerdicts() []verdictCase {
+	crowded := ran(idle10K, peer.Parley, 0, 10_000)
+	crowded.Idle = &load.Idle{Connections: 10_000, Bytes: 10_000 * 41 << 10}
+	cheap := ran(stomp16, peer.Parley, 0, 1e6)
+	cheap.BrokerCPU /= 2
+	return []verdictCase{
+		{
+			"ahead of RabbitMQ",
+			[]Run{ran(topic10K, peer.Parley, 0, 300), ran(topic10K, peer.RabbitMQ, 0, 100)},
+			"PASS aim topic-10k: ahead of rabbitmq in the same run, more than 1.00 x: 3.00", false,
+		},
+		{
+			"behind RabbitMQ",
+			[]Run{ran(body1M, peer.Parley, 0, 90), ran(body1M, peer.RabbitMQ, 0, 100)},
+			"FAIL aim body-1m: ahead of rabbitmq in the same run, more than 1.00 x: 0.90", false,
+		},
+		{
+			"the better of two",
+			[]Run{
+				ran(stomp1K, peer.Parley, 0, 700), ran(stomp1K, peer.RabbitStomp, 0, 50),
+				ran(stomp1K, peer.ActiveMQ, 0, 100),
+			},
+			"FAIL gate stomp-1k: at least 8.00 x the better of rabbitmq-stomp and activemq: 7.00", true,
+		},
+		{
+			"one of two is missing",
+			[]Run{ran(stomp1K, peer.Parley, 0, 700), ran(stomp1K, peer.RabbitStomp, 0, 1)},
+			"open gate stomp-1k", false,
+		},
+		{
+			"beside the 0-9-1 door",
+			[]Run{cheap, ran(stomp16, peer.ParleyAMQP, 0, 1e6)},
+			"PASS aim stomp-16: broker CPU at most 1.30 x that over AMQP 0-9-1: 0.50", false,
+		},
+		{"idle", []Run{crowded}, "FAIL aim idle-10k: at most 40.00 KiB for an idle connection: 41.00", false},
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	slow := ran(paced1K, peer.Parley, 0, 1000)
 	slow.P50, slow.Disk = 400*time.Microsecond, &diskTimes{P50: 200 * time.Microsecond}
 	cheap := ran(persistent1K, peer.Parley, 0, 100_000)
-	testCases := []struct {
-		name   string
-		runs   []Run
-		line   string
-		failed bool
-	}{
+	testCases := []verdictCase{
 		{
 			"met",
 			[]Run{ran(transient16, peer.Parley, 0, 1e6), ran(transient16, peer.RabbitMQ, 0, 1e5)},
@@ -92,6 +134,7 @@ func TestVerdicts(t *testing.T) {
 		{"persistent, processor", []Run{cheap}, "PASS aim persistent-1k: broker CPU at most 12.00 us: 10.00", false},
 		{"by the disk", []Run{slow}, "FAIL aim paced-1k: publish to confirm at most 1.50 x the disk's own fdatasync, p50: 2.00", false},
 	}
+	testCases = append(testCases, newerVerdicts()...)
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -433,5 +476,54 @@ func TestTopOfKeepsTheTable(t *testing.T) {
 	r.Profiles[transient16] = want
 	if text := r.markdown(); !strings.Contains(text, "```\n"+want+"```\n") {
 		t.Errorf("no profile in\n%s", text)
+	}
+}
+
+// A work that is done once says so, has its figures, and its peers speak what it asks for.
+func TestWorksOfOneRoundAndOverStomp(t *testing.T) {
+	t.Parallel()
+	run := ran(declare10K, peer.Parley, 0, 20_000)
+	run.Elapsed = 4 * time.Second
+	works, err := parseWorks(declare10K + "," + stomp16 + "," + idle10K)
+	if err != nil {
+		t.Fatal(err)
+	}
+	once, stomp, idle := works[0], works[1], works[2]
+	section := reportOf(run).section(once)
+	for _, want := range []string{"One round.", "| seconds | **4.00** |", "| operations a second | **5,000** |"} {
+		if !strings.Contains(section, want) {
+			t.Errorf("no %q in\n%s", want, section)
+		}
+	}
+	if once.rounds(5) != 1 || stomp.rounds(5) != 5 || !idle.once {
+		t.Error("rounds are not bounded as they should be")
+	}
+	for name, want := range map[string]load.Protocol{
+		peer.Parley: load.STOMP, peer.ParleyAMQP: load.AMQP, peer.ActiveMQ: load.STOMP,
+		peer.RabbitStomp: load.STOMP,
+	} {
+		if got := stomp.protocolOf(name); got != want {
+			t.Errorf("%s speaks %s", name, got)
+		}
+	}
+	if got := once.protocolOf(peer.Parley); got != load.AMQP {
+		t.Errorf("declarations over %s", got)
+	}
+	if warmupOf(peer.ActiveMQ) <= warmupOf(peer.Parley) {
+		t.Error("a Java program gets no time to be compiled in")
+	}
+	run = ran(idle10K, peer.Parley, 0, 10_000)
+	run.Idle = &load.Idle{
+		Connections: 10_000, Connecting: 2 * time.Second, Bytes: 10_000 * 20 << 10,
+		ConsumingBytes: 10_000 * 22 << 10,
+	}
+	section = reportOf(run).section(idle)
+	for _, want := range []string{
+		"| KiB for each idle connection | **20.00** |", "a consumer | **22.00** |",
+		"| connections a second | **5,000** |",
+	} {
+		if !strings.Contains(section, want) {
+			t.Errorf("no %q in\n%s", want, section)
+		}
 	}
 }
