@@ -14,8 +14,11 @@ import (
 const (
 	// reverseTime is how long acknowledging goes on: a broker may search a long list for each.
 	reverseTime = 60 * time.Second
-	// reversePart is how many are acknowledged before the broker is asked whether it has taken them.
-	reversePart = 1_000
+	// From reversePart to reverseMost are acknowledged before the broker is asked whether it has
+	// taken them: twice as many as before when that took less than reverseFast.
+	reversePart = 100
+	reverseMost = 12_800
+	reverseFast = 100 * time.Millisecond
 )
 
 func declareTransient(c *amqpConn) error {
@@ -101,13 +104,17 @@ func ReverseAcks(ctx context.Context, p Params, n int) (Result, error) {
 	if err != nil {
 		return res, err
 	}
-	for began := time.Now(); len(tags) > 0 && time.Since(began) < reverseTime; {
-		part := tags[max(len(tags)-reversePart, 0):]
+	began, n := time.Now(), reversePart
+	for len(tags) > 0 && time.Since(began) < reverseTime {
+		part, at := tags[max(len(tags)-n, 0):], time.Now()
 		if err := c.ackReverse(part); err != nil {
 			return res, err
 		}
 		tags = tags[:len(tags)-len(part)]
 		f.total += uint64(len(part))
+		if time.Since(at) < reverseFast {
+			n = min(2*n, reverseMost)
+		}
 	}
 	if err := f.end(&res); err != nil || len(tags) > 0 {
 		return res, err
