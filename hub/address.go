@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/listen"
 )
 
 // closed reports whether an address is none.
@@ -21,7 +23,16 @@ func (o *Options) validateDoors() []error {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf(format, args...))
 	}
-	used := false
+	shared := !closed(o.Listen)
+	if shared {
+		if err := checkAddress(o.Listen, o.ListenAll); err != nil {
+			fault("listen: %w", err)
+		}
+		if o.TLS.On() {
+			faults = append(faults, prefixed(o.TLS.Validate(), func(string) string { return "tls" })...)
+		}
+	}
+	used := shared
 	for _, d := range o.Doors.all() {
 		for _, at := range [...]struct{ key, address string }{
 			{"listen", d.door.Listen}, {"tls_listen", d.door.TLSListen},
@@ -44,7 +55,7 @@ func (o *Options) validateDoors() []error {
 		}
 	}
 	if !used && o.TLS.On() {
-		fault("tls: nothing speaks it; a door does where it has tls_listen")
+		fault("tls: nothing speaks it; a door does where it has tls_listen, and so does listen")
 	}
 	return unique(faults)
 }
@@ -56,14 +67,19 @@ func (o *Options) validateTLS(d namedDoor) []error {
 		return []error{fmt.Errorf("doors.%s.tls_listen: TLS needs a certificate: tls.cert, tls.key",
 			d.name)}
 	}
-	list := merged.Validate()
+	return prefixed(merged.Validate(), func(field string) string {
+		if value := own[field]; value != nil && *value != "" {
+			return "doors." + d.name + ".tls"
+		}
+		return "tls"
+	})
+}
+
+// prefixed puts the path before the name of each field.
+func prefixed(list []*listen.FieldError, path func(field string) string) []error {
 	faults := make([]error, len(list))
 	for i, fault := range list {
-		prefix := "tls"
-		if value := own[fault.Field]; value != nil && *value != "" {
-			prefix = "doors." + d.name + ".tls"
-		}
-		faults[i] = fmt.Errorf("%s.%w", prefix, fault)
+		faults[i] = fmt.Errorf("%s.%w", path(fault.Field), fault)
 	}
 	return faults
 }
@@ -102,24 +118,24 @@ func unique(faults []error) []error {
 }
 
 // checkAddress refuses what is no address, and what is not loopback unless everyone may come in.
-func checkAddress(listen string, all bool) error {
-	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
+func checkAddress(address string, all bool) error {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if path == "" {
 			return errors.New("unix: needs a path")
 		}
 		return nil
 	}
-	host, port, err := net.SplitHostPort(listen)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is not host:port, unix:PATH or off", listen)
+		return fmt.Errorf("%q is not host:port, unix:PATH or off", address)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q: the port is not a number up to 65535", listen)
+		return fmt.Errorf("%q: the port is not a number up to 65535", address)
 	}
 	if ip := net.ParseIP(host); all || host == "localhost" || (ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return fmt.Errorf("%q is not a loopback address; listen_all allows others", listen)
+	return fmt.Errorf("%q is not a loopback address; listen_all allows others", address)
 }
 
 // checkOrigin refuses what no browser sends as its origin; that includes *, which would let pages of

@@ -38,13 +38,13 @@ func (h *Hub) newDoor(name string) (service, error) {
 		if err != nil {
 			return service{}, err
 		}
-		return service{route: listen.Route{Handler: door.Serve}}, nil
+		return service{route: listen.Route{Match: matchAMQP, Handler: door.Serve}}, nil
 	case "stomp":
 		door, err := h.newSTOMP()
 		if err != nil {
 			return service{}, err
 		}
-		return service{route: listen.Route{Handler: door.Serve}}, nil
+		return service{route: listen.Route{Match: stompdoor.Match, Handler: door.Serve}}, nil
 	case "webstomp":
 		return newWebSTOMP(h.web), nil
 	case "rest":
@@ -62,7 +62,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 		}
 		queue := listen.NewQueue()
 		return service{
-			route:     listen.Route{Queue: queue},
+			route:     listen.Route{Match: restdoor.Match, Queue: queue},
 			run:       func(ctx context.Context) error { return door.Serve(ctx, queue) },
 			protocols: []string{"h2", "http/1.1"},
 		}, nil
@@ -127,13 +127,13 @@ func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
 	}
 	o := &opened{service: service, stop: func() {}}
 	if !closed(d.door.Listen) {
-		err = h.listen(ctx, o, listen.Options{Door: d.name, Address: d.door.Listen})
+		err = h.listen(ctx, o, listen.Options{Door: d.name, Address: d.door.Listen}, o.route)
 	}
 	if err == nil && !closed(d.door.TLSListen) {
 		err = h.listen(ctx, o, listen.Options{
 			Door: d.name + TLSSuffix, Address: d.door.TLSListen, TLS: h.options.doorTLS(d.door),
 			Protocols: service.protocols,
-		})
+		}, o.route)
 	}
 	if err != nil {
 		return nil, errors.Join(err, o.close()) //nolint:contextcheck // it does not wait
@@ -145,7 +145,9 @@ func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
 const TLSSuffix = "-tls"
 
 // listen opens one more listener.
-func (h *Hub) listen(ctx context.Context, o *opened, options listen.Options) error {
+func (h *Hub) listen(
+	ctx context.Context, o *opened, options listen.Options, routes ...listen.Route,
+) error {
 	options.ListenAll, options.Room = h.options.ListenAll, h.room
 	options.Metrics, options.Logger = h.metrics, h.options.Logger
 	l, err := listen.Listen(ctx, options)
@@ -153,7 +155,7 @@ func (h *Hub) listen(ctx context.Context, o *opened, options listen.Options) err
 		return err
 	}
 	o.listeners = append(o.listeners, &listener{l, options.Door, func(ctx context.Context) {
-		l.Serve(ctx, o.route)
+		l.Serve(ctx, routes...)
 	}})
 	return nil
 }

@@ -78,39 +78,57 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
-	web, err := h.openWebSockets()
-	if err != nil {
+	if err := h.openDoors(ctx); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
-	}
-	if !h.add(web) {
-		return errors.Join(errStopped, web.close()) //nolint:contextcheck // it does not wait
-	}
-	for _, d := range h.options.Doors.all() {
-		if closed(d.door.Listen) && closed(d.door.TLSListen) {
-			continue
-		}
-		o, err := h.open(ctx, d)
-		if err != nil {
-			return errors.Join(fmt.Errorf("door %s: %w", d.name, err), h.Shutdown(ctx))
-		}
-		if !h.add(o) {
-			return errors.Join(errStopped, o.close()) //nolint:contextcheck // it does not wait
-		}
 	}
 	return h.startDoors() //nolint:contextcheck // ctx bounds the start, not the serving
 }
 
+// openDoors opens the listeners of every door that has any, and the one that they share.
+func (h *Hub) openDoors(ctx context.Context) error {
+	web, err := h.openWebSockets()
+	if err != nil {
+		return err
+	}
+	if err := h.add(web); err != nil { //nolint:contextcheck // it does not wait
+		return err
+	}
+	shared := !closed(h.options.Listen)
+	var doors []*opened
+	for _, d := range h.options.Doors.all() {
+		if !d.built || (!shared && closed(d.door.Listen) && closed(d.door.TLSListen)) {
+			continue
+		}
+		o, err := h.open(ctx, d)
+		if err != nil {
+			return fmt.Errorf("door %s: %w", d.name, err)
+		}
+		if err := h.add(o); err != nil { //nolint:contextcheck // it does not wait
+			return err
+		}
+		doors = append(doors, o)
+	}
+	if !shared {
+		return nil
+	}
+	o, err := h.openShared(ctx, doors)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return h.add(o) //nolint:contextcheck // it does not wait
+}
+
 var errStopped = errors.New("the hub was shut down while it started")
 
-// add keeps a door for Shutdown, unless that has begun.
-func (h *Hub) add(o *opened) bool {
+// add keeps a door for Shutdown. When that has begun, it closes the door.
+func (h *Hub) add(o *opened) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopped {
-		return false
+		return errors.Join(errStopped, o.close())
 	}
 	h.doors = append(h.doors, o)
-	return true
+	return nil
 }
 
 // startDoors lets every door serve.

@@ -27,6 +27,9 @@ type Options struct {
 	Sync string `yaml:"sync"`
 	// Log shapes the log in the data directory.
 	Log Log `yaml:"log"`
+	// Listen is one address for all doors, which tell their clients by the first octets; those of TLS
+	// too, if TLS is set. The doors' own addresses stay. Default off.
+	Listen string `yaml:"listen"`
 	// ListenAll allows doors to listen on addresses other than loopback. Default false.
 	ListenAll bool `yaml:"listen_all"`
 	// Drain bounds the wait for clients at shutdown. Default 10 s.
@@ -112,7 +115,8 @@ type Product struct {
 // Defaults returns the options of a hub that nobody configured.
 func Defaults() Options {
 	return Options{
-		Name: "hub", Sync: "always", Drain: 10 * time.Second, Log: Log{SegmentBytes: 64 << 20},
+		Name: "hub", Sync: "always", Listen: Off, Drain: 10 * time.Second,
+		Log: Log{SegmentBytes: 64 << 20},
 		Doors: Doors{
 			AMQP:       Door{Listen: "127.0.0.1:5672"},
 			STOMP:      Door{Listen: "127.0.0.1:61613"},
@@ -134,6 +138,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Sync == "" {
 		o.Sync = d.Sync
+	}
+	if o.Listen == "" {
+		o.Listen = d.Listen
 	}
 	if o.Drain == 0 {
 		o.Drain = d.Drain

@@ -24,8 +24,9 @@ import (
 const pprofHeaderTimeout = 5 * time.Second
 
 type serveFlags struct {
-	file, data, sync, pprof string
-	dev, demo, listenAll    bool
+	file, data, sync, listen, pprof string
+
+	dev, demo, listenAll bool
 }
 
 // collectPercent is by how much memory grows between two garbage collections. The hot paths allocate
@@ -59,6 +60,7 @@ func (f *serveFlags) addConfig(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.file, "config", "c", "", "configuration file (YAML)")
 	flags.StringVar(&f.data, "data", "", "data directory")
+	flags.StringVar(&f.listen, "listen", "", "one address for all doors, beside their own")
 	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: always, interval or off")
 }
 
@@ -118,6 +120,7 @@ func (a *app) sources(cmd *cobra.Command, f *serveFlags) config.Sources {
 	for _, flag := range []struct{ name, path, value string }{
 		{"data", "data", f.data},
 		{"sync", "sync", f.sync},
+		{"listen", "listen", f.listen},
 		{"listen-all", "listen_all", fmt.Sprint(f.listenAll)},
 	} {
 		if cmd.Flags().Changed(flag.name) {

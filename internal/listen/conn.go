@@ -13,7 +13,33 @@ import (
 // connection that is neither is given out as its socket.
 type conn struct {
 	net.Conn        // the socket, or what speaks TLS on it
+	first    []byte // read already, and not given out yet
 	identity string // of the client's certificate
+}
+
+// Read gives out first what was read before.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.first) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.first)
+	if c.first = c.first[n:]; len(c.first) == 0 {
+		c.first = nil
+	}
+	return n, nil
+}
+
+// peek reads on, until limitBytes have been read and not given out; it fails when there is no more.
+func (c *conn) peek(limitBytes int) error {
+	if c.first == nil {
+		c.first = make([]byte, 0, limitBytes)
+	}
+	n, err := c.Conn.Read(c.first[len(c.first):limitBytes])
+	c.first = c.first[:len(c.first)+n]
+	if n > 0 {
+		return nil
+	}
+	return err
 }
 
 // Identity returns whom the client's verified certificate names, or nothing.

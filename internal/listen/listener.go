@@ -103,10 +103,11 @@ func (l *Listener) register() {
 // Addr returns the address that is listened on, with the port that was chosen.
 func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 
-// Serve accepts connections and serves each by route, until Shutdown, Close or the end of ctx. It
-// does not wait for the handlers: Shutdown does. Their context is done when ctx is, or when
-// Shutdown or Close begins.
-func (l *Listener) Serve(ctx context.Context, route Route) {
+// Serve accepts connections and serves each, until Shutdown, Close or the end of ctx. One route
+// takes them all; of several, each with its matcher, the first that takes a client's first octets
+// does. Serve does not wait for the handlers: Shutdown does. Their context is done when ctx is, or
+// when Shutdown or Close begins.
+func (l *Listener) Serve(ctx context.Context, routes ...Route) {
 	ctx, cancel := context.WithCancel(ctx)
 	l.mu.Lock()
 	l.stopServe = cancel
@@ -122,7 +123,7 @@ func (l *Listener) Serve(ctx context.Context, route Route) {
 		if slot == nil {
 			return
 		}
-		go l.serve(ctx, slot, route)
+		go l.serve(ctx, slot, routes)
 	}
 }
 

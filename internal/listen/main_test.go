@@ -26,16 +26,16 @@ func start(t *testing.T, options Options, handler Handler) *Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, l, handler)
+	serve(t, l, Route{Handler: handler})
 	return l
 }
 
-func serve(t *testing.T, l *Listener, handler Handler) {
+func serve(t *testing.T, l *Listener, routes ...Route) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Serve(context.WithoutCancel(t.Context()), Route{Handler: handler})
+		l.Serve(context.WithoutCancel(t.Context()), routes...)
 	}()
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {

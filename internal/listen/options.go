@@ -37,6 +37,8 @@ type Options struct {
 	MaxPendingPerAddress int
 	// TLS is spoken on every connection. Default: none.
 	TLS TLS
+	// PlainToo serves clients that do not speak TLS beside those that do. Default: they are closed.
+	PlainToo bool
 	// Protocols are what a client may choose by ALPN, such as h2. Default: no choice.
 	Protocols []string
 	// HandshakeTimeout is the time from accept to login. Default 10 s.

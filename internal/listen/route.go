@@ -20,6 +20,8 @@ type Handler func(ctx context.Context, conn net.Conn, loggedIn func())
 
 // Route is where a listener's connections go: to a handler or into a queue, one of which is set.
 type Route struct {
+	// Match tells the connections of this route by their first octets, where there are several.
+	Match Matcher
 	// Handler serves each connection.
 	Handler Handler
 	// Queue gives each connection to a server that accepts by itself.
@@ -27,8 +29,8 @@ type Route struct {
 }
 
 // serve serves one connection from accept to end.
-func (l *Listener) serve(ctx context.Context, s *slot, route Route) {
-	conn, err := l.prepare(ctx, s)
+func (l *Listener) serve(ctx context.Context, s *slot, routes []Route) {
+	conn, route, err := l.prepare(ctx, s, routes)
 	switch {
 	case err != nil:
 		l.notPrepared(s, err)
@@ -43,16 +45,37 @@ func (l *Listener) serve(ctx context.Context, s *slot, route Route) {
 	}
 }
 
-// prepare makes of a socket what its handler gets. It reads within the time limits only, and the
-// end of ctx ends it.
-func (l *Listener) prepare(ctx context.Context, s *slot) (net.Conn, error) {
+// prepare makes of a socket what its handler gets, and finds its route. It reads within the time
+// limits only, and the end of ctx ends it.
+func (l *Listener) prepare(ctx context.Context, s *slot, routes []Route) (net.Conn, Route, error) {
 	s.limitRead()
-	if l.tls == nil {
-		return s.conn, nil
+	if l.tls == nil && len(routes) == 1 {
+		return s.conn, routes[0], nil
 	}
 	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
 	defer stop()
-	return l.tls.handshake(s)
+	c := &conn{Conn: s.conn}
+	if l.tls != nil {
+		speaks := true
+		if l.options.PlainToo {
+			i, err := s.detect(c, helloTLS)
+			if err != nil {
+				return nil, Route{}, err
+			}
+			speaks = i == 0
+		}
+		if speaks {
+			var err error
+			if c, err = l.tls.handshake(s, c); err != nil {
+				return nil, Route{}, err
+			}
+		}
+	}
+	if len(routes) == 1 {
+		return c, routes[0], nil
+	}
+	route, err := s.choose(c, routes)
+	return c, route, err
 }
 
 // notPrepared counts and logs why a connection did not get to its handler. A client that just

@@ -163,11 +163,11 @@ func withProtocols(config *tls.Config, offered, known []string) *tls.Config {
 
 // handshake returns the connection behind TLS, within the time and the bytes that a client has
 // before login. It closes the socket when it fails.
-func (t *secure) handshake(s *slot) (net.Conn, error) {
+func (t *secure) handshake(s *slot, plain *conn) (*conn, error) {
 	if err := s.conn.SetDeadline(s.deadline(tlsTime)); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	bounded := &boundedConn{Conn: s.conn, left: tlsBytes}
+	bounded := &boundedConn{Conn: plain, left: tlsBytes}
 	secured := tls.Server(bounded, t.config)
 	if err := secured.Handshake(); err != nil { //nolint:noctx // the deadline bounds it
 		return nil, fmt.Errorf("tls: %w", err)
@@ -177,7 +177,7 @@ func (t *secure) handshake(s *slot) (net.Conn, error) {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	s.limitRead()
-	c := &conn{Conn: secured, identity: ""}
+	c := &conn{Conn: secured}
 	if certs := secured.ConnectionState().PeerCertificates; len(certs) > 0 {
 		c.identity = t.options.identityOf(certs[0]) // crypto/tls has verified it
 	}

@@ -106,6 +106,11 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 			targetBytesMax))
 		return
 	}
+	if r.Method == http.MethodConnect {
+		h.Set("Connection", "close")
+		d.refuse(w, r, problemf(wordMethod, "the hub is no proxy"))
+		return
+	}
 	// The mux would redirect a path that is not clean, and loses the method's body in doing so.
 	escaped := r.URL.EscapedPath()
 	if !strings.HasPrefix(escaped, "/") || cleaned(escaped) != escaped {

@@ -3,6 +3,7 @@
 package stomp
 
 import (
+	"bytes"
 	"context"
 	"net"
 )
@@ -28,8 +29,15 @@ func New(o Options) (*Door, error) {
 }
 
 // Match reports whether a connection whose first octets these are speaks STOMP, and whether more
-// octets are needed to tell. HTTP has a CONNECT too; a blank follows it.
+// octets are needed to tell. Clients may begin with line breaks. HTTP has a CONNECT too; a blank
+// follows it.
 func Match(first []byte) (ours, more bool) {
+	switch {
+	case string(first) == "\r":
+		return false, true
+	case bytes.HasPrefix(first, []byte("\n")), bytes.HasPrefix(first, []byte("\r\n")):
+		return true, false
+	}
 	for _, word := range [...]string{"CONNECT", "STOMP"} {
 		n := min(len(first), len(word))
 		if string(first[:n]) != word[:n] {
