@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -147,4 +148,21 @@ func checkOrigin(origin string) error {
 		return fmt.Errorf("%q is not like https://app.example", origin)
 	}
 	return nil
+}
+
+// proxies reads Proxies.
+func (o *Options) proxies() ([]netip.Prefix, error) {
+	list := make([]netip.Prefix, len(o.Proxies))
+	for i, text := range o.Proxies {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			list[i] = netip.PrefixFrom(addr, addr.BitLen())
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address and no network such as 10.0.0.0/24", text)
+		}
+		list[i] = prefix
+	}
+	return list, nil
 }

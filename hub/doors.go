@@ -150,6 +150,11 @@ func (h *Hub) listen(
 ) error {
 	options.ListenAll, options.Room = h.options.ListenAll, h.room
 	options.Metrics, options.Logger = h.metrics, h.options.Logger
+	proxies, err := h.options.proxies()
+	if err != nil {
+		return err
+	}
+	options.Proxies = proxies
 	l, err := listen.Listen(ctx, options)
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ type Options struct {
 	Drain time.Duration `yaml:"drain"`
 	// TLS are the certificates of all listeners that speak TLS; a door may have its own.
 	TLS TLS `yaml:"tls"`
+	// Proxies are addresses or networks ("10.0.0.0/24") of proxies that begin each connection with a
+	// PROXY protocol header; the client that it names counts as the peer. Default none.
+	Proxies []string `yaml:"proxies"`
 	// Origins are those ("https://app.example") whose pages may use the REST door and WebSockets from
 	// a browser, besides the hub's own. Default: none.
 	Origins []string `yaml:"origins"`
@@ -211,6 +214,9 @@ func (o *Options) Validate() error {
 		if err := checkOrigin(origin); err != nil {
 			fault("origins: %w", err)
 		}
+	}
+	if _, err := o.proxies(); err != nil {
+		fault("proxies: %w", err)
 	}
 	faults = append(faults, o.validateDoors()...)
 	return errors.Join(faults...)

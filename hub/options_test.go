@@ -43,6 +43,8 @@ func TestOptionsValidate(t *testing.T) {
 		{"origin", func(o *Options) { o.Origins = []string{"https://app.example:8443"} }, ""},
 		{"any origin", func(o *Options) { o.Origins = []string{"*"} }, "is not like https://app.example"},
 		{"page", func(o *Options) { o.Origins = []string{"https://app.example/"} }, "is not like https"},
+		{"proxies", func(o *Options) { o.Proxies = []string{"10.0.0.1", "fd00::/8"} }, ""},
+		{"a proxy's name", func(o *Options) { o.Proxies = []string{"lb"} }, "is no address and no network"},
 		{"sync", func(o *Options) { o.Sync = "never" }, `sync: "never" is not`},
 		{"drain", func(o *Options) { o.Drain = -1 }, "drain: must not be negative"},
 		{"hub's name", func(o *Options) { o.Name = "a.b" }, "may hold only letters"},

@@ -6,15 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 )
 
 // conn is a connection that is more than its socket: behind TLS, or partly read already. A
 // connection that is neither is given out as its socket.
 type conn struct {
-	net.Conn        // the socket, or what speaks TLS on it
-	first    []byte // read already, and not given out yet
-	identity string // of the client's certificate
+	net.Conn          // the socket, or what speaks TLS on it
+	first    []byte   // read already, and not given out yet
+	identity string   // of the client's certificate
+	remote   net.Addr // the client's, when a proxy names it
+}
+
+// RemoteAddr returns the client's address: a trusted proxy's word for it, or the socket's.
+func (c *conn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // Read gives out first what was read before.
@@ -29,11 +39,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// peek reads on, until limitBytes have been read and not given out; it fails when there is no more.
+// peek reads on, until limitBytes have been read and not given out; it fails when there is no more. Fewer must be there now.
 func (c *conn) peek(limitBytes int) error {
-	if c.first == nil {
-		c.first = make([]byte, 0, limitBytes)
-	}
+	c.first = slices.Grow(c.first, limitBytes-len(c.first))
 	n, err := c.Conn.Read(c.first[len(c.first):limitBytes])
 	c.first = c.first[:len(c.first)+n]
 	if n > 0 {

@@ -49,7 +49,7 @@ func (s *slot) detect(c *conn, matchers ...Matcher) (int, error) {
 			}
 			undecided = undecided || more
 		}
-		if !undecided || len(c.first) == detectBytes {
+		if !undecided || len(c.first) >= detectBytes {
 			return -1, nil
 		}
 		if err := c.peek(detectBytes); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/metric"
@@ -41,6 +42,9 @@ type Options struct {
 	PlainToo bool
 	// Protocols are what a client may choose by ALPN, such as h2. Default: no choice.
 	Protocols []string
+	// Proxies are addresses whose connections begin with a PROXY protocol header, of version 1 or 2,
+	// and are those of the client that it names. Default: none.
+	Proxies []netip.Prefix
 	// HandshakeTimeout is the time from accept to login. Default 10 s.
 	HandshakeTimeout time.Duration
 	// Door is the label of this listener's metrics and logs, such as "amqp".

@@ -49,33 +49,40 @@ func (l *Listener) serve(ctx context.Context, s *slot, routes []Route) {
 // limits only, and the end of ctx ends it.
 func (l *Listener) prepare(ctx context.Context, s *slot, routes []Route) (net.Conn, Route, error) {
 	s.limitRead()
-	if l.tls == nil && len(routes) == 1 {
+	proxied := l.trusts(s.conn.RemoteAddr())
+	if l.tls == nil && len(routes) == 1 && !proxied {
 		return s.conn, routes[0], nil
 	}
 	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
 	defer stop()
 	c := &conn{Conn: s.conn}
-	if l.tls != nil {
-		speaks := true
-		if l.options.PlainToo {
-			i, err := s.detect(c, helloTLS)
-			if err != nil {
-				return nil, Route{}, err
-			}
-			speaks = i == 0
+	if proxied {
+		if err := s.behindProxy(c); err != nil {
+			return nil, Route{}, err
 		}
-		if speaks {
-			var err error
-			if c, err = l.tls.handshake(s, c); err != nil {
-				return nil, Route{}, err
-			}
-		}
+	}
+	c, err := l.secured(s, c)
+	if err != nil {
+		return nil, Route{}, err
 	}
 	if len(routes) == 1 {
 		return c, routes[0], nil
 	}
 	route, err := s.choose(c, routes)
 	return c, route, err
+}
+
+// secured returns c behind TLS, where TLS is spoken.
+func (l *Listener) secured(s *slot, c *conn) (*conn, error) {
+	if l.tls == nil {
+		return c, nil
+	}
+	if l.options.PlainToo {
+		if i, err := s.detect(c, helloTLS); err != nil || i < 0 {
+			return c, err
+		}
+	}
+	return l.tls.handshake(s, c)
 }
 
 // notPrepared counts and logs why a connection did not get to its handler. A client that just

@@ -50,7 +50,9 @@ type slot struct {
 // admit takes a connection into the counts, or closes it.
 func (l *Listener) admit(conn net.Conn) *slot {
 	s := &slot{listener: l, conn: conn, began: time.Now(), pending: true}
-	s.source, s.counted = source(conn.RemoteAddr())
+	if !l.trusts(conn.RemoteAddr()) { // a proxy's clients count, once it has named them
+		s.source, s.counted = source(conn.RemoteAddr())
+	}
 	if reason := l.enter(s); reason != "" {
 		l.refuse(s, reason)
 		conn.Close()
