@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -186,17 +187,27 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 }
 
-// freeports NAME… sets each variable to an address that nobody listens on.
+// freeports NAME… sets each variable to an address that nobody listens on, with a port that the
+// system does not give to outgoing connections.
 func freeports(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: freeports NAME...")
 	}
-	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
+	const lowest, highest, tries = 10_000, 32_767, 100
+	for range tries {
+		if len(args) == 0 {
+			return
+		}
+		addr := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
 		defer l.Close()
-		ts.Setenv(name, l.Addr().String())
+		ts.Setenv(args[0], addr)
+		args = args[1:]
 	}
+	ts.Fatalf("no free port")
 }
 
 func TestExitCodes(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -163,15 +164,20 @@ func (t *tail) String() string {
 	return t.buf.String()
 }
 
-// FreeAddr returns a loopback address that nobody listened on a moment ago.
+// FreeAddr returns a loopback address that nobody listened on a moment ago. Its port is not one that
+// the system gives to outgoing connections, which could take it before it is used.
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	const lowest, highest, tries = 10_000, 32_767, 100
+	for range tries {
+		addr := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			defer l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	tb.Fatal("no free port")
+	return ""
 }
 
 // Accepts polls addr until a connection is accepted, the process ends or the
