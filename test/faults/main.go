@@ -172,7 +172,8 @@ func (o *outcome) tail() string {
 	const lines = 40
 	var kept []string
 	for line := range strings.Lines(string(o.output)) {
-		if !strings.Contains(line, " level=") && !strings.HasPrefix(line, "=== ") {
+		if !strings.Contains(line, " level=") && !strings.HasPrefix(line, "=== ") &&
+			!strings.Contains(line, ": end of the output of ") {
 			kept = append(kept, line)
 		}
 	}
