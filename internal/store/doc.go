@@ -21,7 +21,7 @@
 //	data/checkpoint.0, .1          what the log knew at a segment (checkpoint.go)
 //	data/wal/0000000000000001.wal  segments, in order; the last with frames is written
 //	data/wal/0000000000000001.idx  where the messages of each queue lie in it (indexfile.go)
-//	data/wal/0000000000000007.wal  spares: two are made ahead, filled with zeros and synced
+//	data/wal/0000000000000007.wal  spares: four are made ahead, filled with zeros and synced
 //	data/wal/….tmp                 a file that is being made; removed at the next start
 //
 // A segment begins with a block of its own (4,096 bytes):

@@ -15,13 +15,15 @@ import (
 )
 
 const (
-	// sparesWanted are segments prepared ahead: one to go on in, one for what publishers have sent
+	// sparesWanted are segments prepared ahead: one to go on in, two for what publishers have sent
 	// already when the disk is full, and one for what must be written until it is not: settlements,
-	// and all that a restart on the full disk brings.
-	sparesWanted = 3
+	// and all that a restart on the full disk brings. What publishers have sent is a batch in the
+	// writer's hand, the ring, and what each connection had read; a frame of a quarter of a segment
+	// leaves up to as much of it empty, so all that may not fit into one.
+	sparesWanted = 4
 	// sparesKept are not taken before the disk is known to be full: a writer that is faster than the
 	// preparing of segments would have used them up when that turns out.
-	sparesKept = 2
+	sparesKept = 3
 	// fullRetry is how often a full disk is tried again.
 	fullRetry = 100 * time.Millisecond
 	// zeroChunkBytes is written at once when a segment is filled with zeros.

@@ -59,10 +59,9 @@ func TestRow10ConsumerFlood(t *testing.T) {
 		f := &consumerFlood{t: t, judge: judge, hub: hub, round: round}
 		f.publisher = channel(t, dial(t, hub))
 		f.must(f.publisher.Confirm(false))
-		empty := vitals(t, hub, profiles)
 		f.connect(n)
 		f.share()
-		each := (vitals(t, hub, profiles).RSS - empty.RSS) / n
+		each := (vitals(t, hub, profiles).RSS - before.RSS) / n
 		t.Logf("note: each of %d consumers takes %d bytes of memory", n, each)
 		if each > consumerBytes {
 			t.Errorf("P9: a consumer takes %d bytes of memory, more than %d", each, consumerBytes)
