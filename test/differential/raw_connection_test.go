@@ -77,17 +77,17 @@ func scriptRawLimits(r *amqpRun) {
 	w.note("one channel too many")
 
 	const limit = 131072
-	for _, size := range []int{limit - 8, limit - 1, limit, limit + 1} {
+	for i, size := range []int{limit - 8, limit - 1, limit, limit + 1} {
 		w = r.ready()
-		w.declare("rl.q")
-		w.publish("rl.q")
+		queue := fmt.Sprintf("rl.q%d", i) // the one before goes with its connection, some time
+		w.declare(queue)
+		w.publish(queue)
 		w.header(60, uint64(size))
 		w.frame(frameBody, 1, []byte(strings.Repeat("x", size)))
-		w.method(1, 60, 70, args{}.u16(0).short("rl.q").u8(1))
+		w.method(1, 60, 70, args{}.u16(0).short(queue).u8(1))
 		step := fmt.Sprintf("frame of %d and 8", size)
 		w.note(step)
 		_ = w.conn.Close()
-		pollGone(r.channel(), "rl.q")
 	}
 }
 
@@ -251,14 +251,15 @@ func rawFields() []rawField {
 
 // scriptRawFields publishes every field type and looks at the octets that come out.
 func scriptRawFields(r *amqpRun) {
-	for _, f := range rawFields() {
+	for i, f := range rawFields() {
 		w := r.ready()
-		w.declare("rfl.q")
-		w.publish("rfl.q")
+		queue := fmt.Sprintf("rfl.q%d", i)
+		w.declare(queue)
+		w.publish(queue)
 		const headers = 1 << 13
 		properties := args{}.u16(headers).long("\x01k" + f.field)
 		w.frame(frameHeader, 1, append(args{}.u16(60).u16(0).u64(0), properties...))
-		w.method(1, 60, 70, args{}.u16(0).short("rfl.q").u8(1))
+		w.method(1, 60, 70, args{}.u16(0).short(queue).u8(1))
 		got := w.read()
 		if got == "channel 1 60.71" {
 			_, _, payload, err := w.next()
@@ -268,6 +269,5 @@ func scriptRawFields(r *amqpRun) {
 		}
 		r.add(f.step, "%s", got)
 		_ = w.conn.Close()
-		pollGone(r.channel(), "rfl.q")
 	}
 }
