@@ -57,7 +57,8 @@ func TestRow10ConsumerFlood(t *testing.T) {
 	c := startCanary(t, hub, judge, "flood.canary")
 	for round := range rounds(t, 1) {
 		f := &consumerFlood{t: t, judge: judge, hub: hub, round: round}
-		f.publisher = channel(t, dial(t, hub))
+		publisher := dial(t, hub)
+		f.publisher = channel(t, publisher)
 		f.must(f.publisher.Confirm(false))
 		f.connect(n)
 		f.share()
@@ -70,6 +71,7 @@ func TestRow10ConsumerFlood(t *testing.T) {
 		f.remove(f.shared())
 		f.each(len(f.clients) / 2)
 		f.disconnect()
+		_ = publisher.Close() // it is no leak of the hub's
 		if !sound(t, judge) {
 			break
 		}
