@@ -102,8 +102,9 @@ type listener struct {
 }
 
 const (
-	// logDescriptors are kept for the log, however many clients come.
-	logDescriptors = 64
+	// logDescriptors are kept for the log, however many clients come: two for each segment of a
+	// backlog, and those that are made ahead.
+	logDescriptors = 112
 	// ownDescriptors are for listeners, the standard streams and what the runtime opens.
 	ownDescriptors = 16
 	// fewestConnections are allowed in any case.
