@@ -9,25 +9,27 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
+// recovered starts a hub on what an earlier one left in the log.
+func recovered(t *testing.T, log *store.Memory) *hub {
+	t.Helper()
+	b := newBroker(log)
+	log.Bind(b)
+	if err := b.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	return serveBroker(t, b)
+}
+
 // rest.md §5.2: the asker and the hub are gone before the service answers, and the hub again before
 // the answer is read.
 func TestRequestSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: realClock{}})
-	restart := func(t *testing.T) *hub {
-		t.Helper()
-		b := newBroker(log)
-		log.Bind(b)
-		if err := b.Recover(); err != nil {
-			t.Fatal(err)
-		}
-		return serveBroker(t, b)
-	}
 	const key = "Idempotency-Key: \"8e03978e\""
 	var at, other string
 	var leased messageBody
 	t.Run("ask", func(t *testing.T) {
-		h := restart(t)
+		h := recovered(t, log)
 		h.queue("svc")
 		r := h.do("POST", "/v1/services/svc/do", "x", "Prefer: respond-async", key).want(202)
 		at = r.header.Get("Location")
@@ -38,7 +40,7 @@ func TestRequestSurvivesRestart(t *testing.T) {
 		h.do("DELETE", other, "").want(204)
 	})
 	t.Run("lease", func(t *testing.T) {
-		h := restart(t)
+		h := recovered(t, log)
 		r := h.do("POST", "/v1/services/svc/do", "x", "Prefer: respond-async", key).want(202)
 		if got := r.header.Get("Location"); got != at {
 			t.Errorf("the same key led to %s and to %s", at, got)
@@ -51,7 +53,7 @@ func TestRequestSurvivesRestart(t *testing.T) {
 		h.do("GET", other+"/response", "").problem(410, "result-gone")
 	})
 	t.Run("answer", func(t *testing.T) {
-		h := restart(t)
+		h := recovered(t, log)
 		var b requestBody
 		h.do("GET", at, "").want(200).json(&b)
 		if b.State != "running" || b.Service != "svc" {
@@ -65,7 +67,7 @@ func TestRequestSurvivesRestart(t *testing.T) {
 			"Parley-Header-Http-Status: 299", "Parley-Header-Color: blue").want(201)
 	})
 	t.Run("read", func(t *testing.T) {
-		h := restart(t)
+		h := recovered(t, log)
 		if got := h.do("GET", at, "").want(303).header.Get("Location"); got != at+"/response" {
 			t.Errorf("location %s", got)
 		}
@@ -88,15 +90,6 @@ func TestRequestSurvivesRestart(t *testing.T) {
 func TestSendOnce(t *testing.T) {
 	t.Parallel()
 	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: realClock{}})
-	start := func(t *testing.T) *hub {
-		t.Helper()
-		b := newBroker(log)
-		log.Bind(b)
-		if err := b.Recover(); err != nil {
-			t.Fatal(err)
-		}
-		return serveBroker(t, b)
-	}
 	const key = "Idempotency-Key: once"
 	const path, topic = "/v1/queues/q/messages", "/v1/topics/nobody/messages"
 	var at, nowhere string
@@ -108,7 +101,7 @@ func TestSendOnce(t *testing.T) {
 		return out.Results
 	}
 	t.Run("first", func(t *testing.T) {
-		h := start(t)
+		h := recovered(t, log)
 		h.do("POST", path, "x", key).problem(404, "not-found") // and is not kept
 		h.queue("q")
 		at = h.do("POST", path, "x", key).want(201).header.Get("Location")
@@ -120,7 +113,7 @@ func TestSendOnce(t *testing.T) {
 		batch = send(h)
 	})
 	t.Run("again", func(t *testing.T) {
-		h := start(t)
+		h := recovered(t, log)
 		r := h.do("POST", path, "x", key).want(201)
 		if r.header.Get("Location") != at || string(r.body) != "{\"routed\":1}\n" {
 			t.Errorf("%v %q, first %s", r.header, r.body, at)
