@@ -227,3 +227,14 @@ func (v *VirtualHost) Bindings() []BindingParams {
 	}
 	return out
 }
+
+// Bindings lists those that lead to the queue, in no order.
+func (q *Queue) Bindings() []BindingParams {
+	q.vh.mu.RLock()
+	defer q.vh.mu.RUnlock()
+	out := make([]BindingParams, 0, len(q.inbound))
+	for _, b := range q.inbound {
+		out = append(out, b.BindingParams)
+	}
+	return out
+}

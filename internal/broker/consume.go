@@ -50,8 +50,8 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 	}
 	c := &Consumer{
 		Tag: p.Tag, Queue: p.Queue, Data: p.Data, ID: s.b.consumerID.Add(1), session: s, queue: q,
-		autoAck: p.AutoAck, exclusive: p.Exclusive, priority: p.Priority, limited: p.Limited,
-		linger: p.Linger, prefetch: p.Prefetch, filter: p.Filter, drops: p.FilterDrops,
+		autoAck: p.AutoAck, exclusive: p.Exclusive, sole: p.Sole, priority: p.Priority,
+		limited: p.Limited, linger: p.Linger, prefetch: p.Prefetch, filter: p.Filter, drops: p.FilterDrops,
 		arguments: p.Arguments,
 	}
 	if c.timeout, err = consumerArguments(op, q, p.Arguments); err != nil {
@@ -224,6 +224,7 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 	s.delivery = Delivery{
 		Tag: s.nextTag, Message: e.msg, Queue: q.Name, Redelivered: e.redelivered,
 		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready, Count: q.countOf(&e),
+		ExpiresMS: e.expiresMS,
 	}
 	if r := e.msg.request; r != nil {
 		r.started()

@@ -22,6 +22,7 @@ type Consumer struct {
 	queue     *Queue // nil for a direct reply consumer
 	autoAck   bool
 	exclusive bool
+	sole      bool
 	priority  int32
 	limited   bool
 	linger    time.Duration
@@ -91,6 +92,8 @@ type consumerSet struct {
 	all    []*Consumer // in the order in which they came
 	groups []consumerGroup
 	single bool // x-single-active-consumer: only all[0] is served
+	// sole is the only one that is served, when a consumer asked for that; else nil.
+	sole *Consumer
 	// filtered are those with a filter; they are in no group.
 	filtered []*Consumer
 }
@@ -109,6 +112,17 @@ func (s *consumerSet) add(c *Consumer) {
 	c.listed = true
 	if c.filter != nil {
 		s.filtered = append(s.filtered, c)
+	}
+	s.chooseSole()
+}
+
+// chooseSole finds out who takes everything.
+func (s *consumerSet) chooseSole() {
+	s.sole = nil
+	for _, c := range s.all {
+		if c.sole && (s.sole == nil || c.priority > s.sole.priority) {
+			s.sole = c
+		}
 	}
 }
 
@@ -166,6 +180,9 @@ func (s *consumerSet) remove(c *Consumer) bool {
 	if i := slices.Index(s.filtered, c); i >= 0 {
 		s.filtered = slices.Delete(s.filtered, i, i+1)
 	}
+	if s.sole == c {
+		s.chooseSole()
+	}
 	s.groups = slices.DeleteFunc(s.groups, func(g consumerGroup) bool {
 		return g.priority == c.priority && len(g.active) == 0
 	})
@@ -180,6 +197,12 @@ func (s *consumerSet) next() *Consumer {
 		}
 		return nil
 	}
+	if c := s.sole; c != nil {
+		if c.active && c.filter == nil {
+			return c
+		}
+		return nil
+	}
 	for i := range s.groups {
 		if g := &s.groups[i]; len(g.active) > 0 {
 			return g.active[g.at]
@@ -188,9 +211,17 @@ func (s *consumerSet) next() *Consumer {
 	return nil
 }
 
+// serves reports whether c gets messages when it has credit.
+func (s *consumerSet) serves(c *Consumer) bool {
+	if s.single {
+		return s.all[0] == c
+	}
+	return s.sole == nil || s.sole == c
+}
+
 // advance passes the turn on after c was served.
 func (s *consumerSet) advance(c *Consumer) {
-	if s.single || len(s.all) == 1 || c.filter != nil {
+	if s.single || s.sole != nil || len(s.all) == 1 || c.filter != nil {
 		return
 	}
 	if g := s.group(c.priority); len(g.active) > 1 {

@@ -42,6 +42,9 @@ func (q *Queue) cameBack(e *entry) {
 // in. The queue's lock is held.
 func (q *Queue) dispatchFiltered(t *turn) {
 	for _, c := range q.consumers.filtered {
+		if sole := q.consumers.sole; sole != nil && c != sole {
+			continue
+		}
 		for i := len(q.levels) - 1; i >= 0 && c.active; i-- {
 			q.dispatchBack(c, &q.levels[i], t)
 			q.dispatchFresh(c, &q.levels[i], t)

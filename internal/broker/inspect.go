@@ -30,8 +30,11 @@ func (q *Queue) Detail() QueueDetail {
 		if first.exclusive {
 			d.ExclusiveTag = first.Tag
 		}
-		if q.consumers.single {
+		switch {
+		case q.consumers.single:
 			d.ActiveTag = first.Tag
+		case q.consumers.sole != nil:
+			d.ActiveTag = q.consumers.sole.Tag
 		}
 	}
 	return d
@@ -57,13 +60,13 @@ func (q *Queue) Consumers() []ConsumerInfo {
 	q.lock()
 	defer q.unlock()
 	out := make([]ConsumerInfo, 0, q.consumers.len())
-	for i, c := range q.consumers.all {
+	for _, c := range q.consumers.all {
 		c.session.mu.Lock()
 		prefetch := c.prefetch
 		c.session.mu.Unlock()
 		out = append(out, ConsumerInfo{
 			Consumer: c, AutoAck: c.autoAck, Exclusive: c.exclusive, Priority: c.priority,
-			Prefetch: prefetch, Active: i == 0 || !q.consumers.single, Arguments: c.arguments,
+			Prefetch: prefetch, Active: q.consumers.serves(c), Arguments: c.arguments,
 		})
 	}
 	return out

@@ -63,6 +63,9 @@ type ConsumerParams struct {
 	// AutoAck says that a delivery is settled when it is sent.
 	AutoAck   bool
 	Exclusive bool
+	// Sole consumers take all messages of their queue, one of them at a time: that with the highest
+	// priority, then the one that came first. Whoever else is there waits until it has gone.
+	Sole bool
 	// Priority: consumers with a higher one are served first.
 	Priority int32
 	// Prefetch bounds the unsettled deliveries of this consumer; 0 is no bound. When it is -1 the

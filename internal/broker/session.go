@@ -44,6 +44,7 @@ type Session struct {
 	settledSome bool
 	route       sessionRoute
 	timeouts    deliveryTimeouts // guarded by mu
+	deadQueue   string           // of RejectTo
 }
 
 func newSession(c *Connection, sink Sink) *Session {
@@ -92,7 +93,7 @@ func (s *Session) send(c *Consumer, e *entry, queue string, count uint32) {
 	*d = Delivery{
 		Tag: s.nextTag, Consumer: c, Message: e.msg, Queue: queue,
 		Redelivered: e.redelivered && check.Bug != check.LoseRedelivered,
-		Attempt:     e.attempts, Settled: c.autoAck, Count: count,
+		Attempt:     e.attempts, Settled: c.autoAck, Count: count, ExpiresMS: e.expiresMS,
 	}
 	if r := e.msg.request; r != nil {
 		r.started()

@@ -94,7 +94,7 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 	q.lock()
 	defer q.unlock()
 	for i := range list {
-		q.settle(&list[i].entry, o, &s.turn)
+		q.settle(&list[i].entry, o, s)
 	}
 	s.mu.Lock()
 	full = s.atLimit(len(list))
@@ -109,8 +109,28 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 	return full
 }
 
+// RejectTo names the queue for what the session rejects from queues that have no dead-letter exchange.
+// Until then, and from that queue itself, it is dropped.
+func (s *Session) RejectTo(queue string) { s.deadQueue = queue }
+
+// buries reports whether what a session rejects goes somewhere; the queue's lock is held.
+func (q *Queue) buries(s *Session) bool {
+	return q.args.deadLetter || s.deadQueue != "" && s.deadQueue != q.Name
+}
+
+// reject takes a delivery out of the queue for good; its lock is held.
+func (q *Queue) reject(e entry, s *Session) {
+	if q.args.deadLetter || !q.buries(s) {
+		q.deadLetter(e, reasonRejected, &s.turn)
+		return
+	}
+	s.turn.letters = append(s.turn.letters, deadLetter{
+		queue: q, entry: e, reason: reasonRejected, to: deadLetterTo{key: s.deadQueue, hasKey: true},
+	})
+}
+
 // settle gives one delivery its outcome; the queue's lock is held.
-func (q *Queue) settle(e *entry, o Outcome, t *turn) {
+func (q *Queue) settle(e *entry, o Outcome, s *Session) {
 	q.unsettled--
 	if o == Accepted {
 		q.tally.Acknowledged++
@@ -125,9 +145,9 @@ func (q *Queue) settle(e *entry, o Outcome, t *turn) {
 		e.attempts--
 		q.restore(*e)
 	case o == Rejected:
-		q.deadLetter(*e, reasonRejected, t)
+		q.reject(*e, s)
 	case q.args.deliveryLimit >= 0 && int64(e.attempts) > q.args.deliveryLimit:
-		q.deadLetter(*e, reasonDeliveryLimit, t)
+		q.deadLetter(*e, reasonDeliveryLimit, &s.turn)
 	default:
 		if q.args.deliveryLimit >= 0 {
 			q.logAttempts(e)

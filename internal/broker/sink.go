@@ -50,6 +50,8 @@ type Delivery struct {
 	ReplyTo []byte
 	// Remaining is the number of ready messages left in the queue (Get only).
 	Remaining int
+	// ExpiresMS is when the message expires in its queue, in milliseconds since 1970; 0 is never.
+	ExpiresMS int64
 }
 
 // Plain reports whether the message may go out to a consumer of its own format as its raw
