@@ -15,19 +15,29 @@ func (c *conn) acknowledge(f *wire.Frame) *fault {
 	if name, ok := f.Get("transaction"); ok {
 		return c.enlist(f, name)
 	}
-	p, err := c.settlement(f)
-	if err != nil {
+	var err *fault
+	if c.settles, err = c.dialect.settlements(c.settles[:0], f); err != nil {
 		return err
 	}
-	if err := c.session.Settle(p); err != nil {
-		return brokerFault(err)
+	for i := range c.settles {
+		if err := c.session.Settle(c.settles[i]); err != nil {
+			return brokerFault(err)
+		}
 	}
 	return nil
 }
 
+// settlements implements dialect.
+func (c *rabbitMQ) settlements(
+	to []broker.SettleParams, f *wire.Frame,
+) ([]broker.SettleParams, *fault) {
+	p, err := c.settlement(f)
+	return append(to, p), err
+}
+
 // settlement reads what an ACK or NACK settles. STOMP 1.2 has the header id, the MESSAGE's ack;
 // before, it is message-id.
-func (c *conn) settlement(f *wire.Frame) (p broker.SettleParams, err *fault) {
+func (c *rabbitMQ) settlement(f *wire.Frame) (p broker.SettleParams, err *fault) {
 	name := "message-id"
 	if c.version >= wire.V12 {
 		name = "id"
@@ -86,7 +96,7 @@ func splitID(id []byte) (m messageID, ok bool) {
 
 // outcome returns what ACK or NACK means. NACK puts the message back unless requeue or the options
 // say otherwise.
-func (c *conn) outcome(f *wire.Frame) broker.Outcome {
+func (c *rabbitMQ) outcome(f *wire.Frame) broker.Outcome {
 	if f.Command == wire.Ack {
 		return broker.Accepted
 	}

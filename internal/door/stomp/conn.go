@@ -27,8 +27,9 @@ const (
 
 // conn is one connection. What has no lock belongs to the read loop.
 type conn struct {
-	door *Door
-	net  net.Conn
+	door    *Door
+	dialect dialect
+	net     net.Conn
 	// loggedIn tells the listener; it clears the read deadline.
 	loggedIn func()
 	peer     string
@@ -41,17 +42,17 @@ type conn struct {
 	vhost    string
 	user     string
 	name     string // the session's, in CONNECTED and message-id
+	clientID string
 	registry *broker.Connection
 	session  *broker.Session
 
-	message       broker.Message // used for every SEND
-	raw           []byte         // its headers
-	sent          sendHeaders    // what else they said
-	same          bool           // the three hold for a SEND that repeats the headers
-	last          lastRoute
+	message       broker.Message        // used for every SEND
+	raw           []byte                // its headers
+	sent          sendHeaders           // what else they said
+	same          bool                  // the three hold for a SEND that repeats the headers
+	settles       []broker.SettleParams // of the last ACK or NACK
 	declared      map[string]struct{}
 	subscriptions map[string]*subscription // by tag
-	temps         map[string]string        // /temp-queue names to queues
 	transactions  map[string]*transaction
 	held          int  // bytes in transactions
 	done          bool // the conversation is over
@@ -76,6 +77,7 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 		wake:     make(chan struct{}, 1),
 		declared: make(map[string]struct{}), subscriptions: make(map[string]*subscription),
 	}
+	c.dialect = d.newDialect(c)
 	c.out = output.New(nc, output.Options{LimitBytes: d.options.OutputBytes, OnDrain: c.drained})
 	c.reader = wire.NewReader(nc, wire.BeforeLogin())
 	return c
@@ -231,17 +233,21 @@ func (c *conn) handle(f *wire.Frame) *fault {
 	if err := checkBody(c.version, f); err != nil {
 		return err
 	}
+	command, idle := f.Command, false
+	if command == wire.Unknown {
+		command, idle = c.dialect.command(f.Word)
+	}
 	var err *fault
-	switch f.Command {
+	switch command {
 	case wire.Disconnect:
 		c.disconnect(f)
 		return nil
 	case wire.Subscribe:
-		return c.subscribe(f)
+		return c.dialect.subscribe(f)
 	case wire.Commit:
 		return c.commit(f)
 	case wire.Unsubscribe:
-		err = c.unsubscribe(f)
+		err = c.dialect.unsubscribe(f)
 	case wire.Ack, wire.Nack:
 		err = c.acknowledge(f)
 	case wire.Begin:
@@ -249,19 +255,16 @@ func (c *conn) handle(f *wire.Frame) *fault {
 	case wire.Abort:
 		err = c.rollback(f)
 	case wire.Connect, wire.Stomp:
-		err = newFault("Illegal command", "You are logged in already")
+		err = alreadyConnected()
 	default:
-		err = badCommand(f)
+		if !idle {
+			err = badCommand(f)
+		}
 	}
 	if err == nil {
 		c.answer(f)
 	}
 	return err
-}
-
-// badCommand is a command that no client sends.
-func badCommand(f *wire.Frame) *fault {
-	return newFault("Bad command", "Could not interpret command %q\n", f.Word)
 }
 
 // answer writes the RECEIPT that a frame asks for.

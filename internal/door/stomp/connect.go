@@ -17,6 +17,9 @@ import (
 // sessionNameBytes is the size of a session's name before it is written in text.
 const sessionNameBytes = 16
 
+// sessionPrefix stands before it.
+const sessionPrefix = "session-"
+
 // first handles a frame before login: CONNECT or STOMP, unless anything may log in as the default
 // user.
 func (c *conn) first(f *wire.Frame) *fault {
@@ -26,7 +29,7 @@ func (c *conn) first(f *wire.Frame) *fault {
 	case f.Command == wire.Unknown:
 		return badCommand(f)
 	case !c.door.options.ImplicitConnect || c.door.options.DefaultUser == "":
-		return newFault("Illegal command", "You must log in using CONNECT first")
+		return notConnected()
 	}
 	if err := c.login(&wire.Frame{Command: wire.Connect}, wire.V10); err != nil {
 		return err
@@ -58,8 +61,7 @@ func (c *conn) connect(f *wire.Frame) *fault {
 	if open {
 		b = wire.AppendCommand(b, wire.Connected) // never escaped: V10
 		b = wire.AppendHeader(b, wire.V10, "version", version.String())
-		b = wire.AppendHeader(b, wire.V10, "session", c.name)
-		b = wire.AppendHeader(b, wire.V10, "server", c.door.options.Server)
+		b = c.dialect.welcome(b, f)
 		b = wire.AppendHeader(b, wire.V10, "heart-beat", every.header())
 		b = c.appendEnd(b, nil)
 	}
@@ -83,7 +85,7 @@ func (c *conn) login(f *wire.Frame, version wire.Version) *fault {
 	case errors.Is(refused, auth.ErrNotLoopback):
 		return badConnect("non-loopback access denied")
 	case refused != nil:
-		return badConnect("Access refused for user '%s'\n", shown([]byte(user)))
+		return loginRefused(user)
 	}
 	clientID, _ := f.Get("client-id")
 	registry, failed := o.Broker.Open(broker.ConnectionParams{
@@ -99,7 +101,8 @@ func (c *conn) login(f *wire.Frame, version wire.Version) *fault {
 	b := c.out.Begin()
 	c.version = version
 	c.out.End(b)
-	c.registry, c.user, c.vhost, c.name = registry, user, vhost, "session-"+newName()
+	c.registry, c.user, c.vhost, c.name = registry, user, vhost, sessionPrefix+newName()
+	c.clientID = string(clientID)
 	c.reader.SetVersion(version)
 	c.reader.SetLimits(o.Limits)
 	c.message.Format = Format{}

@@ -14,7 +14,7 @@ import (
 // sender spoke STOMP and nothing changed on the way, else one by one.
 func appendMessageHeaders(b []byte, v wire.Version, d *broker.Delivery) ([]byte, error) {
 	m := d.Message
-	if _, ours := m.Format.(Format); ours {
+	if _, ours := m.Format.(Format); ours && !fromActive(m.Props) {
 		if d.Plain() && len(m.Props) > 0 && copies(m.Props[0], v) {
 			return append(b, m.Props[1:]...), nil
 		}
@@ -28,6 +28,10 @@ func appendMessageHeaders(b []byte, v wire.Version, d *broker.Delivery) ([]byte,
 	}
 	return appendProperties(b, v, &p), nil
 }
+
+// fromActive says whether a raw form is from a client of ActiveMQ: some of its headers mean something
+// else.
+func fromActive(raw []byte) bool { return len(raw) > 0 && raw[0]&flagMillis != 0 }
 
 // Headers of a call and of a gather.
 const (

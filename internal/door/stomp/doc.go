@@ -10,13 +10,14 @@
 //     the sink from whichever goroutine published, straight into the connection's output buffer.
 //   - A message keeps its headers as it got them, in the form that [Format] describes, so that from
 //     STOMP to STOMP they are copied and nothing is decoded.
-//   - Destinations and headers follow RabbitMQ's mapping, which clients expect: destination.go and
-//     convert.go have the tables.
+//   - A [Dialect] says what destinations, headers and NACK mean: by default RabbitMQ's, of which
+//     destination.go and convert.go have the tables, or ActiveMQ's, in the files activemq….go. What the
+//     frames themselves do is the same in both.
 //
 // # Caveats
 //
 //   - Every ERROR is followed by the close of the connection, in every version.
 //   - A RECEIPT for SEND is written when the message is safe: for a persistent message in a durable
 //     queue, after the log has it on disk.
-//   - Neither STOMP over WebSocket nor ActiveMQ's dialect is here.
+//   - STOMP over WebSocket is a connection like any other here.
 package stomp

@@ -18,6 +18,30 @@ type fault struct {
 	body    string
 	// subscription is the header of that name, for faults that are about one.
 	subscription string
+	// kind and about are for dialects that have other words.
+	kind  faultKind
+	about string
+}
+
+// faultKind tells apart the faults that are the same in every dialect but for the words.
+type faultKind uint8
+
+const (
+	faultOther           faultKind = iota
+	faultCommand                   // about a word
+	faultNotConnected              //
+	faultConnected                 //
+	faultLogin                     // about a user
+	faultHeartBeat                 // about the header
+	faultNoTransaction             // about a command
+	faultTransaction               // about a name
+	faultOpenTransaction           // about a name
+)
+
+// of gives a fault its kind and what it is about.
+func (f *fault) of(kind faultKind, about string) *fault {
+	f.kind, f.about = kind, about
+	return f
 }
 
 // Error returns both texts in one line.
@@ -34,6 +58,28 @@ const quoteBytesMax = 300
 // shown returns a client's octets as they may stand in an ERROR to that client and in a log.
 func shown(text []byte) string {
 	return strings.ToValidUTF8(string(text[:min(len(text), quoteBytesMax)]), "?")
+}
+
+// badCommand is a command that no client sends.
+func badCommand(f *wire.Frame) *fault {
+	return newFault("Bad command", "Could not interpret command %q\n", f.Word).
+		of(faultCommand, shown(f.Word))
+}
+
+// notConnected is a first frame other than CONNECT, alreadyConnected a second CONNECT.
+func notConnected() *fault {
+	return newFault("Illegal command", "You must log in using CONNECT first").
+		of(faultNotConnected, "")
+}
+
+func alreadyConnected() *fault {
+	return newFault("Illegal command", "You are logged in already").of(faultConnected, "")
+}
+
+// loginRefused is a user who may not log in, or not with this passcode.
+func loginRefused(user string) *fault {
+	user = shown([]byte(user))
+	return badConnect("Access refused for user '%s'\n", user).of(faultLogin, user)
 }
 
 // missingHeader is a frame without a header that it needs.

@@ -21,7 +21,8 @@ import (
 // They are the headers of the SEND that go on to a MESSAGE, as it shows them: without destination,
 // receipt, transaction and content-length; with persistent only when it is true, and with reply-to
 // as a destination. So a client of 1.2 gets them as they stand, and so does any other unless the
-// flags say that its version writes something differently.
+// flags say that its version writes something differently. What clients of ActiveMQ say by other
+// names or in other units has both, so that it is read as all the rest.
 type Format struct{}
 
 // Flags of the raw form.
@@ -32,6 +33,10 @@ const (
 	flagCR
 	// flagOwn: there is a name that a MESSAGE uses for itself.
 	flagOwn
+	// flagMillis: it is from a client of ActiveMQ, and the time stamp is in milliseconds.
+	flagMillis
+	// flagText: it is text, though the sender named no content-type.
+	flagText
 )
 
 // errRaw is a raw form that this format has not written.
@@ -47,6 +52,16 @@ func (Format) Decode(raw []byte, p *broker.Properties) error {
 			return fmt.Errorf("decode: %w", errRaw)
 		}
 		setProperty(p, h)
+	}
+	if len(raw) == 0 {
+		return nil
+	}
+	if raw[0]&flagMillis != 0 {
+		p.Timestamp /= 1_000 // AMQP 0-9-1 §4.2.5.4
+	}
+	if raw[0]&flagText != 0 && p.Set&broker.HasContentType == 0 {
+		p.ContentType = textPlain
+		p.Set |= broker.HasContentType
 	}
 	return nil
 }

@@ -70,8 +70,14 @@ func newBroker(tb testing.TB) *broker.Broker {
 // newHub starts a door on a free port. change may change its options.
 func newHub(tb testing.TB, change func(*Options)) *hub {
 	tb.Helper()
+	return newHubOn(tb, newBroker(tb), change)
+}
+
+// newHubOn is newHub for a broker that there is.
+func newHubOn(tb testing.TB, b *broker.Broker, change func(*Options)) *hub {
+	tb.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	h := &hub{broker: newBroker(tb), stop: stop, conns: make(map[*conn]struct{})}
+	h := &hub{broker: b, stop: stop, conns: make(map[*conn]struct{})}
 	o := Options{Broker: h.broker, Auth: users{}, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)

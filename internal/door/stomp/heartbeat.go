@@ -59,7 +59,8 @@ func parseHeartBeat(value string) (interval, *fault) {
 	cx, errX := strconv.ParseUint(strings.TrimSpace(x), 10, 31)
 	cy, errY := strconv.ParseUint(strings.TrimSpace(y), 10, 31)
 	if !ok || errX != nil || errY != nil {
-		return interval{}, badConnect("Invalid heart-beat header %q\n", shown([]byte(value)))
+		return interval{}, badConnect("Invalid heart-beat header %q\n", shown([]byte(value))).
+			of(faultHeartBeat, shown([]byte(value)))
 	}
 	ms := func(n uint64) time.Duration { return time.Duration(n) * time.Millisecond }
 	return interval{receive: ms(cx), send: ms(cy)}, nil

@@ -19,6 +19,8 @@ const (
 	defaultVHost            = "/"
 	defaultTopicExchange    = "amq.topic"
 	defaultServer           = "parley"
+	defaultActiveServer     = "ActiveMQ/5.17.2"
+	defaultBrowseMax        = 1_000
 	defaultLoginTimeout     = 10 * time.Second
 	defaultHeartBeatFloor   = time.Second
 	defaultTransactionsMax  = 16
@@ -41,6 +43,8 @@ type Options struct {
 	Broker *broker.Broker
 	// Auth checks logins.
 	Auth Authenticator
+	// Dialect is whose clients are served. Default RabbitMQ.
+	Dialect Dialect
 	// Logger; default: nothing is logged.
 	Logger *slog.Logger
 	// DefaultUser and DefaultPasscode log in a client that names no user. Without a DefaultUser
@@ -56,12 +60,15 @@ type Options struct {
 	RefuseUnknownHost bool
 	// DefaultTopicExchange is the exchange of /topic destinations. Default "amq.topic".
 	DefaultTopicExchange string
+	// BrowseMax bounds the messages that a browser sees (ActiveMQ). Default 1,000.
+	BrowseMax int
 	// NackDiscards makes requeue:false the default of NACK. Default false: NACK requeues.
 	NackDiscards bool
 	// OmitTrailingLF leaves out the LF behind the NUL of each frame, for embedded clients that
 	// choke on it. Default false.
 	OmitTrailingLF bool
-	// Server is the header server of CONNECTED: name["/"version]. Default "parley".
+	// Server is the header server of CONNECTED: name["/"version]. Default "parley", or what clients of
+	// ActiveMQ look for.
 	Server string
 	// LoginTimeout is how long a connection may take to log in. Default 10 s, 10 ms to 10 min.
 	LoginTimeout time.Duration
@@ -94,6 +101,10 @@ func (o *Options) Validate() error {
 			faults = append(faults, fmt.Errorf("stomp: %s is %d, want 0 (default) or more", name, n))
 		}
 	}
+	if d := o.Dialect; d != "" && d != RabbitMQ && d != ActiveMQ {
+		faults = append(faults, fmt.Errorf("stomp: Dialect is %q, want %s or %s", d, RabbitMQ, ActiveMQ))
+	}
+	atLeast0("BrowseMax", o.BrowseMax)
 	atLeast0("TransactionsMax", o.TransactionsMax)
 	atLeast0("TransactionActionsMax", o.TransactionActionsMax)
 	atLeast0("TransactionBytes", o.TransactionBytes)
@@ -113,7 +124,12 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
 	setDefault(&o.DefaultVHost, defaultVHost)
 	setDefault(&o.DefaultTopicExchange, defaultTopicExchange)
+	setDefault(&o.Dialect, RabbitMQ)
+	if o.Dialect == ActiveMQ {
+		setDefault(&o.Server, defaultActiveServer)
+	}
 	setDefault(&o.Server, defaultServer)
+	setDefault(&o.BrowseMax, defaultBrowseMax)
 	setDefault(&o.LoginTimeout, defaultLoginTimeout)
 	setDefault(&o.HeartBeatFloor, defaultHeartBeatFloor)
 	setDefault(&o.Limits.HeadersMax, wire.DefaultHeadersMax)

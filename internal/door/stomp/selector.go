@@ -17,14 +17,9 @@ func filterHeader(f *wire.Frame, d *destination, p *broker.ConsumerParams) *faul
 	if !ok {
 		return nil
 	}
-	s, err := selector.Parse(string(text))
+	s, err := parseSelector(string(text))
 	if err != nil {
-		what, at := err.Error(), 0
-		if e, ok := errors.AsType[*selector.Error](err); ok {
-			what, at = e.Text, e.At
-		}
-		return newFault("Invalid selector", "%s, at byte %d of %s\n", shown([]byte(what)), at,
-			shown(text))
+		return err
 	}
 	p.Filter = func(m *broker.Message) bool {
 		properties, err := m.Properties()
@@ -34,6 +29,20 @@ func filterHeader(f *wire.Frame, d *destination, p *broker.ConsumerParams) *faul
 	}
 	p.FilterDrops = d.kind == kindTopic || d.kind == kindExchange
 	return nil
+}
+
+// parseSelector reads a selector.
+func parseSelector(text string) (*selector.Selector, *fault) {
+	s, err := selector.Parse(text)
+	if err == nil {
+		return s, nil
+	}
+	what, at := err.Error(), 0
+	if e, ok := errors.AsType[*selector.Error](err); ok {
+		what, at = e.Text, e.At
+	}
+	return nil, newFault("Invalid selector", "%s, at byte %d of %s\n", shown([]byte(what)), at,
+		shown([]byte(text)))
 }
 
 // selected returns what a selector's name stands for: a header, or a property by the name that JMS

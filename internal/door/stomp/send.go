@@ -21,6 +21,11 @@ const (
 type sendHeaders struct {
 	destination, receipt, transaction, replyTo []byte
 	hasReceipt, inTransaction                  bool
+	// copies are the destinations after the first; dropped says that there is none.
+	copies  []route
+	dropped bool
+	// unique says that the message has a header that no other has.
+	unique bool
 	// terms says that there are headers of parley's own, which make a call or a gather.
 	terms bool
 	own   bool // a name that a MESSAGE uses for itself
@@ -33,32 +38,37 @@ func (c *conn) send(f *wire.Frame) *fault {
 		c.message.Body = f.Body
 		return c.publish(broker.PublishParams{})
 	}
-	c.same = false
-	in, err := c.scanSend(f)
-	switch {
-	case err != nil:
+	in := &c.sent
+	if err := c.scan(f); err != nil {
 		return err
-	case in.inTransaction:
+	}
+	if in.inTransaction {
 		return c.enlist(f, in.transaction)
 	}
-	params, err := c.compose(f, &in)
+	params, err := c.compose(f)
 	if err != nil {
 		return err
 	}
-	c.sent, c.same = in, !in.terms && len(in.replyTo) == 0
+	c.same = !in.terms && !in.unique && len(in.replyTo) == 0
 	return c.publish(params)
 }
 
-// compose makes c.message of what scanSend read: where it goes, who is answered, and its body.
-func (c *conn) compose(f *wire.Frame, in *sendHeaders) (params broker.PublishParams, err *fault) {
-	if err := c.route(f, in); err != nil {
+// scan reads the headers of a SEND into c.sent, c.message and c.raw.
+func (c *conn) scan(f *wire.Frame) *fault {
+	c.sent, c.same = sendHeaders{}, false
+	return c.dialect.scan(f, &c.sent)
+}
+
+// compose makes c.message of what scan read: where it goes, who is answered, and its body.
+func (c *conn) compose(f *wire.Frame) (params broker.PublishParams, err *fault) {
+	in, m := &c.sent, &c.message
+	if err := c.dialect.route(f, in); err != nil {
 		return params, err
 	}
-	if err := c.setReplyTo(in); err != nil {
+	if err := c.dialect.answerTo(in); err != nil {
 		return params, err
 	}
-	m := &c.message
-	c.raw[0] = rawFlags(c.raw[1:])
+	c.raw[0] |= rawFlags(c.raw[1:])
 	if in.own {
 		c.raw[0] |= flagOwn
 	}
@@ -74,6 +84,9 @@ func (c *conn) compose(f *wire.Frame, in *sendHeaders) (params broker.PublishPar
 
 // publish sends c.message to where it goes, and sees to the RECEIPT that c.sent asks for.
 func (c *conn) publish(params broker.PublishParams) *fault {
+	if c.sent.dropped || len(c.sent.copies) > 0 {
+		return c.publishAll(params)
+	}
 	c.receipts.begin()
 	_, failed := c.session.Publish(&c.message, params)
 	refused := c.receipts.end()
@@ -89,9 +102,38 @@ func (c *conn) publish(params broker.PublishParams) *fault {
 	return nil
 }
 
-// scanSend reads the headers of a SEND into the message, and those that go on to its MESSAGE into
-// raw.
-func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
+// publishAll is publish for a SEND that names several destinations, or none that is there: the copies
+// are sent in one step.
+func (c *conn) publishAll(params broker.PublishParams) *fault {
+	if !c.sent.dropped {
+		if err := c.step(broker.Commit{Publishes: c.appendPublishes(nil, params)}); err != nil {
+			return err
+		}
+	}
+	if c.sent.hasReceipt {
+		c.receiptAfterPublishes(c.sent.receipt)
+	}
+	return nil
+}
+
+// appendPublishes appends c.message, for each of its destinations, to those of a transaction.
+func (c *conn) appendPublishes(
+	to []broker.CommitPublish, params broker.PublishParams,
+) []broker.CommitPublish {
+	if c.sent.dropped {
+		return to
+	}
+	to = append(to, broker.CommitPublish{Message: c.message.Clone(), PublishParams: params})
+	for _, at := range c.sent.copies {
+		m := c.message.Clone()
+		m.Exchange, m.Key = at.exchange, at.key
+		to = append(to, broker.CommitPublish{Message: m, PublishParams: params})
+	}
+	return to
+}
+
+// scan implements dialect.
+func (c *rabbitMQ) scan(f *wire.Frame, in *sendHeaders) *fault {
 	m := &c.message
 	m.Envelope = broker.Envelope{}
 	raw := append(c.raw[:0], 0)
@@ -113,7 +155,7 @@ func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
 			in.replyTo = h.Value
 			continue
 		case "message-id":
-			return in, newFault("Invalid header", "'message-id' is not allowed on 'SEND'.\n")
+			return newFault("Invalid header", "'message-id' is not allowed on 'SEND'.\n")
 		case "persistent":
 			if m.Persistent, _ = boolHeader(h.Value); m.Persistent {
 				raw = append(raw, "persistent:true\n"...)
@@ -125,7 +167,7 @@ func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
 			}
 		case "expiration":
 			if m.ExpirationMS, m.Expires = number(h.Value, expirationMaxMS); !m.Expires {
-				return in, newFault("precondition_failed",
+				return newFault("precondition_failed",
 					"PRECONDITION_FAILED - invalid expiration '%s': no_integer", shown(h.Value))
 			}
 		case "subscription", "ack", "redelivered":
@@ -139,17 +181,17 @@ func (c *conn) scanSend(f *wire.Frame) (in sendHeaders, err *fault) {
 	}
 	c.raw = raw
 	if len(in.destination) == 0 {
-		return in, c.noDestination(f)
+		return c.noDestination(f)
 	}
 	if len(m.UserID) > 0 && string(m.UserID) != c.user {
-		return in, newFault("access_refused",
+		return newFault("access_refused",
 			"user_id property set to '%s' but authenticated user was '%s'\n", shown(m.UserID), c.user)
 	}
-	return in, nil
+	return nil
 }
 
 // noDestination tells a missing destination from an empty one.
-func (c *conn) noDestination(f *wire.Frame) *fault {
+func (c *rabbitMQ) noDestination(f *wire.Frame) *fault {
 	if _, there := f.Get("destination"); there {
 		_, err := parseDestination(nil)
 		return err
@@ -201,12 +243,15 @@ func number(text []byte, most int64) (n int64, ok bool) {
 	return n, true
 }
 
+// route is where a message goes.
+type route struct{ exchange, key []byte }
+
 // lastRoute is where the connection's last SEND went, so that a publisher of one destination parses
 // it once. The slices are its own.
 type lastRoute struct{ destination, exchange, key []byte }
 
-// route sets exchange and key; a /queue is declared when the connection first sends to it.
-func (c *conn) route(f *wire.Frame, in *sendHeaders) *fault {
+// route implements dialect; a /queue is declared when the connection first sends to it.
+func (c *rabbitMQ) route(f *wire.Frame, in *sendHeaders) *fault {
 	m, last := &c.message, &c.last
 	if string(in.destination) == string(last.destination) {
 		m.Exchange, m.Key = last.exchange, last.key
@@ -222,7 +267,7 @@ func (c *conn) route(f *wire.Frame, in *sendHeaders) *fault {
 }
 
 // findRoute is route for a destination that is not the last.
-func (c *conn) findRoute(f *wire.Frame, in *sendHeaders) *fault {
+func (c *rabbitMQ) findRoute(f *wire.Frame, in *sendHeaders) *fault {
 	d, err := parseDestination(in.destination)
 	if err != nil {
 		return err
@@ -257,9 +302,8 @@ func (c *conn) declare(p broker.QueueParams) *fault {
 	return nil
 }
 
-// setReplyTo sets the reply address, in the envelope as every protocol answers to it and in raw as
-// a STOMP client does.
-func (c *conn) setReplyTo(in *sendHeaders) *fault {
+// answerTo implements dialect.
+func (c *rabbitMQ) answerTo(in *sendHeaders) *fault {
 	text := in.replyTo
 	if len(text) == 0 {
 		return nil

@@ -4,7 +4,6 @@ package stomp
 
 import (
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -49,32 +48,11 @@ func (c *conn) Deliver(d *broker.Delivery) (room int) {
 		return 0
 	}
 	start := len(b)
-	b = append(b, sub.head...)
-	b = appendDestination(b, c.version, c.door.topicExchange, m)
-	b = append(b, sub.messageID...)
-	b = strconv.AppendUint(b, d.Tag, 10)
-	if sub.ackID != nil {
-		b = append(b, sub.ackID...)
-		b = strconv.AppendUint(b, d.Tag, 10)
-	}
-	if d.Redelivered {
-		b = append(b, "\nredelivered:true\n"...)
-	} else {
-		b = append(b, "\nredelivered:false\n"...)
-	}
-	var err error
-	if m.DeadlineMS != 0 {
-		b, err = appendCallHeaders(b, c.version, d, c.door.options.Broker.Now())
-	} else {
-		b, err = appendMessageHeaders(b, c.version, d)
-	}
+	b, err := c.dialect.appendMessage(b, sub, d)
 	if err != nil {
 		room = c.out.End(b[:start])
 		c.poison(d, "unreadable properties")
 		return room
-	}
-	if len(m.Body) > 0 {
-		b = wire.AppendNumber(b, "content-length", int64(len(m.Body)))
 	}
 	return c.out.End(c.appendEnd(b, m.Body))
 }
@@ -139,7 +117,7 @@ func (c *conn) Flush() { c.out.Flush() }
 func (c *conn) abort(f *fault, receipt []byte) {
 	b, open := c.beginFrame()
 	if open {
-		b = appendError(b, c.version, f, receipt)
+		b = appendError(b, c.version, c.dialect.phrase(f), receipt)
 		c.shut = true
 	}
 	c.out.End(b)

@@ -32,6 +32,14 @@ type subscription struct {
 	queue    string
 	consumer *broker.Consumer
 
+	// What follows is ActiveMQ's. parts are those to each destination of a list, this one the first;
+	// path is the destination of its messages, each its own if it is empty.
+	parts   []*subscription
+	path    string
+	text    string // the header destination
+	browser bool
+	given   *givenIDs // nil when ACK says what it is about
+
 	// Parts of its MESSAGE frames, in the connection's version. The delivery's tag follows
 	// messageID and ackID.
 	head      []byte // command and subscription
@@ -45,7 +53,7 @@ const idSeparator = "@@"
 // newSubscription builds the parts that every MESSAGE has. id is empty when there is none.
 func (c *conn) newSubscription(id, destination string, mode ackMode) *subscription {
 	s := &subscription{
-		id: id, tag: "T_" + id, shown: "id='" + shown([]byte(id)) + "'", mode: mode,
+		id: id, tag: "T_" + id, shown: "id='" + shown([]byte(id)) + "'", mode: mode, text: destination,
 	}
 	if id == "" {
 		s.tag = "Q_" + destination
@@ -64,7 +72,7 @@ func (c *conn) newSubscription(id, destination string, mode ackMode) *subscripti
 }
 
 // subscribe handles SUBSCRIBE. Its RECEIPT is written before the first MESSAGE.
-func (c *conn) subscribe(f *wire.Frame) *fault {
+func (c *rabbitMQ) subscribe(f *wire.Frame) *fault {
 	sub, d, err := c.readSubscribe(f)
 	if err != nil {
 		return err
@@ -90,7 +98,7 @@ func (c *conn) subscribe(f *wire.Frame) *fault {
 }
 
 // readSubscribe checks a SUBSCRIBE and makes its subscription, without a consumer yet.
-func (c *conn) readSubscribe(f *wire.Frame) (*subscription, destination, *fault) {
+func (c *rabbitMQ) readSubscribe(f *wire.Frame) (*subscription, destination, *fault) {
 	text, ok := f.Get("destination")
 	if !ok {
 		return nil, destination{}, c.noDestination(f)
@@ -163,7 +171,7 @@ func consumerHeaders(f *wire.Frame) (prefetch int, priority int32, err *fault) {
 
 // subscriptionQueue returns the queue to consume from, declared and bound as the destination's kind
 // wants it.
-func (c *conn) subscriptionQueue(
+func (c *rabbitMQ) subscriptionQueue(
 	f *wire.Frame, d *destination, sub *subscription,
 ) (string, *fault) {
 	switch d.kind {
@@ -199,7 +207,7 @@ func (c *conn) hasDeclared(name string) bool {
 
 // boundQueue makes the queue of a subscription to an exchange: of its own and gone with it, or,
 // when it is durable, named after destination and id and shared by all who name the same two.
-func (c *conn) boundQueue(f *wire.Frame, d *destination, sub *subscription) (string, *fault) {
+func (c *rabbitMQ) boundQueue(f *wire.Frame, d *destination, sub *subscription) (string, *fault) {
 	if d.kind == kindExchange { // said before a queue is made for it
 		passive := broker.ExchangeParams{Name: string(d.exchange), Passive: true}
 		if _, err := c.session.DeclareExchange(passive); err != nil {
@@ -305,7 +313,7 @@ func flagOr(value []byte, before bool) bool {
 
 // tempQueue returns the queue behind /temp-queue/name, which the first SEND that names it makes,
 // with a subscription to it.
-func (c *conn) tempQueue(name string) (string, *fault) {
+func (c *rabbitMQ) tempQueue(name string) (string, *fault) {
 	if queue, ok := c.temps[name]; ok {
 		return queue, nil
 	}
@@ -331,7 +339,7 @@ func (c *conn) tempQueue(name string) (string, *fault) {
 
 // unsubscribe handles UNSUBSCRIBE, by id or by destination. What is unsettled stays with the
 // connection: the client may still acknowledge it.
-func (c *conn) unsubscribe(f *wire.Frame) *fault {
+func (c *rabbitMQ) unsubscribe(f *wire.Frame) *fault {
 	id, hasID := f.Get("id")
 	text, hasText := f.Get("destination")
 	tag, what := "T_"+string(id), "id='"+shown(id)+"'"

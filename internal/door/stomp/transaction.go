@@ -20,14 +20,15 @@ func transactionName(f *wire.Frame) (string, *fault) {
 	name, ok := f.Get("transaction")
 	if !ok || len(name) == 0 {
 		return "", newFault("Missing transaction", "%q must include a 'transaction' header\n",
-			f.Command.String())
+			f.Command.String()).of(faultNoTransaction, f.Command.String())
 	}
 	return string(name), nil
 }
 
 // badTransaction is a name of no open transaction, or of one that is open already.
 func badTransaction(name []byte) *fault {
-	return newFault("Bad transaction", "Invalid transaction identifier: %q\n", shown(name))
+	return newFault("Bad transaction", "Invalid transaction identifier: %q\n", shown(name)).
+		of(faultTransaction, shown(name))
 }
 
 // begin handles BEGIN.
@@ -37,7 +38,7 @@ func (c *conn) begin(f *wire.Frame) *fault {
 		return err
 	}
 	if _, open := c.transactions[name]; open {
-		return badTransaction([]byte(name))
+		return badTransaction([]byte(name)).of(faultOpenTransaction, shown([]byte(name)))
 	}
 	if limit := c.door.options.TransactionsMax; len(c.transactions) >= limit {
 		return newFault("Transaction limit exceeded",
@@ -104,28 +105,37 @@ func (c *conn) commit(f *wire.Frame) *fault {
 	var receipts [][]byte
 	for _, action := range tx.frames {
 		if action.Command != wire.Send {
-			p, err := c.settlement(action)
-			if err != nil {
+			if all.Settlements, err = c.dialect.settlements(all.Settlements, action); err != nil {
 				return err
 			}
-			all.Settlements = append(all.Settlements, p)
 			continue
 		}
-		in, err := c.scanSend(action)
+		if err := c.scan(action); err != nil {
+			return err
+		}
+		params, err := c.compose(action)
 		if err != nil {
 			return err
 		}
-		params, err := c.compose(action, &in)
-		if err != nil {
-			return err
-		}
-		all.Publishes = append(all.Publishes, broker.CommitPublish{
-			Message: c.message.Clone(), PublishParams: params,
-		})
-		if in.hasReceipt {
-			receipts = append(receipts, in.receipt)
+		all.Publishes = c.appendPublishes(all.Publishes, params)
+		if c.sent.hasReceipt {
+			receipts = append(receipts, c.sent.receipt)
 		}
 	}
+	if err := c.step(all); err != nil {
+		return err
+	}
+	if id, ok := f.Get("receipt"); ok {
+		receipts = append(receipts, id)
+	}
+	for _, id := range receipts {
+		c.receiptAfterPublishes(id)
+	}
+	return nil
+}
+
+// step lets everything take effect, or nothing.
+func (c *conn) step(all broker.Commit) *fault {
 	c.receipts.inside.Store(true)
 	upTo, failed := c.session.Commit(all)
 	switch {
@@ -135,12 +145,6 @@ func (c *conn) commit(f *wire.Frame) *fault {
 		return brokerFault(failed)
 	}
 	c.receipts.committed(upTo)
-	if id, ok := f.Get("receipt"); ok {
-		receipts = append(receipts, id)
-	}
-	for _, id := range receipts {
-		c.receiptAfterPublishes(id)
-	}
 	return nil
 }
 
