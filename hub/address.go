@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
 	"github.com/parley-ipc/parley/internal/listen"
 )
 
@@ -54,11 +55,29 @@ func (o *Options) validateDoors() []error {
 		case d.door.TLS.On():
 			fault("doors.%s.tls_listen: without it nothing speaks the TLS of this door", d.name)
 		}
+		if err := o.checkDialect(d); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	if !used && o.TLS.On() {
 		fault("tls: nothing speaks it; a door does where it has tls_listen, and so does listen")
 	}
 	return unique(faults)
+}
+
+// checkDialect returns what is wrong with the dialect of a door.
+func (o *Options) checkDialect(d namedDoor) error {
+	switch d.door.Dialect {
+	case "":
+		return nil
+	case stompdoor.RabbitMQ, stompdoor.ActiveMQ:
+		if d.door == &o.Doors.STOMP || d.door == &o.Doors.WebSTOMP {
+			return nil
+		}
+		return fmt.Errorf("doors.%s.dialect: only stomp and webstomp have one", d.name)
+	}
+	return fmt.Errorf("doors.%s.dialect: %q is not %s or %s", d.name, d.door.Dialect,
+		stompdoor.RabbitMQ, stompdoor.ActiveMQ)
 }
 
 // validateTLS returns what is wrong with the certificates of one door.

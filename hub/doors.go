@@ -40,11 +40,18 @@ func (h *Hub) newDoor(name string) (service, error) {
 		}
 		return service{route: listen.Route{Match: matchAMQP, Handler: door.Serve}}, nil
 	case "stomp":
-		door, err := h.newSTOMP()
+		door, err := h.newSTOMP(h.options.Doors.STOMP.Dialect)
 		if err != nil {
 			return service{}, err
 		}
 		return service{route: listen.Route{Match: stompdoor.Match, Handler: door.Serve}}, nil
+	case "activemq":
+		door, err := h.newSTOMP(stompdoor.ActiveMQ)
+		if err != nil {
+			return service{}, err
+		}
+		// Nothing tells its clients from those of the door above: it is not on the shared port.
+		return service{route: listen.Route{Handler: door.Serve}}, nil
 	case "webstomp":
 		return newWebSTOMP(h.web), nil
 	case "rest":
@@ -75,9 +82,9 @@ func (h *Hub) newDoor(name string) (service, error) {
 }
 
 // newSTOMP makes a STOMP door, for its own listeners or for WebSockets.
-func (h *Hub) newSTOMP() (*stompdoor.Door, error) {
+func (h *Hub) newSTOMP(dialect Dialect) (*stompdoor.Door, error) {
 	return stompdoor.New(stompdoor.Options{
-		Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
+		Dialect: dialect, Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
 	"github.com/parley-ipc/parley/internal/listen"
 )
 
@@ -88,6 +89,8 @@ type Doors struct {
 	Line       Door `yaml:"line"`
 	// Prometheus serves the metrics alone; RabbitMQ's port for it is 15692.
 	Prometheus Door `yaml:"prometheus"`
+	// ActiveMQ speaks STOMP as ActiveMQ does, beside the door stomp. Default off.
+	ActiveMQ Door `yaml:"activemq"`
 }
 
 // Door configures the listeners of one door.
@@ -99,7 +102,13 @@ type Door struct {
 	TLSListen string `yaml:"tls_listen"`
 	// TLS is what this door has otherwise than Options.TLS.
 	TLS TLS `yaml:"tls"`
+	// Dialect is whose clients the doors stomp and webstomp serve: rabbitmq or activemq. Default
+	// rabbitmq; other doors have none.
+	Dialect Dialect `yaml:"dialect"`
 }
+
+// Dialect names the broker whose manners a STOMP door has.
+type Dialect = stompdoor.Dialect
 
 // TLS names certificates, and says what clients have to show.
 type TLS = listen.TLS
@@ -129,6 +138,7 @@ func Defaults() Options {
 			Thrift:     Door{Listen: Off},
 			Line:       Door{Listen: Off},
 			Prometheus: Door{Listen: Off},
+			ActiveMQ:   Door{Listen: Off},
 		},
 	}
 }
@@ -187,6 +197,7 @@ func (d *Doors) all() []namedDoor {
 		{"thrift", &d.Thrift, false},
 		{"line", &d.Line, false},
 		{"prometheus", &d.Prometheus, true},
+		{"activemq", &d.ActiveMQ, true},
 	}
 }
 

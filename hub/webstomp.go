@@ -20,7 +20,7 @@ const (
 // openWebSockets opens what takes HTTP requests over for STOMP, on the port of its own and on the
 // REST door's.
 func (h *Hub) openWebSockets() (*opened, error) {
-	door, err := h.newSTOMP()
+	door, err := h.newSTOMP(h.options.Doors.WebSTOMP.Dialect)
 	if err != nil {
 		return nil, err
 	}
