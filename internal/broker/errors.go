@@ -2,7 +2,10 @@
 
 package broker
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Code says what went wrong. The set is closed; each door translates it once, in its errors.go.
 type Code uint8
@@ -65,6 +68,9 @@ const (
 	CodeKeyReused
 	// CodeOutstanding is an idempotency key whose call has no answer yet.
 	CodeOutstanding
+	// CodeBadReply is a call whose service broke the connection after it had the message, or whose
+	// answer cannot be read.
+	CodeBadReply
 	codeCount
 )
 
@@ -80,6 +86,7 @@ var codeWords = [codeCount]string{
 	CodeCanceled: "canceled", CodeQuota: "quota", CodeResultGone: "result-gone",
 	CodeDraining: "draining", CodeUnauthenticated: "unauthenticated",
 	CodeKeyReused: "key-reused", CodeOutstanding: "outstanding",
+	CodeBadReply: "bad-reply",
 }
 
 // String returns the code's word, the same through every door (`not-found`, `no-instance`, …).
@@ -110,6 +117,8 @@ type Error struct {
 	Entity string
 	// Text is the explanation that the client is shown, without the code.
 	Text string
+	// RetryAfter is how long a client should wait before it tries again; 0: nobody knows.
+	RetryAfter time.Duration
 	// Err is the cause, if any; it is for the log, never for the client.
 	Err error
 }
