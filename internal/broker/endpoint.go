@@ -12,17 +12,19 @@ import (
 // its service's queue as one consumer; balancing, attempts and ejection live inside it. All methods
 // are safe for concurrent use.
 type Endpoint interface {
-	// Take takes one credit, if there is one: a free slot of an eligible member, and none while the
-	// breaker is open (half-open it gives one at a time). Who took it calls Call or Return, once. It
-	// is called under the queue's lock: it neither blocks nor calls the heart.
-	Take() bool
+	// Take takes one credit for a message with this operation (its type), if there is one: a free
+	// slot of an eligible member, and none while the operation's breaker is open (half-open it gives
+	// one at a time). Who took it calls Call or Return, once. It is called under the queue's lock: it
+	// neither blocks nor calls the heart. The operation is borrowed.
+	Take(operation []byte) bool
 	// Return gives back a credit that was not used.
-	Return()
-	// Credit returns how many credits Take would give now, for who looks at it.
+	Return(operation []byte)
+	// Credit returns how many credits Take would give now, for who looks at it; 0 while every breaker
+	// that has seen calls of late is open.
 	Credit() int
 	// Refusal says why there is no credit and none is to be waited for: CodeNoInstance when no member
 	// can be called, CodeBreakerOpen with RetryAfter. Nil: a call may wait for a credit.
-	Refusal() *Error
+	Refusal(operation []byte) *Error
 	// Call uses a credit: it sends the message to a member, to another one where that is allowed, and
 	// waits for the answer. The slot is free again when it returns, or, where the reply has a Stream,
 	// when that is closed. ctx ends when nobody waits any more; the deadline is the call's own. Errors
