@@ -2,7 +2,11 @@
 
 package endpoint
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Status is what a pool shows of itself.
 type Status struct {
@@ -64,4 +68,57 @@ type BreakerStatus struct {
 	Calls, Failures int
 	// RetryAfter is how long it stays open.
 	RetryAfter time.Duration
+}
+
+// Status returns what the pool shows. Its numbers are of about the same time.
+func (p *Pool) Status() Status {
+	now := p.now()
+	s := Status{
+		Service: p.options.Service, InFlight: int(p.credits.taken.Load()),
+		Limit: int(p.limiter.limit.Load()), Free: p.Credit(),
+		Median: p.latencies.at(percent / 2), Tail: p.latencies.at(tailPercent),
+		Counts: p.counts.read(),
+	}
+	p.mu.Lock()
+	for _, i := range p.instances {
+		for _, m := range i.members {
+			s.Members = append(s.Members, MemberStatus{
+				Name: m.target.Member, Instance: i.ID, URL: i.URL, Address: m.target.Address,
+				State: m.state, Reason: m.reason, Since: m.since,
+				InFlight: m.inFlight(), Streams: int(m.streams.Load()),
+				Weight:    int(m.weight.Load()),
+				Latency:   time.Duration(m.latency.at(now, p.balance.rate)),
+				Successes: m.successes.Load(), Failures: m.failures.Load(), Ejections: m.ejections,
+			})
+		}
+	}
+	p.mu.Unlock()
+	for _, b := range *p.breakers.table.Load() {
+		calls, failures := b.window.sum(p.breakers.epoch(now))
+		status := BreakerStatus{
+			Operation: b.operation, State: BreakerState(b.state.Load()),
+			Calls: calls, Failures: failures,
+		}
+		if status.State == Open {
+			status.RetryAfter = b.retryAfter(now)
+		}
+		s.Breakers = append(s.Breakers, status)
+	}
+	slices.SortFunc(s.Members, func(a, b MemberStatus) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Breakers, func(a, b BreakerStatus) int {
+		return cmp.Compare(a.Operation, b.Operation)
+	})
+	return s
+}
+
+// tailPercent is the share of answers that Status.Tail is of.
+const tailPercent = 95
+
+func (c *counters) read() Counts {
+	return Counts{
+		Calls: c.calls.Load(), Attempts: c.attempts.Load(), Failed: c.failed.Load(),
+		Retries: c.retries.Load(), RetriesRefused: c.retriesRefused.Load(),
+		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(), Expired: c.expired.Load(),
+		Panics: c.panics.Load(), Ejections: c.ejections.Load(), Refused: c.denied.Load(),
+	}
 }
