@@ -21,9 +21,10 @@ func jitter(d time.Duration, share int64) time.Duration {
 	return d + time.Duration(rand.Int64N(2*spread+1)-spread)
 }
 
-// longer returns d longer by up to a share, in percent.
-func longer(d time.Duration, share int64) time.Duration {
-	return d + time.Duration(rand.Int64N(int64(d)*share/percent+1))
+// longer returns d longer by up to a tenth.
+func longer(d time.Duration) time.Duration {
+	const part = 10
+	return d + time.Duration(rand.Int64N(int64(d)/part+1))
 }
 
 // pause waits, and reports false when ctx ended first.

@@ -5,6 +5,7 @@ package endpoint
 import (
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 )
 
 // balance holds the numbers that a pick needs, in nanoseconds.
@@ -44,12 +45,7 @@ func (t *tried) add(m *member) {
 }
 
 func (t *tried) has(m *member) bool {
-	for _, other := range t.members[:t.n] {
-		if other == m {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.members[:t.n], m)
 }
 
 // pairs is how many pairs a pick looks at before it looks at all.

@@ -5,6 +5,7 @@ package endpoint
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,10 +60,25 @@ func pickAndRecord(p *Pool) bool {
 	return true
 }
 
+// cpu reports what the process computed for each operation, which other processes cannot lengthen.
+func cpu(b *testing.B) {
+	b.Helper()
+	used := func() time.Duration {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	b.Cleanup(func() { b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op") })
+}
+
 // BenchmarkRow13Pick is a pick alone, with 64 members.
 func BenchmarkRow13Pick(b *testing.B) {
 	p := members(b, 64)
 	b.ReportAllocs()
+	cpu(b)
 	now := p.now()
 	for b.Loop() {
 		p.pick(now, nil).end(now)
@@ -75,6 +91,7 @@ func BenchmarkRow13PickAndRecord(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			p := members(b, n)
 			b.ReportAllocs()
+			cpu(b)
 			for b.Loop() {
 				pickAndRecord(p)
 			}
@@ -98,6 +115,7 @@ func BenchmarkCredit(b *testing.B) {
 	p := members(b, 64)
 	operation := []byte("op")
 	b.ReportAllocs()
+	cpu(b)
 	for b.Loop() {
 		if p.Take(operation) {
 			p.Return(operation)
@@ -114,6 +132,7 @@ func BenchmarkCall(b *testing.B) {
 	}
 	ctx := context.Background()
 	b.ReportAllocs()
+	cpu(b)
 	for b.Loop() {
 		if p.Take(nil) {
 			if _, err := p.Call(ctx, c); err != nil {
@@ -133,6 +152,7 @@ func BenchmarkRefusal(b *testing.B) {
 		}
 	})
 	b.ReportAllocs()
+	cpu(b)
 	for b.Loop() {
 		if p.Take(nil) {
 			b.Fatal("a credit too many")

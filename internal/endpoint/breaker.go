@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,9 +162,7 @@ func (s *breakers) shared(table map[string]*breaker) *breaker {
 		return b
 	}
 	next := make(map[string]*breaker, len(table)+1)
-	for k, b := range table {
-		next[k] = b
-	}
+	maps.Copy(next, table)
 	next[rest] = &breaker{operation: rest}
 	s.table.Store(&next)
 	return next[rest]
@@ -192,14 +191,12 @@ func (s *breakers) allOpen(now int64) bool {
 
 // record counts a call that ended, and opens or closes its breaker.
 func (p *Pool) record(b *breaker, asProbe bool, c Class) {
-	now := p.now()
-	ignore := c.rule().verdict == ignored
 	if asProbe {
-		p.probed(b, c.failed(), ignore, now)
+		p.probed(b, c)
 		return
 	}
-	s := &p.breakers
-	if ignore || s.options.Percent < 0 || !b.is(Closed) {
+	s, now := &p.breakers, p.now()
+	if c.rule().verdict == ignored || s.options.Percent < 0 || !b.is(Closed) {
 		return
 	}
 	b.window.count(s.epoch(now), c.failed())
@@ -219,13 +216,13 @@ func (p *Pool) record(b *breaker, asProbe bool, c Class) {
 }
 
 // probed judges the one call of half-open.
-func (p *Pool) probed(b *breaker, failed, ignore bool, now int64) {
+func (p *Pool) probed(b *breaker, c Class) {
 	b.mu.Lock()
 	b.probe = noProbe
 	switch {
-	case ignore || !b.is(HalfOpen):
-	case failed:
-		p.open(b, HalfOpen, now)
+	case c.rule().verdict == ignored || !b.is(HalfOpen):
+	case c.failed():
+		p.open(b, HalfOpen, p.now())
 	default:
 		if b.successes++; b.successes >= p.breakers.options.Successes {
 			b.window.clear()

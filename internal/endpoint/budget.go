@@ -35,9 +35,6 @@ func (b *budget) take() bool {
 
 func (b *budget) give() { b.word.Add(^uint64(0)) }
 
-// repeated returns the repeated attempts in flight.
-func (b *budget) repeated() int { return int(b.word.Load() & (firstOne - 1)) }
-
 // allowance is the budget of hedges: a share of the calls, without a minimum but the first.
 type allowance struct {
 	hundredths atomic.Int64

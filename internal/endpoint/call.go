@@ -12,8 +12,8 @@ import (
 
 // The causes with which attempts end before their answer.
 var (
-	errLate   = errors.New("no answer in time")          //nolint:gochecknoglobals // never written
-	errSecond = errors.New("another attempt was faster") //nolint:gochecknoglobals // never written
+	errLate   = errors.New("no answer in time")
+	errSecond = errors.New("another attempt was faster")
 )
 
 // run is one call on its way through its attempts.
@@ -61,7 +61,7 @@ func (p *Pool) Call(ctx context.Context, c *broker.EndpointCall) (*broker.Reply,
 	if out.Class.failed() {
 		p.counts.failed.Add(1)
 	}
-	return p.result(ctx, r, reply, out)
+	return p.result(ctx, reply, out)
 }
 
 // finish ends the credit of a call, unless its stream still holds it.
@@ -124,7 +124,7 @@ func (p *Pool) once(ctx context.Context, r *run) (*broker.Reply, Outcome, bool) 
 	}
 	r.tried.add(m)
 	r.number++
-	reply, out := p.attempt(ctx, r, m, now, r.number)
+	reply, out := p.attempt(ctx, r, try{m: m, start: now, number: r.number})
 	return reply, out, true
 }
 
@@ -136,10 +136,16 @@ func (p *Pool) place(r *run) {
 	}
 }
 
-// attempt makes one attempt at a member that has begun it at start.
-func (p *Pool) attempt(ctx context.Context, r *run, m *member, start int64, number int) (
-	*broker.Reply, Outcome,
-) {
+// try is one attempt: at a member that has begun it at start.
+type try struct {
+	m      *member
+	start  int64
+	number int
+}
+
+// attempt makes one attempt.
+func (p *Pool) attempt(ctx context.Context, r *run, t try) (*broker.Reply, Outcome) {
+	m := t.m
 	p.counts.attempts.Add(1)
 	own, cancel := context.WithCancelCause(ctx)
 	limit := p.options.AttemptTimeout
@@ -152,22 +158,22 @@ func (p *Pool) attempt(ctx context.Context, r *run, m *member, start int64, numb
 	if limit > 0 {
 		timer = time.AfterFunc(limit, func() { cancel(errLate) })
 	}
-	reply, out := r.call.Try(own, Attempt{Target: m.target, Number: number, Deadline: r.c.Deadline})
+	reply, out := r.call.Try(own, Attempt{Target: m.target, Number: t.number, Deadline: r.c.Deadline})
 	if timer != nil {
 		timer.Stop()
 	}
 	if own.Err() != nil && !out.Class.Answered() {
 		out.Class, out.Err = interrupted(own), context.Cause(own)
 	}
-	p.judge(m, out, start)
+	p.judge(m, out, t.start) //nolint:contextcheck // what it starts outlives the call
 	if reply != nil && reply.Stream != nil {
 		m.streams.Add(1)
-		m.end(start)
+		m.end(t.start)
 		reply.Stream = &stream{ReadCloser: reply.Stream, p: p, r: r, m: m, cancel: cancel}
 		return reply, out
 	}
 	cancel(nil)
-	m.end(start)
+	m.end(t.start)
 	p.quit(m)
 	return reply, out
 }
@@ -192,9 +198,6 @@ func (p *Pool) quit(m *member) {
 func (p *Pool) judge(m *member, out Outcome, start int64) {
 	now := p.now()
 	took := now - start
-	if out.Class.rule().verdict != ignored || out.Class == ClassStale {
-		p.recent.count(p.breakers.epoch(now), out.Class != ClassSuccess && out.Class != ClassThrottled)
-	}
 	switch out.Class.rule().verdict {
 	case success:
 		m.succeed()
@@ -203,21 +206,22 @@ func (p *Pool) judge(m *member, out Outcome, start int64) {
 		p.limiter.sample(took)
 		return
 	case ignored:
+		if out.Class == ClassStale {
+			m.unreached.Add(1)
+		}
 		// Who gave up after longer than usual has learned something about the member, if not its latency.
 		if m.latency.at(now, p.balance.rate) < float64(took) && out.Class == ClassCanceled {
 			m.latency.sample(now, took, p.balance.rate)
 		}
 		return
 	case local:
-		m.failures.Add(1)
-		m.refused.Add(1)
+		m.unreached.Add(1)
 		p.unreachable(m, out.Err)
 	case overload:
-		m.failures.Add(1)
+		m.unreached.Add(1)
 		m.resting.Store(now + int64(min(out.RetryAfter, maxRest)))
 	case failure:
-		m.failures.Add(1)
-		m.answered(true)
+		m.window.Add(firstOne + 1)
 		row := m.row.Add(1)
 		if most := int32(p.options.Ejection.Consecutive); most > 0 && row%most == 0 {
 			p.inARow(m, row)
@@ -229,15 +233,11 @@ func (p *Pool) judge(m *member, out Outcome, start int64) {
 // maxRest bounds how long a member is left alone because it said Retry-After.
 const maxRest = 10 * time.Second
 
-// succeed counts a success. Counters that stand at 0 are not written.
+// succeed counts a success. A row that stands at 0 is not written.
 func (m *member) succeed() {
-	m.successes.Add(1)
-	m.answered(false)
+	m.window.Add(1)
 	if m.row.Load() != 0 {
 		m.row.Store(0)
-	}
-	if m.refused.Load() != 0 {
-		m.refused.Store(0)
 	}
 }
 
@@ -281,10 +281,14 @@ func (p *Pool) patience() time.Duration {
 	return min(most, max(least, usual))
 }
 
-// ailing reports whether so many attempts fail that more of them help nobody.
+// ailing reports whether so many attempts of the last sweeps fail that more of them help nobody.
 func (p *Pool) ailing() bool {
 	const many = 25 // percent: at more than the budget's share those who wait would pile up
-	calls, failures := p.recent.sum(p.breakers.epoch(p.now()))
+	word := p.lastSweep.Load()
+	for _, m := range p.roster.Load().all {
+		word += m.window.Load() + m.unreached.Load()*(firstOne+1)
+	}
+	calls, failures := word&(firstOne-1), word>>32
 	return failures*percent > calls*many
 }
 
@@ -299,7 +303,7 @@ func discard(reply *broker.Reply) {
 }
 
 // result is what the caller gets.
-func (p *Pool) result(ctx context.Context, r *run, reply *broker.Reply, out Outcome) (
+func (p *Pool) result(ctx context.Context, reply *broker.Reply, out Outcome) (
 	*broker.Reply, error,
 ) {
 	if out.Class.Answered() && reply != nil {
@@ -364,6 +368,6 @@ func (p *Pool) CallMember(ctx context.Context, name string, c *broker.EndpointCa
 	r := &run{c: c, call: call, traits: call.Traits(), number: 1, placed: true}
 	defer p.wake()
 	defer p.finish(r)
-	reply, out := p.attempt(ctx, r, m, now, 1)
-	return p.result(ctx, r, reply, out)
+	reply, out := p.attempt(ctx, r, try{m: m, start: now, number: 1})
+	return p.result(ctx, reply, out)
 }

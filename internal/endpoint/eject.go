@@ -34,8 +34,7 @@ func (p *Pool) eject(m *member, reason string) {
 	}
 	m.ejections++
 	lasts := min(o.Base*time.Duration(m.ejections), o.Max)
-	m.ejectedAt = p.now()
-	m.until = m.ejectedAt + int64(longer(lasts, ejectionJitter))
+	m.until = p.now() + int64(longer(lasts))
 	m.good, m.bad = 0, 0
 	p.counts.ejections.Add(1)
 	p.turnTo(m, Ejected, reason)
@@ -43,9 +42,6 @@ func (p *Pool) eject(m *member, reason string) {
 	m.check = nil
 	p.schedule(m, false)
 }
-
-// ejectionJitter is by how much an ejection may be longer, in percent.
-const ejectionJitter = 10
 
 // inARow takes the failure that made a row long enough.
 func (p *Pool) inARow(m *member, n int32) {
@@ -66,16 +62,20 @@ func (p *Pool) sweep() {
 	p.latencies.age()
 	p.mu.Lock()
 	var counts []count
+	var all uint64
 	began := p.now() - int64(p.options.Ejection.Interval)
 	for _, i := range p.instances {
 		for _, m := range i.members {
-			word := m.window.Swap(0)
+			word, unreached := m.window.Swap(0), m.unreached.Swap(0)
 			c := count{m: m, calls: word & (firstOne - 1), failed: word >> 32}
+			m.successes += c.calls - c.failed
+			m.failures += c.failed + unreached
+			all += word + unreached*(firstOne+1)
 			if m.state != Healthy {
 				continue
 			}
-			if m.ejections > 0 && m.ejectedAt < began {
-				m.ejections--
+			if m.ejections > 0 && m.started.Load() < began {
+				m.ejections-- // it was well for a whole interval
 			}
 			if c.calls > 0 {
 				c.successPercent = percent * float64(c.calls-c.failed) / float64(c.calls)
@@ -83,6 +83,7 @@ func (p *Pool) sweep() {
 			}
 		}
 	}
+	p.lastSweep.Store(all)
 	p.ejectUnlikely(counts)
 	p.ejectFailing(counts)
 	p.life.after(p.options.Ejection.Interval, p.sweep)

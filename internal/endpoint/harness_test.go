@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -110,6 +109,13 @@ func (w *world) Forget(t Target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.forgotten = append(w.forgotten, t.Member)
+}
+
+// closedOf lists whose connections were closed.
+func (w *world) closedOf() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.forgotten)
 }
 
 func (w *world) Close() error {
@@ -255,8 +261,7 @@ var errFailed = errors.New("the service failed")
 
 // code returns the code of a failed call.
 func code(err error) broker.Code {
-	var e *broker.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*broker.Error](err); ok {
 		return e.Code
 	}
 	return broker.CodeInternal
@@ -312,11 +317,4 @@ func (g *rig) each(rate int, lasting time.Duration, fn func()) {
 		all.Go(fn)
 	}
 	all.Wait()
-}
-
-// bubble runs a test in fake time.
-func bubble(t *testing.T, fn func(t *testing.T)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, fn)
 }

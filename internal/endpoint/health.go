@@ -26,13 +26,13 @@ func (p *Pool) schedule(m *member, atOnce bool) {
 	case m.check != nil:
 		return
 	case m.connecting:
-		wait = longer(probeInterval, checkJitter)
+		wait = longer(probeInterval)
 	case m.instance.health.active():
 		wait = jitter(m.instance.health.Interval, checkJitter)
 	case m.state == Ejected:
 		wait = max(0, time.Duration(m.until-p.now()))
 		if wait == 0 {
-			wait = longer(probeInterval, checkJitter)
+			wait = longer(probeInterval)
 		}
 	}
 	if !m.instance.health.active() && !m.connecting && m.state != Ejected {

@@ -75,9 +75,9 @@ func (h *race) start(ctx context.Context, m *member, now int64) {
 	h.running++
 	h.r.tried.add(m)
 	h.r.number++
-	number := h.r.number
+	t := try{m: m, start: now, number: h.r.number}
 	go func() {
-		reply, out := h.p.attempt(own, h.r, m, now, number)
+		reply, out := h.p.attempt(own, h.r, t)
 		if lane == 0 {
 			h.p.budget.end()
 		} else {

@@ -20,7 +20,8 @@ import (
 
 // TestLease: an instance with a TTL stays as long as it is put again.
 func TestLease(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		s := w.add(ok(time.Millisecond))
 		g := start(t, w, Options{})
@@ -54,7 +55,8 @@ func TestLease(t *testing.T) {
 // TestDrain: what drains finishes what it has, gets nothing new, and its connections are closed
 // when it is idle, or its time is over.
 func TestDrain(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a, b := w.add(ok(10*time.Second)), w.add(ok(time.Millisecond))
 		g := start(t, w, Options{Drain: 30 * time.Second})
@@ -79,7 +81,7 @@ func TestDrain(t *testing.T) {
 		if a.calls.Load() != before {
 			t.Error("new calls at a member that drains")
 		}
-		if len(w.forgotten) > 0 {
+		if len(w.closedOf()) > 0 {
 			t.Error("connections closed while calls run")
 		}
 		if names := g.Members(); !slices.Equal(names, []string{b.address}) {
@@ -87,8 +89,8 @@ func TestDrain(t *testing.T) {
 		}
 		all.Wait()
 		synctest.Wait()
-		if !slices.Equal(w.forgotten, []string{a.address}) {
-			t.Errorf("connections closed of %v", w.forgotten)
+		if !slices.Equal(w.closedOf(), []string{a.address}) {
+			t.Errorf("connections closed of %v", w.closedOf())
 		}
 		w.change(a, ok(time.Millisecond))
 		g.Drain(a.address, false)
@@ -106,11 +108,11 @@ func TestDrain(t *testing.T) {
 			t.Error("remove: wrong answer")
 		}
 		time.Sleep(29 * time.Second)
-		closed := len(w.forgotten)
+		closed := len(w.closedOf())
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if w.forgotten[len(w.forgotten)-1] != b.address || len(w.forgotten) != closed+1 {
-			t.Errorf("connections closed of %v", w.forgotten)
+		if f := w.closedOf(); f[len(f)-1] != b.address || len(f) != closed+1 {
+			t.Errorf("connections closed of %v", f)
 		}
 		all.Wait()
 	})
@@ -118,7 +120,8 @@ func TestDrain(t *testing.T) {
 
 // TestShutdown: nothing new, what runs ends, or is told that it did not.
 func TestShutdown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		for _, enough := range []bool{true, false} {
 			w := newWorld()
 			w.add(ok(5 * time.Second))
@@ -155,7 +158,8 @@ func TestShutdown(t *testing.T) {
 
 // TestHealth: thresholds, and that checks count nowhere else.
 func TestHealth(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a, b := w.add(ok(time.Millisecond)), w.add(ok(time.Millisecond))
 		g := start(t, w, Options{Health: Health{TCP: true}})
@@ -197,7 +201,8 @@ func TestHealth(t *testing.T) {
 
 // TestFirstCheckFails: it is not waited for twice, and an instance may come back to life.
 func TestFirstCheckFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a := w.add(ok(time.Millisecond))
 		w.sicken(a, func() error { return errors.New("not up yet") })
@@ -216,7 +221,8 @@ func TestFirstCheckFails(t *testing.T) {
 
 // TestCheckUnejects: good checks end an ejection early.
 func TestCheckUnejects(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a := w.add(fails(time.Millisecond, ClassFailed))
 		w.add(ok(time.Millisecond))
@@ -237,7 +243,8 @@ func TestCheckUnejects(t *testing.T) {
 
 // TestEjectionEnds: without checks a connection ends it, as soon as one comes about.
 func TestEjectionEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a := w.add(fails(time.Millisecond, ClassFailed))
 		w.add(ok(time.Millisecond))
@@ -268,7 +275,8 @@ func TestEjectionEnds(t *testing.T) {
 // TestUnreachable: after a failed connection nobody goes there until it answers, and a member that
 // relapses is not probed at once again.
 func TestUnreachable(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a := w.add(fails(0, ClassRefused))
 		w.add(ok(time.Millisecond))
@@ -295,7 +303,8 @@ func TestUnreachable(t *testing.T) {
 // TestRetryAfter: a member that asks for a pause gets one, others are called, and it is no reason to
 // eject.
 func TestRetryAfter(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a := w.add(func() (time.Duration, Outcome) {
 			return time.Millisecond, Outcome{Class: ClassOverloaded, RetryAfter: 3 * time.Second}
@@ -320,7 +329,8 @@ func TestRetryAfter(t *testing.T) {
 
 // TestRetryAfterAlone: with nobody else to ask, the call waits for as long, or passes the answer on.
 func TestRetryAfterAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		var n atomic.Int64
 		w.add(func() (time.Duration, Outcome) {
@@ -346,7 +356,8 @@ func TestRetryAfterAlone(t *testing.T) {
 // TestDeadlines: a call ends with its deadline, an attempt with its own, and what is over is never
 // dispatched.
 func TestDeadlines(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a := w.add(func() (time.Duration, Outcome) { return -1, Outcome{} })
 		g := start(t, w, Options{AttemptTimeout: time.Second})
@@ -384,7 +395,8 @@ func TestDeadlines(t *testing.T) {
 
 // TestResolve: each address of a name is a member, and they follow the name.
 func TestResolve(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		for range 3 {
 			w.add(ok(time.Millisecond))
@@ -444,7 +456,8 @@ func TestResolve(t *testing.T) {
 // TestSlots: limits of members and of the pool, and that whoever was denied a credit hears of the
 // next.
 func TestSlots(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		servers := []*server{w.add(ok(time.Second)), w.add(ok(time.Second))}
 		g := start(t, w, Options{InFlight: 7, MemberInFlight: 4})
@@ -501,7 +514,8 @@ func TestSlots(t *testing.T) {
 
 // TestStuckMember: calls that hang at a member that is left out cost the others no credit.
 func TestStuckMember(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		stuck := w.add(func() (time.Duration, Outcome) { return -1, Outcome{} })
 		g := start(t, w, Options{MemberInFlight: 10})
@@ -531,7 +545,8 @@ func TestStuckMember(t *testing.T) {
 
 // TestCallMember: a gather asks one member, once.
 func TestCallMember(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		a, b := w.add(ok(time.Millisecond)), w.add(fails(time.Millisecond, ClassUnavailable))
 		g := start(t, w, Options{})
@@ -557,7 +572,8 @@ func TestCallMember(t *testing.T) {
 // TestStream: the slot and the credit stay taken until an answer's stream is closed, and its context
 // lives as long.
 func TestStream(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		k := &streaming{world: newWorld()}
 		s := k.add(ok(0))
 		p, err := New(Options{Service: "svc", InFlight: 1, AttemptTimeout: time.Second}, k)

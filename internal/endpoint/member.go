@@ -29,19 +29,21 @@ type member struct {
 	latency ewma
 	// picked is when it was picked last.
 	picked atomic.Int64
-	// row and refused count failed answers and failed connections in a row.
-	row, refused atomic.Int32
-	// window counts since the last sweep: failures<<32 | answers.
-	window              atomic.Uint64
-	successes, failures atomic.Uint64
-	_                   [cacheLine]byte
+	// row counts failed answers in a row.
+	row atomic.Int32
+	// window counts since the last sweep: failures<<32 | answers. unreached are failures apart from
+	// those: failed connections, and refusals for the load.
+	window, unreached atomic.Uint64
+	_                 [cacheLine]byte
+
+	// successes and failures up to the last sweep.
+	successes, failures uint64
 
 	state  State
 	reason string
 	since  time.Time
-	// ejections is the factor of the next ejection's time, quiet whether a sweep went by since.
+	// ejections is the factor of the ejection's time, which lasts until.
 	ejections int
-	ejectedAt int64
 	until     int64
 	// check fires next, good and bad are results in a row.
 	check     *task
@@ -85,15 +87,6 @@ func (m *member) busy() int { return m.inFlight() + int(m.streams.Load()) }
 
 // room reports whether it may get another call.
 func (m *member) room() bool { return m.busy() < m.limit }
-
-// answered counts an answer in the sweep's window.
-func (m *member) answered(failed bool) {
-	add := uint64(1)
-	if failed {
-		add += firstOne
-	}
-	m.window.Add(add)
-}
 
 // cost is what the member's next call is expected to cost: latency times queue, by weight.
 func (m *member) cost(now int64, b *balance) float64 {

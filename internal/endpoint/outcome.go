@@ -34,8 +34,9 @@ const (
 	ClassBadReply
 	// ClassCanceled is an attempt whose caller went away, or that another one made needless.
 	ClassCanceled
-	classCount
 )
+
+const classCount = int(ClassCanceled) + 1
 
 // Outcome is what one attempt came to.
 type Outcome struct {
@@ -97,7 +98,7 @@ func (c Class) Answered() bool { return c.rule().answered }
 
 // rule returns the class's row; a class that does not exist is a failure that is not repeated.
 func (c Class) rule() rule {
-	if c < classCount {
+	if int(c) < classCount {
 		return rules[c]
 	}
 	return rules[ClassBadReply]

@@ -34,7 +34,7 @@ func TestOutcomeTable(t *testing.T) {
 		{ClassBadReply, false, true, false, false, false},
 		{ClassCanceled, false, false, false, false, false},
 	}
-	if len(testCases) != int(classCount) {
+	if len(testCases) != classCount {
 		t.Fatalf("%d rows for %d classes", len(testCases), classCount)
 	}
 	for _, tc := range testCases {
@@ -51,7 +51,7 @@ func TestOutcomeTable(t *testing.T) {
 			t.Errorf("%s: repeated although a hub before did", tc.class)
 		}
 	}
-	if c := classCount; c.Answered() || c.String() != "bad-reply" {
+	if c := Class(classCount); c.Answered() || c.String() != "bad-reply" {
 		t.Errorf("a class that does not exist is %s", c)
 	}
 }

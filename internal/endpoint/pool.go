@@ -30,8 +30,8 @@ type Pool struct {
 	limiter  limiter
 	// latencies are of answers, all members together.
 	latencies quantiles
-	// recent counts attempts of late.
-	recent window
+	// lastSweep has the attempts of the last whole interval: failures<<32 | all.
+	lastSweep atomic.Uint64
 
 	roster  atomic.Pointer[roster]
 	credits credits
@@ -128,8 +128,6 @@ func (p *Pool) turnTo(m *member, to State, reason string) {
 	if to == Healthy {
 		m.started.Store(p.now())
 		m.row.Store(0)
-		m.refused.Store(0)
-		m.window.Store(0)
 		m.connecting = false
 	}
 }

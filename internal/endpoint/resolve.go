@@ -29,10 +29,10 @@ func (p *Pool) resolve(i *instance) {
 		return
 	}
 	i.resolvedAt = p.now()
-	next := longer(p.options.ResolveEvery, checkJitter)
+	next := longer(p.options.ResolveEvery)
 	if err != nil || len(found) == 0 {
 		if len(i.members) == 0 {
-			next = longer(retryResolve, checkJitter)
+			next = longer(retryResolve)
 		}
 		i.resolving = p.life.after(next, func() { p.resolve(i) })
 		p.options.Logger.Warn("endpoint name not resolved", "service", p.options.Service,

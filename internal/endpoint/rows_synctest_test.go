@@ -22,6 +22,7 @@ import (
 // TestRow02AllFail: a burst and a steady load on a service that fails always make few attempts more
 // than calls, and only those that may be made again.
 func TestRow02AllFail(t *testing.T) {
+	t.Parallel()
 	testCases := []struct {
 		name       string
 		class      Class
@@ -43,7 +44,8 @@ func TestRow02AllFail(t *testing.T) {
 	}
 	for _, tc := range testCases {
 		t.Run(tc.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				for range 10 {
 					w.add(fails(10*time.Millisecond, tc.class))
@@ -72,7 +74,8 @@ func TestRow02AllFail(t *testing.T) {
 // TestRow02OneCaller: with few calls in flight the budget's minimum would allow every repetition;
 // the breaker ends that.
 func TestRow02OneCaller(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		for range 3 {
 			w.add(fails(10*time.Millisecond, ClassFailed))
@@ -92,7 +95,8 @@ func TestRow02OneCaller(t *testing.T) {
 // TestRow03OneFails: one of ten answers errors. It is ejected at its fifth failure, callers see
 // next to nothing after that, and no share above the cap is ever left out.
 func TestRow03OneFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		bad := w.add(fails(time.Millisecond, ClassFailed))
 		for range 9 {
@@ -108,7 +112,7 @@ func TestRow03OneFails(t *testing.T) {
 		if n := bad.calls.Load(); n != 5 {
 			t.Errorf("ejected after %d failures, want 5", n)
 		}
-		l := g.drive(500, 60*time.Second, options{})
+		l := g.drive(200, 40*time.Second, options{})
 		if share := float64(l.errors()) / float64(l.calls); share >= 0.01 {
 			t.Errorf("%d errors in %d calls after the ejection", l.errors(), l.calls)
 		}
@@ -120,7 +124,8 @@ func TestRow03OneFails(t *testing.T) {
 
 // TestRow03Share: a sweep finds who fails most of the time, though never five times in a row.
 func TestRow03Share(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		var n atomic.Int64
 		bad := w.add(func() (time.Duration, Outcome) {
@@ -145,9 +150,11 @@ func TestRow03Share(t *testing.T) {
 
 // TestRow03Cap: whatever fails, one in ten is ejected, one at least, and never the last.
 func TestRow03Cap(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ members, most int }{{1, 0}, {2, 1}, {10, 1}, {30, 3}} {
 		t.Run(strconv.Itoa(tc.members), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				for range tc.members {
 					w.add(fails(time.Millisecond, ClassFailed))
@@ -175,7 +182,8 @@ func TestRow03Cap(t *testing.T) {
 
 // TestRow03Panic: when more than half are unhealthy everyone gets calls again.
 func TestRow03Panic(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		servers := make([]*server, 10)
 		for i := range servers {
@@ -262,7 +270,8 @@ func TestRow04OneSlow(t *testing.T) {
 
 // TestRow05OneHangs: one of ten takes calls and never answers.
 func TestRow05OneHangs(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		const rate, lasting, timeout = 1000, 20 * time.Second, 2 * time.Second
 		w := newWorld()
 		sick := w.add(spread(10 * time.Millisecond))
@@ -293,9 +302,11 @@ func TestRow05OneHangs(t *testing.T) {
 
 // TestRow06Overload: three times as many calls as the members can do.
 func TestRow06Overload(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []string{LimitFixed, LimitGradient} {
 		t.Run(limit, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
 				const capacity, lasting = 1000, 20 * time.Second
 				goodput := func(rate int) (served float64, p99 time.Duration, refused int) {
 					w := newWorld()
@@ -358,7 +369,8 @@ func queueing(workers int, each time.Duration) func() (time.Duration, Outcome) {
 
 // TestRow07Killed: an instance dies under load. What runs there breaks, new connections are refused.
 func TestRow07Killed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		servers := make([]*server, 3)
 		for i := range servers {
@@ -391,7 +403,8 @@ func TestRow07Killed(t *testing.T) {
 // TestRow09Hedge: a second attempt for few calls, for idempotent ones alone, and the first one that
 // loses is canceled.
 func TestRow09Hedge(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		tail := func() (time.Duration, Outcome) {
 			if rand.IntN(10) == 0 {
@@ -404,11 +417,11 @@ func TestRow09Hedge(t *testing.T) {
 			servers[i] = w.add(tail)
 		}
 		g := start(t, w, Options{Hedge: Hedge{Enabled: true, Percentile: 80}})
-		l := g.drive(500, 20*time.Second, options{})
+		l := g.drive(300, 10*time.Second, options{})
 		if c := g.Status().Counts; c.Hedges != 0 || int(c.Attempts) != l.calls {
 			t.Errorf("%d hedges for calls that are not idempotent", c.Hedges)
 		}
-		l = g.drive(500, 60*time.Second, options{idempotent: true})
+		l = g.drive(300, 30*time.Second, options{idempotent: true})
 		c := g.Status().Counts
 		t.Logf("%d calls, %d hedges, %d won", l.calls, c.Hedges, c.HedgesWon)
 		if most := l.calls*5/100 + 1; int(c.Hedges) > most || int(c.Hedges) < most/2 {
@@ -429,7 +442,8 @@ func TestRow09Hedge(t *testing.T) {
 
 // TestRow11Breaker: it opens, lets one probe at a time through under a hundred callers, and closes.
 func TestRow11Breaker(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		s := w.add(fails(10*time.Millisecond, ClassFailed))
 		g := start(t, w, Options{})
@@ -491,7 +505,8 @@ func TestRow11Breaker(t *testing.T) {
 
 // TestRow12GiveUp: callers that give up leave nothing behind.
 func TestRow12GiveUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		s := w.add(func() (time.Duration, Outcome) { return -1, Outcome{} })
 		w.add(func() (time.Duration, Outcome) { return -1, Outcome{} })
@@ -529,7 +544,8 @@ func TestRow12GiveUp(t *testing.T) {
 // TestRow14Flapping: a member that is well for 5 s and sick for 5 s is left out for longer and
 // longer, and the others do not notice.
 func TestRow14Flapping(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		begin := time.Now()
 		flaps := w.add(func() (time.Duration, Outcome) {
@@ -547,7 +563,7 @@ func TestRow14Flapping(t *testing.T) {
 		share := make([]float64, rounds)
 		for i := range share {
 			before := flaps.calls.Load()
-			l := g.drive(200, time.Minute, options{})
+			l := g.drive(60, time.Minute, options{})
 			share[i] = float64(flaps.calls.Load()-before) / float64(l.calls)
 		}
 		g.mu.Lock()

@@ -21,8 +21,9 @@ const (
 	Draining
 	// Gone is no member any more.
 	Gone
-	stateCount
 )
+
+const stateCount = int(Gone) + 1
 
 //nolint:gochecknoglobals // a table, never written
 var stateWords = [stateCount]string{
@@ -32,7 +33,7 @@ var stateWords = [stateCount]string{
 
 // String returns the state's word.
 func (s State) String() string {
-	if s < stateCount {
+	if int(s) < stateCount {
 		return stateWords[s]
 	}
 	return stateWords[Gone]

@@ -82,13 +82,16 @@ func (p *Pool) Status() Status {
 	p.mu.Lock()
 	for _, i := range p.instances {
 		for _, m := range i.members {
+			word, unreached := m.window.Load(), m.unreached.Load()
+			failed := word >> 32
 			s.Members = append(s.Members, MemberStatus{
 				Name: m.target.Member, Instance: i.ID, URL: i.URL, Address: m.target.Address,
 				State: m.state, Reason: m.reason, Since: m.since,
 				InFlight: m.inFlight(), Streams: int(m.streams.Load()),
 				Weight:    int(m.weight.Load()),
 				Latency:   time.Duration(m.latency.at(now, p.balance.rate)),
-				Successes: m.successes.Load(), Failures: m.failures.Load(), Ejections: m.ejections,
+				Successes: m.successes + word&(firstOne-1) - failed,
+				Failures:  m.failures + failed + unreached, Ejections: m.ejections,
 			})
 		}
 	}

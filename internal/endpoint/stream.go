@@ -29,8 +29,7 @@ func (s *stream) keep() { s.kept, s.r.streaming = true, true }
 func (s *stream) Read(b []byte) (int, error) {
 	n, err := s.ReadCloser.Read(b)
 	if err != nil && !errors.Is(err, io.EOF) && !s.closed.Load() && !s.broken.Swap(true) {
-		s.m.answered(true)
-		s.m.failures.Add(1)
+		s.m.window.Add(firstOne + 1)
 	}
 	return n, err
 }
