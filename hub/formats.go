@@ -12,5 +12,5 @@ import (
 // formats lists the Format of every door, also of doors that are off: the log may hold their
 // messages.
 func formats() []broker.Format {
-	return []broker.Format{amqp091door.Format{}, stompdoor.Format{}, restdoor.Format{}}
+	return []broker.Format{amqp091door.Format{}, stompdoor.Format{}, restdoor.Format{}, broker.HubFormat{}}
 }

@@ -143,9 +143,11 @@ type Broker struct {
 	pagers     pagers
 	delayed    atomic.Int64   // messages that wait in delayed exchanges
 	senders    sync.WaitGroup // of delayed messages that are due
-	refused    atomic.Bool    // the log took something not
-	metrics    Metrics
-	tallies    tallies
+	// attachments are the endpoints at their queues.
+	attachments attachments
+	refused     atomic.Bool // the log took something not
+	metrics     Metrics
+	tallies     tallies
 }
 
 // New returns a broker with the virtual host "/". Recovery, if the log holds anything, is the
@@ -223,6 +225,7 @@ func (b *Broker) Close() {
 	for _, c := range b.connections.all() {
 		c.Close()
 	}
+	b.attachments.close()
 	b.alarm.close()
 	b.replies.close()
 	b.requests.close()

@@ -63,7 +63,7 @@ func (s *Session) Call(p CallParams) (*Call, error) {
 	if _, err := s.mayPublish(m); err != nil {
 		return nil, err
 	}
-	if err := s.vh.ready(op, p.Service); err != nil {
+	if err := s.vh.ready(op, p.Service, m.Type); err != nil {
 		return nil, err
 	}
 	row := &replyRow{session: s, deadline: s.deadline(CallTerms{Timeout: p.Timeout})}
@@ -95,21 +95,14 @@ func (s *Session) deadline(c CallTerms) time.Time {
 }
 
 // ready asks whether a service can take a call now.
-func (v *VirtualHost) ready(op, service string) error {
+func (v *VirtualHost) ready(op, service string, operation []byte) error {
 	q, ok := v.Queue(service)
 	if !ok {
 		return errorf(CodeNoService, op, service, "no service '%s' in vhost '%s'", service, v.name)
 	}
 	q.lock()
 	defer q.unlock()
-	switch {
-	case !q.attached():
-		return errorf(CodeNoInstance, op, service, "nobody is attached to service '%s'", service)
-	case q.ready >= v.b.limits.CallsWaiting:
-		return errorf(CodeOverloaded, op, service, "%d calls wait for service '%s' already",
-			q.ready, service)
-	}
-	return nil
+	return q.mayCall(op, operation)
 }
 
 // sendCall registers the row and sends the message with the row's reply address.
@@ -167,7 +160,7 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 			service, s.vh.name))
 	}
 	for _, q := range r.queues {
-		if err := s.vh.ready("call", q.Name); err != nil {
+		if err := s.vh.ready("call", q.Name, m.Type); err != nil {
 			if e, ok := err.(*Error); ok { //nolint:errorlint // made one line above
 				return fail(e)
 			}
@@ -211,6 +204,8 @@ func (v *VirtualHost) forward(to string, answer *Message, from string, t *turn) 
 		Overlay: answer.Overlay, Edited: answer.Edited, Body: answer.Body,
 	}
 	out.Exchange, out.Key = nil, []byte(to)
+	out.failure = answer.failure
+	out.showFailure()
 	if from != "" {
 		out.Overlay = out.Overlay.With(HeaderFrom, from)
 	}

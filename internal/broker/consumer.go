@@ -29,7 +29,8 @@ type Consumer struct {
 	filter    func(*Message) bool // nil takes all
 	drops     bool                // what filter refuses
 	arguments Table
-	timeout   int64 // x-consumer-timeout, in milliseconds; negative: none
+	timeout   int64       // x-consumer-timeout, in milliseconds; negative: none
+	endpoint  *Attachment // whose credit counts besides prefetch; nil for clients
 
 	// Guarded by the session's lock.
 	prefetch    int // 0: no bound
@@ -54,10 +55,14 @@ func (c *Consumer) Session() *Session { return c.session }
 // AutoAck reports whether deliveries are settled when they are sent.
 func (c *Consumer) AutoAck() bool { return c.autoAck }
 
-// hasCredit is called with the session's lock held.
-func (c *Consumer) hasCredit() bool {
-	if c.limited {
+// hasCredit is called with the session's lock held, when nothing else stands against a delivery: of
+// an endpoint it takes the credit.
+func (c *Consumer) hasCredit(m *Message) bool {
+	switch {
+	case c.limited:
 		return c.credit > 0
+	case c.endpoint != nil:
+		return c.outstanding < c.prefetch && c.endpoint.take(m.Type)
 	}
 	return c.prefetch == 0 || c.outstanding < c.prefetch || c.autoAck
 }

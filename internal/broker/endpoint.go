@@ -42,7 +42,7 @@ type Endpoint interface {
 }
 
 // EndpointCall is one call to an endpoint. It is borrowed until Call returns, and so is what it
-// holds; the body's reader is not read after that.
+// holds.
 type EndpointCall struct {
 	// Message has the envelope, and unless Head and Body are set all the rest.
 	Message *Message
@@ -50,8 +50,10 @@ type EndpointCall struct {
 	// need not make raw properties of what it has.
 	Head Head
 	// Body, when not nil, stands for the message's body. Once a byte of it was read nothing is tried
-	// again.
-	Body io.Reader
+	// again. Closing it makes a read under way return; that is done when the call ends before the body,
+	// and nothing is read of it when Call has returned, or, where the reply has a Stream, when that is
+	// closed.
+	Body io.ReadCloser
 	// Length is the number of bytes in Body; negative: nobody knows.
 	Length int64
 	// Deadline is when the call ends; zero: never.
@@ -91,6 +93,9 @@ type Reply struct {
 	Stream io.ReadCloser
 	// Length is the number of bytes in Stream; negative: nobody knows.
 	Length int64
+	// Failure is the error that the answer is, in one word, "" for none: it is a header to askers whose
+	// protocol has no status.
+	Failure string
 	// Outcome is what becomes of a message that nobody waits for: Accepted, Rejected where another
 	// attempt would not help, Released where it may, after RetryAfter if that is set.
 	Outcome    Outcome

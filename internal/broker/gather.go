@@ -183,6 +183,10 @@ func (q *Queue) askConsumers(g *gather, m *Message, t *turn) {
 		if !c.started {
 			continue
 		}
+		if c.endpoint != nil {
+			c.endpoint.askMembers(g, m, t)
+			continue
+		}
 		e := entry{msg: t.keep(m), copyN: g.add(c.name())}
 		e.expiresMS = m.DeadlineMS
 		q.giveCopy(c, e, t)

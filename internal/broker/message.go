@@ -52,6 +52,7 @@ type Message struct {
 
 	gather  *gather       // the row whose copies this is
 	request *Request      // the stored request that this is
+	failure string        // of an endpoint's answer: see Reply
 	buf     *buffer       // holds every slice above, when the heart owns the message
 	held    *atomic.Int64 // counts the memory of kept messages
 	refs    atomic.Int32

@@ -5,6 +5,7 @@ package broker
 import (
 	"bytes"
 	"container/heap"
+	"context"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ type replyRow struct {
 	// deadline orders the rows that expire; at is the place in the heap, -1 when it has none.
 	deadline time.Time
 	at       int
+	// cancels end the calls to endpoints that would answer; guarded by the table's lock.
+	cancels []context.CancelFunc
 }
 
 // replyTable holds the outstanding tokens of the hub. Its lock is a leaf. One timer serves all
@@ -149,6 +152,10 @@ func (t *replyTable) remove(r *replyRow) bool {
 
 func (t *replyTable) drop(r *replyRow) {
 	delete(t.rows, r.token)
+	for _, cancel := range r.cancels {
+		cancel()
+	}
+	r.cancels = nil
 	if r.request != nil {
 		t.stored--
 	}
@@ -169,6 +176,24 @@ func (t *replyTable) forget(s *Session) {
 	defer t.mu.Unlock()
 	for r := range t.bySession[s] {
 		t.drop(r)
+	}
+}
+
+// onEnd has cancel called when nobody waits any more for what would be sent to a reply address. One
+// that names no row is no error: it is a queue, or nobody has ever waited for long.
+func (t *replyTable) onEnd(address []byte, cancel context.CancelFunc) {
+	if !isReplyKey(address) {
+		return
+	}
+	r, _ := t.find(address)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case r != nil && r.direct: // many calls have it, and the same asker
+	case r != nil && t.rows[r.token] == r:
+		r.cancels = append(r.cancels, cancel)
+	default:
+		cancel()
 	}
 }
 

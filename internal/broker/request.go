@@ -144,7 +144,7 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 	}
 	var err error
 	if p.Waits {
-		err = s.vh.ready("request", p.Service)
+		err = s.vh.ready("request", p.Service, m.Type)
 	}
 	if err == nil {
 		err = s.store(q, m)

@@ -59,8 +59,7 @@ func (s *Session) Connection() *Connection { return s.conn }
 // deliver hands one entry to a consumer, if the session has room for it. The queue's lock is held.
 func (s *Session) deliver(c *Consumer, e *entry, q *Queue) bool {
 	s.mu.Lock()
-	if s.ended || s.stalled || c.cancelled || !c.hasCredit() ||
-		(!c.autoAck && !s.mayOwe()) {
+	if s.ended || s.stalled || c.cancelled || (!c.autoAck && !s.mayOwe()) || !c.hasCredit(e.msg) {
 		s.mu.Unlock()
 		return false
 	}
