@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package http
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	nethttp "net/http"
+	"net/http/httptrace"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/endpoint"
+)
+
+// keepAlive is the time between two probes of an idle connection.
+const keepAlive = 30 * time.Second
+
+// call is a request that was read, to be sent to a member or two.
+type call struct {
+	kind *Kind
+	of   *broker.EndpointCall
+
+	method, path, query string
+	fields              []field
+	size                int // of fields, written out
+	attempt             int // a hub before this one made so many
+	idempotent          bool
+}
+
+func (k *Kind) prepare(of *broker.EndpointCall) (*call, error) {
+	c := &call{kind: k, of: of, idempotent: of.Idempotent}
+	if err := c.read(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Traits implements endpoint.Call.
+func (c *call) Traits() endpoint.Traits {
+	return endpoint.Traits{
+		Idempotent: c.idempotent, Attempt: c.attempt, Once: c.of.Body != nil,
+	}
+}
+
+// Try implements endpoint.Call.
+func (c *call) Try(ctx context.Context, a endpoint.Attempt) (*broker.Reply, endpoint.Outcome) {
+	u, err := c.kind.upstream(a.Target)
+	if err != nil {
+		return nil, endpoint.Outcome{Class: endpoint.ClassRefused, Err: err}
+	}
+	if u.plain != nil {
+		return c.exchange(ctx, u, a)
+	}
+	return c.roundTrip(ctx, u, a)
+}
+
+// roundTrip sends the request through net/http: TLS and HTTP/2.
+func (c *call) roundTrip(
+	ctx context.Context, u *upstream, a endpoint.Attempt,
+) (*broker.Reply, endpoint.Outcome) {
+	var reused, sent atomic.Bool // net/http may go on with an attempt that has ended
+	trace := &httptrace.ClientTrace{
+		GotConn:      func(i httptrace.GotConnInfo) { reused.Store(i.Reused) },
+		WroteHeaders: func() { sent.Store(true) },
+	}
+	target := c.path
+	if c.query != "" {
+		target += "?" + c.query
+	}
+	r, err := u.request(httptrace.WithClientTrace(ctx, trace), c.method, target)
+	if err != nil {
+		return nil, endpoint.Outcome{Class: endpoint.ClassRefused, Err: err}
+	}
+	for _, f := range c.fields {
+		r.Header.Add(f.name, f.value)
+	}
+	c.hop(a, r.Header.Add)
+	switch {
+	case c.of.Body != nil:
+		r.Body, r.ContentLength = limitedBody(c.of), c.of.Length
+	case len(c.of.Message.Body) > 0:
+		r.Body = io.NopCloser(bytes.NewReader(c.of.Message.Body))
+		r.ContentLength = int64(len(c.of.Message.Body))
+	}
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = nil // none is added
+	}
+	answer, err := u.transport.RoundTrip(r)
+	if err != nil {
+		return nil, failureOf(ctx, err, progress{reused: reused.Load(), sent: sent.Load()})
+	}
+	// The reply closes the body.
+	head := &answerHead{code: answer.StatusCode, status: strconv.Itoa(answer.StatusCode)}
+	named := connectionNames(answer.Header["Connection"])
+	for name, values := range answer.Header {
+		if isHop(name) || named[name] {
+			continue
+		}
+		for _, value := range values {
+			head.fields = append(head.fields, field{name, value})
+		}
+	}
+	body := answer.Body
+	if c.of.Streams {
+		body = newStallBody(body, u.options.Stall)
+	}
+	reply := new(broker.Reply)
+	return c.reply(ctx, answered{
+		head: head, body: body, length: answer.ContentLength, reply: reply,
+	})
+}
+
+// limitedBody is a body that streams and ends where it says; net/http reads on to see its end, which
+// may not come soon.
+func limitedBody(of *broker.EndpointCall) io.ReadCloser {
+	if of.Length < 0 {
+		return of.Body
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(of.Body, of.Length), of.Body}
+}
+
+// connectionNames returns the headers that Connection names.
+func connectionNames(lines []string) map[string]bool {
+	var named map[string]bool
+	for _, line := range lines {
+		for name := range splitList(line) {
+			if named == nil {
+				named = make(map[string]bool)
+			}
+			named[nethttp.CanonicalHeaderKey(name)] = true
+		}
+	}
+	return named
+}
+
+// hop adds what this hop adds.
+func (c *call) hop(a endpoint.Attempt, add func(name, value string)) {
+	add("Via", via)
+	if grpc, connect, ok := timeouts(a.Deadline); ok {
+		add("Grpc-Timeout", grpc)
+		add("Connect-Timeout-Ms", connect)
+	}
+	if n := c.number(a); n > 1 {
+		add("Parley-Attempt", strconv.Itoa(n))
+	}
+}
+
+// number counts the attempts of all deliveries.
+func (c *call) number(a endpoint.Attempt) int { return a.Number + int(max(c.of.Attempt, 1)) - 1 }
+
+// via is how this hop names itself (RFC 9110 §7.6.3).
+const via = "1.1 parley"
+
+// answered is an answer whose body is still to be read, and what it becomes.
+type answered struct {
+	head   *answerHead
+	body   io.ReadCloser
+	length int64
+	reply  *broker.Reply
+}
+
+// reply makes the reply of an answer.
+func (c *call) reply(
+	ctx context.Context, a answered,
+) (*broker.Reply, endpoint.Outcome) {
+	o := outcomeOf(a.head.code, retryAfter(a.head.Get("Retry-After")))
+	*a.reply = broker.Reply{
+		Outcome: settlementOf(a.head.code), RetryAfter: o.RetryAfter, Length: a.length,
+	}
+	if a.head.code >= nethttp.StatusBadRequest {
+		a.reply.Failure = wordException
+	}
+	if c.of.Streams {
+		a.reply.Head, a.reply.Stream = a.head, a.body
+		return a.reply, o
+	}
+	data, err := readAll(a.body, a.length, int64(c.kind.options.AnswerBytes))
+	if err == nil {
+		a.reply.Message, err = a.head.message(data)
+	}
+	err = errors.Join(err, a.body.Close()) // the head may be another answer's from here on
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, endpoint.Outcome{Class: endpoint.ClassTimeout, Err: err}
+	case err != nil:
+		return nil, failureOf(ctx, err, progress{sent: true, heard: true})
+	}
+	return a.reply, o
+}
+
+// readAll reads a whole body.
+func readAll(body io.Reader, length, limit int64) ([]byte, error) {
+	if length > limit {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", errBadReply, length, limit)
+	}
+	var b bytes.Buffer
+	if length > 0 {
+		b.Grow(int(length) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(body, limit+1))
+	if n > limit {
+		return nil, fmt.Errorf("%w: more than %d bytes", errBadReply, limit)
+	}
+	return b.Bytes(), err
+}
+
+// stallBody ends an answer of net/http's that stands still.
+type stallBody struct {
+	io.ReadCloser
+	stall time.Duration
+	timer *time.Timer
+}
+
+func newStallBody(body io.ReadCloser, stall time.Duration) *stallBody {
+	// Closing the body ends the read that waits.
+	timer := time.AfterFunc(stall, func() { _ = body.Close() })
+	return &stallBody{ReadCloser: body, stall: stall, timer: timer}
+}
+
+// Read implements io.Reader.
+func (b *stallBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.stall)
+	return b.ReadCloser.Read(p)
+}
+
+// Close implements io.Closer.
+func (b *stallBody) Close() error {
+	b.timer.Stop()
+	return b.ReadCloser.Close()
+}
