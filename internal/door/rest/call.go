@@ -38,7 +38,11 @@ func (d *Door) service(v *visit) error {
 	if len(v.r.Header.Values("Idempotency-Key")) > 0 {
 		return d.callOnce(v, timeout)
 	}
-	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: false})
+	done, body, err := d.pass(v, timeout)
+	if done || err != nil {
+		return err
+	}
+	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: false, body: body})
 	if err != nil {
 		return err
 	}
@@ -100,6 +104,7 @@ func (d *Door) call(v *visit, m *broker.Message, timeout time.Duration) (*answer
 type callTerms struct {
 	timeout time.Duration
 	stored  bool
+	body    []byte // nil: it is to be read
 }
 
 // callMessage makes the message of a call out of the request: its body as it is, the operation as
@@ -111,8 +116,8 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 	}
 	p.ReplyTo, p.Set = "", p.Set&^broker.HasReplyTo // the heart's own takes its place
 	correlate(&p)
-	operation := v.path("path")
-	if p.Set&broker.HasType == 0 && operation != "" && !strings.Contains(operation, "/") {
+	operation := v.operation()
+	if p.Set&broker.HasType == 0 && operation != "" {
 		if len(operation) > nameBytesMax {
 			return nil, badRequest("the method's name is longer than %d bytes", nameBytesMax)
 		}
@@ -140,9 +145,11 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
 		p.Set |= broker.HasExpiration
 	}
-	body, err := v.body()
-	if err != nil {
-		return nil, err
+	body := terms.body
+	if body == nil {
+		if body, err = v.body(); err != nil {
+			return nil, err
+		}
 	}
 	return newMessage(&p, body)
 }

@@ -132,6 +132,8 @@ type problem struct {
 	exception string
 	// allow is the header Allow of a 405.
 	allow string
+	// retry is what Retry-After says, if that is known better than the kind does.
+	retry time.Duration
 }
 
 // Error returns word, detail and cause.
@@ -162,7 +164,9 @@ func problemOf(err error) *problem {
 		if e.Code == broker.CodeInternal {
 			return &problem{word: wordInternal, detail: "the hub failed", cause: err}
 		}
-		return &problem{word: e.Code.String(), detail: e.Text, cause: err}
+		return &problem{
+			word: e.Code.String(), detail: e.Text, cause: err, retry: e.RetryAfter,
+		}
 	}
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problemf(wordTooLarge, "the body is larger than %d bytes", e.Limit)
@@ -198,6 +202,9 @@ func (c catalogue) body(p *problem) problemBody {
 	b := problemBody{
 		Type: k.uri, Title: k.title, Status: k.status, Detail: p.detail, Code: k.word,
 		RetryAfterMS: k.retry.Milliseconds(), Exception: p.exception,
+	}
+	if p.retry > 0 {
+		b.RetryAfterMS = p.retry.Milliseconds()
 	}
 	if b.Type == "" {
 		b.Type = "/problems/" + k.word

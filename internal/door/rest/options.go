@@ -46,6 +46,10 @@ type Options struct {
 	WebSocket http.Handler
 	// MetricsPage answers GET /metrics. Default: there is no such route.
 	MetricsPage http.Handler
+	// Instances attaches servers to services. Default: there are no such routes.
+	Instances Instances
+	// Administrator says whether a user is an administrator. Default: nobody is.
+	Administrator func(user string) bool
 	// Metrics names what the door counts. Default: nothing is listed.
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.

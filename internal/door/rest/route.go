@@ -58,6 +58,10 @@ func (d *Door) table() []route {
 		{"POST", "/leases/{id}/reply", typeJSON, d.reply},
 
 		{"", "/services/{svc}/{path...}", "", d.service},
+		{"GET", "/services", typeJSON, d.listServices},
+		{"PUT", "/services/{svc}/instances/{id}", typeJSON, d.putInstance},
+		{"PATCH", "/services/{svc}/instances/{id}", typeJSON, d.patchInstance},
+		{"DELETE", "/services/{svc}/instances/{id}", "", d.deleteInstance},
 		{"POST", "/services/{svc}/{method}/gather", gatherTypes, d.gatherService},
 
 		{"GET", "/requests/{id}", typeJSON, d.getRequest},

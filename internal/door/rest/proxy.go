@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+const (
+	// wholeBytes is up to which size a body is read before anything else happens, so that a client
+	// that sends slowly holds no slot of the service, and that the call may be tried again.
+	wholeBytes = 64 << 10
+	// copyBytes is the buffer through which a body passes.
+	copyBytes = 32 << 10
+	// bodyStall is how long a body that is passed on may stand still.
+	bodyStall = time.Minute
+)
+
+// passage is a call to a service that the hub calls itself, on the goroutine of the request: head and
+// body go through as they come, and so do those of the answer (rest.md §5.2).
+type passage struct {
+	v       *visit
+	call    broker.EndpointCall
+	message broker.Message
+	named   []string // headers that Connection names
+	buf     [copyBytes]byte
+}
+
+var passages = sync.Pool{New: func() any { return new(passage) }} //nolint:gochecknoglobals // a pool
+
+// pass calls the service without a queue, if it can be, and answers. With done false the call is for
+// the service's queue; body is what was read for it already, and the rest is to be read.
+func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, err error) {
+	operation := v.operation()
+	if len(operation) > nameBytesMax {
+		return false, nil, badRequest("the method's name is longer than %d bytes", nameBytesMax)
+	}
+	whole := v.r.ContentLength >= 0 && v.r.ContentLength <= wholeBytes &&
+		v.r.Header["Expect"] == nil
+	if whole && v.r.ContentLength > 0 {
+		if body, err = v.body(); err != nil {
+			return false, nil, err
+		}
+	}
+	p, _ := passages.Get().(*passage)
+	defer p.free()
+	p.v = v
+	p.message.Type = append(p.message.Type[:0], operation...)
+	var direct broker.Direct
+	err = v.work(func(w *worker) (err error) {
+		direct, err = w.Direct(v.path("svc"), &p.message)
+		return err
+	})
+	switch {
+	case err != nil:
+		return false, nil, err
+	case direct.Taken():
+	case direct.Attached && !whole:
+		return false, nil, problemf("overloaded", "all slots of the service are taken, and a body"+
+			" of more than %d bytes does not wait", wholeBytes)
+	default:
+		return false, body, nil
+	}
+	defer direct.End()
+	p.message.Body = body
+	p.call.Message, p.call.Head, p.call.Streams, p.call.Answers = &p.message, p, true, true
+	p.call.Deadline, p.call.Attempt = d.options.Broker.Now().Add(timeout), 1
+	if !whole {
+		p.stream()
+	}
+	reply, err := direct.Call(v.r.Context(), &p.call)
+	if err != nil {
+		return true, nil, err
+	}
+	return true, nil, p.answer(reply)
+}
+
+// free gives the passage back to its pool.
+func (p *passage) free() {
+	p.v, p.named = nil, p.named[:0]
+	p.call = broker.EndpointCall{}
+	p.message.Body = nil
+	passages.Put(p)
+}
+
+// operation is the last word of a path that has one word.
+func (v *visit) operation() string {
+	if path := v.path("path"); !strings.Contains(path, "/") {
+		return path
+	}
+	return ""
+}
+
+// stream lets the body of the request go through as it comes.
+func (p *passage) stream() {
+	r := p.v.r
+	p.call.Length = r.ContentLength
+	p.call.Body = &passingBody{
+		body: r.Body, control: http.NewResponseController(p.v.w),
+	}
+	// The service may answer while it still reads. HTTP/2 can do that anyway.
+	_ = http.NewResponseController(p.v.w).EnableFullDuplex()
+}
+
+// passingBody reads the body of a request that is passed on. It may be long, but not stand still.
+type passingBody struct {
+	body    io.Reader
+	control *http.ResponseController
+	mu      sync.Mutex
+	ended   bool // all of it was read
+}
+
+// Read implements io.Reader.
+func (b *passingBody) Read(p []byte) (int, error) {
+	// Not every ResponseWriter has deadlines; those of a test do not.
+	_ = b.control.SetReadDeadline(time.Now().Add(bodyStall))
+	n, err := b.body.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.mu.Lock()
+		b.ended = true
+		_ = b.control.SetReadDeadline(time.Time{})
+		b.mu.Unlock()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &problem{word: wordSlow, detail: "the body came too slowly", cause: err}
+	}
+	return n, err
+}
+
+// Close makes a read under way return: nobody wants the rest. The connection is of no use then.
+func (b *passingBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
+}
+
+// Get implements broker.Head.
+func (p *passage) Get(name string) string {
+	switch name {
+	case "http-method":
+		return p.v.r.Method
+	case "http-path":
+		return p.v.servicePath()
+	case "http-query":
+		return p.v.r.URL.RawQuery
+	}
+	return p.v.r.Header.Get(name)
+}
+
+// Each implements broker.Head: what goes on of the request's headers, and where it comes from.
+func (p *passage) Each(yield func(name, value string) bool) {
+	h := p.v.r.Header
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			p.named = append(p.named, textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	for name, values := range h {
+		name := p.outward(name)
+		if name == "" {
+			continue
+		}
+		for _, value := range values {
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+	yield("Forwarded", p.forwarded())
+}
+
+// outward returns how a header of the request is called on its way on, "" when it does not go on.
+func (p *passage) outward(name string) string {
+	switch name {
+	case "Content-Type", "Content-Encoding", "Traceparent", "Tracestate", "Parley-Correlation-Id",
+		"Parley-Message-Id", "Parley-App-Id", "Parley-Type":
+		return name
+	case "Forwarded":
+		return ""
+	}
+	if own, ok := strings.CutPrefix(name, headerPrefix); ok {
+		if name = textproto.CanonicalMIMEHeaderKey(own); strings.HasPrefix(name, "Parley-") {
+			return ""
+		}
+	}
+	if ownHeader(name) || strings.HasPrefix(name, "Parley-") || strings.HasPrefix(name, "Proxy-") ||
+		strings.HasPrefix(name, "Sec-") {
+		return ""
+	}
+	for _, named := range p.named {
+		if name == named {
+			return ""
+		}
+	}
+	return name
+}
+
+// forwarded says where the request comes from (RFC 7239), behind what others said.
+func (p *passage) forwarded() string {
+	r := p.v.r
+	var b strings.Builder
+	for _, line := range r.Header["Forwarded"] {
+		b.WriteString(line)
+		b.WriteString(", ")
+	}
+	peer := p.v.peer.String()
+	if strings.IndexByte(peer, ':') >= 0 {
+		peer = `"[` + strings.Trim(peer, "[]") + `]"`
+	}
+	b.WriteString("for=")
+	b.WriteString(peer)
+	if !strings.ContainsAny(r.Host, "\"\\\r\n") && r.Host != "" {
+		b.WriteString(`;host="`)
+		b.WriteString(r.Host)
+		b.WriteByte('"')
+	}
+	if r.TLS != nil {
+		b.WriteString(";proto=https")
+	} else {
+		b.WriteString(";proto=http")
+	}
+	return b.String()
+}
+
+// answer passes the service's answer on.
+func (p *passage) answer(reply *broker.Reply) error {
+	defer reply.Stream.Close() //nolint:errcheck // all of it was read, or who reads is gone
+	v := p.v
+	status, err := strconv.Atoi(reply.Head.Get(headerStatus))
+	if err != nil || status < 200 || status > 599 {
+		return problemf(wordBadReply, "the service answered with an unusable status")
+	}
+	h := v.w.Header()
+	reply.Head.Each(func(name, value string) bool {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if passesThrough(name) && fieldValue(value) {
+			h[name] = append(h[name], value)
+		}
+		return true
+	})
+	h["Via"] = append(h["Via"], via)
+	bodyless := status == http.StatusNoContent || status == http.StatusNotModified
+	if reply.Length >= 0 && !bodyless {
+		h["Content-Length"] = []string{strconv.FormatInt(reply.Length, 10)}
+	}
+	if h["Content-Type"] == nil && reply.Length != 0 {
+		h["Content-Type"] = []string{unknownType}
+	}
+	v.status = status
+	v.w.WriteHeader(status)
+	if bodyless || v.r.Method == http.MethodHead {
+		return nil
+	}
+	if err := p.copy(reply); err != nil {
+		v.door.options.Logger.Debug("answer broken off", "door", Name, "peer", v.peer.String(),
+			"service", v.path("svc"), "trace_id", v.traceID(), "error", err)
+		// Half an answer must not look like a whole one: this ends the connection or the stream.
+		panic(http.ErrAbortHandler) //nolint:forbidigo // there is no other way to say it
+	}
+	return nil
+}
+
+// via is how the hub names itself in what passes through it (RFC 9110 §7.6.3).
+const via = "1.1 parley"
+
+// copy passes the body of an answer on. Where nobody knows how long it is, each part of it at once.
+func (p *passage) copy(reply *broker.Reply) error {
+	control := http.NewResponseController(p.v.w)
+	for {
+		n, err := reply.Stream.Read(p.buf[:])
+		if n > 0 {
+			p.v.giveTime(n)
+			if _, failed := p.v.w.Write(p.buf[:n]); failed != nil {
+				return failed
+			}
+			if reply.Length < 0 {
+				if failed := control.Flush(); failed != nil {
+					return failed
+				}
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// passesThrough reports whether a header of an answer that is passed on is the service's to set.
+func passesThrough(name string) bool {
+	return name == "Content-Type" || name == "Content-Encoding" || passesBack(name)
+}
