@@ -48,6 +48,7 @@ func (o *Options) validateDoors() []error {
 				fault("doors.%s.%s: %w", d.name, at.key, err)
 			}
 		}
+		faults = append(faults, o.validateLine(d)...)
 		switch {
 		case !closed(d.door.TLSListen):
 			used = true
@@ -79,6 +80,41 @@ func (o *Options) checkDialect(d namedDoor) error {
 	return fmt.Errorf("doors.%s.dialect: %q is not %s or %s", d.name, d.door.Dialect,
 		stompdoor.RabbitMQ, stompdoor.ActiveMQ)
 }
+
+// validateLine returns what is wrong with the keys that only the line door has.
+func (o *Options) validateLine(d namedDoor) []error {
+	var faults []error
+	fault := func(key, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("doors."+d.name+"."+key+": "+format, args...))
+	}
+	udp := d.door.UDPListen
+	switch {
+	case d.door == &o.Doors.Line:
+		if strings.HasPrefix(udp, unixPrefix) {
+			fault("udp_listen", "datagrams come to host:port")
+		} else if !closed(udp) {
+			if err := checkAddress(udp, o.ListenAll); err != nil {
+				fault("udp_listen", "%w", err)
+			}
+		}
+		return faults
+	case !closed(udp):
+		fault("udp_listen", "the line door alone takes datagrams")
+	case d.door.User != "":
+		fault("user", "clients of this door say who they are")
+	}
+	return faults
+}
+
+// udp returns where a door takes datagrams: where it listens, when nothing else is said.
+func (d *Door) udp() string {
+	if d.UDPListen != "" || strings.HasPrefix(d.Listen, unixPrefix) {
+		return d.UDPListen
+	}
+	return d.Listen
+}
+
+const unixPrefix = "unix:"
 
 // validateTLS returns what is wrong with the certificates of one door.
 func (o *Options) validateTLS(d namedDoor) []error {
@@ -139,7 +175,7 @@ func unique(faults []error) []error {
 
 // checkAddress refuses what is no address, and what is not loopback unless everyone may come in.
 func checkAddress(address string, all bool) error {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
 		if path == "" {
 			return errors.New("unix: needs a path")
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/console"
 	amqp091door "github.com/parley-ipc/parley/internal/door/amqp091"
+	linedoor "github.com/parley-ipc/parley/internal/door/line"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
 	"github.com/parley-ipc/parley/internal/listen"
@@ -22,6 +23,8 @@ type service struct {
 	route listen.Route
 	// run serves what the route queues, until ctx ends; nil where a handler does all.
 	run func(ctx context.Context) error
+	// packets serves the datagrams of a socket, until ctx ends; nil where the door takes none.
+	packets func(ctx context.Context, socket net.PacketConn) error
 	// protocols are what its clients may choose by ALPN.
 	protocols []string
 }
@@ -73,6 +76,8 @@ func (h *Hub) newDoor(name string) (service, error) {
 			run:       func(ctx context.Context) error { return door.Serve(ctx, queue) },
 			protocols: []string{"h2", "http/1.1"},
 		}, nil
+	case linedoor.Name:
+		return h.newLine()
 	case console.Name:
 		return h.newManagement()
 	case console.PrometheusName:
@@ -93,9 +98,11 @@ type opened struct {
 	service
 
 	listeners []*listener
+	socket    net.PacketConn // for datagrams; nil: none
 	stop      context.CancelFunc
 	serving   sync.WaitGroup
 	err       error // of run
+	socketErr error // of packets
 }
 
 // listener is one of a door's listeners.
@@ -143,6 +150,9 @@ func (h *Hub) open(ctx context.Context, d namedDoor) (*opened, error) {
 			Protocols: service.protocols,
 		}, o.route)
 	}
+	if address := d.door.udp(); err == nil && !closed(address) {
+		err = h.listenPacket(ctx, o, address)
+	}
 	if err != nil {
 		return nil, errors.Join(err, o.close()) //nolint:contextcheck // it does not wait
 	}
@@ -183,6 +193,9 @@ func (o *opened) start() {
 	if o.run != nil {
 		o.serving.Go(func() { o.err = o.run(ctx) })
 	}
+	if o.socket != nil {
+		o.serving.Go(func() { o.socketErr = o.packets(ctx, o.socket) })
+	}
 }
 
 // shutdown tells the clients, waits for them and closes what is left when ctx ends.
@@ -198,7 +211,7 @@ func (o *opened) shutdown(ctx context.Context) error {
 	if errors.Is(o.err, net.ErrClosed) {
 		o.err = nil // the queue went first
 	}
-	return errors.Join(errors.Join(faults...), o.err)
+	return errors.Join(errors.Join(faults...), o.err, o.socketErr, o.closeSocket())
 }
 
 // close closes the listeners of a door that was never started.
@@ -207,5 +220,5 @@ func (o *opened) close() error {
 	for i, l := range o.listeners {
 		faults[i] = l.Close()
 	}
-	return errors.Join(faults...)
+	return errors.Join(errors.Join(faults...), o.closeSocket())
 }

@@ -105,6 +105,11 @@ type Door struct {
 	// Dialect is whose clients the doors stomp and webstomp serve: rabbitmq or activemq. Default
 	// rabbitmq; other doors have none.
 	Dialect Dialect `yaml:"dialect"`
+	// UDPListen is host:port for datagrams, or off; the line door alone takes them. Default: where the
+	// line door listens, if that is host:port.
+	UDPListen string `yaml:"udp_listen"`
+	// User is who every client of the line door is. Default: each one shows or says who it is.
+	User string `yaml:"user"`
 }
 
 // Dialect names the broker whose manners a STOMP door has.
@@ -136,7 +141,7 @@ func Defaults() Options {
 			REST:       Door{Listen: "127.0.0.1:8080"},
 			Management: Door{Listen: "127.0.0.1:15672"},
 			Thrift:     Door{Listen: Off},
-			Line:       Door{Listen: Off},
+			Line:       Door{Listen: "127.0.0.1:7070"},
 			Prometheus: Door{Listen: Off},
 			ActiveMQ:   Door{Listen: Off},
 		},
@@ -195,7 +200,7 @@ func (d *Doors) all() []namedDoor {
 		{"rest", &d.REST, true},
 		{"management", &d.Management, true},
 		{"thrift", &d.Thrift, false},
-		{"line", &d.Line, false},
+		{"line", &d.Line, true},
 		{"prometheus", &d.Prometheus, true},
 		{"activemq", &d.ActiveMQ, true},
 	}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package line
+
+import (
+	"math"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+// gather asks everyone: all who are bound to a topic, or every instance of a service.
+func (c *conn) gather(cmd *command) *fault {
+	terms, err := gatherTerms(cmd)
+	if err != nil {
+		return err
+	}
+	if err := c.everyone(cmd); err != nil {
+		return err
+	}
+	id := string(cmd.id)
+	c.open.add(id)
+	failed := c.session.Gather(broker.GatherParams{
+		Message: &c.composer.message, Terms: terms,
+		Reply: func(from string, m *broker.Message) { c.writeReply(id, from, m) },
+		End: func(r broker.GatherResult) {
+			c.writeEnd(id, &r)
+			c.closeID(id)
+		},
+	})
+	if failed != nil {
+		c.open.remove(id)
+		return faultOf(failed)
+	}
+	return nil
+}
+
+// everyone composes the message of a gather.
+func (c *conn) everyone(cmd *command) *fault {
+	switch {
+	case cmd.has(memberTopic) == cmd.has(memberService):
+		return badRequest("'gather' needs one of 'topic' and 'service'")
+	case cmd.has(memberTopic) && cmd.has(memberMethod):
+		return badRequest("'method' goes with 'service'")
+	}
+	if cmd.has(memberService) {
+		m, err := c.question(cmd)
+		if err != nil {
+			return err
+		}
+		if _, ok := c.registry.VirtualHost().Queue(string(m.Key)); !ok {
+			return unknownQueue(codeNoService, m.Key, c.vhost)
+		}
+		return nil
+	}
+	if cmd.has(memberKey) {
+		return badRequest("'key' goes with 'exchange'")
+	}
+	if err := c.composer.compose(cmd, nil); err != nil {
+		return err
+	}
+	m := &c.composer.message
+	var err *fault
+	if m.Key, err = cmd.name(memberTopic); err != nil {
+		return err
+	}
+	m.Exchange = []byte(defaultTopic)
+	c.correlate()
+	return nil
+}
+
+// gatherTerms reads the stop rule: the first that is met ends the gather.
+func gatherTerms(cmd *command) (t broker.GatherTerms, err *fault) {
+	if t.Total, err = timeoutOf(cmd, 1); err != nil {
+		return t, err
+	}
+	if !cmd.has(memberUntil) {
+		t.All = true
+		return t, nil
+	}
+	r := untilReader{terms: &t}
+	return t, r.read(cmd.values[memberUntil].text)
+}
+
+// untilReader reads the member until.
+type untilReader struct {
+	terms *broker.GatherTerms
+	seen  [4]bool
+}
+
+func (r *untilReader) read(text []byte) *fault {
+	return eachMember(text, "until", func(name string, v *value) *fault {
+		names := [len(r.seen)]string{"all", "n", "quorum", "stall_ms"}
+		for i, known := range names {
+			if name != known {
+				continue
+			}
+			if r.seen[i] {
+				return badRequest("'%s' stands twice in 'until'", known)
+			}
+			r.seen[i] = true
+			return r.member(known, v)
+		}
+		return badRequest("unknown member '%s' in 'until'", shown([]byte(name)))
+	})
+}
+
+func (r *untilReader) member(name string, v *value) *fault {
+	t := r.terms
+	isTrue := v.kind == kindBool && v.text[0] == 't'
+	switch {
+	case name == "all" && v.kind == kindBool:
+		t.All = isTrue
+		return nil
+	case name == "quorum" && isTrue:
+		t.Quorum = true
+		return nil
+	case v.kind != kindNumber:
+		return badRequest("'%s' in 'until' has the wrong type", name)
+	case name == "stall_ms":
+		ms, err := wholeNumber("stall_ms", v.text, 1, timeoutMaxMS)
+		t.Stall = millis(ms)
+		return err
+	case name == "all":
+		return badRequest("'all' in 'until' has the wrong type")
+	}
+	n, err := wholeNumber(name, v.text, 1, math.MaxInt32)
+	if t.Replies == 0 || int(n) < t.Replies {
+		t.Replies = int(n)
+	}
+	return err
+}
+
+// writeReply writes one answer of a gather.
+func (c *conn) writeReply(id, from string, m *broker.Message) {
+	if c.out.Buffered() > unreadBytes {
+		c.door.late.Add(1)
+		return
+	}
+	b := c.out.BeginSize(m.Size() + headRoom)
+	if !c.shut {
+		b = append(append(append(b, `{"event":"answer","id":`...), id...), `,"from":`...)
+		b = append(appendString(b, from), ',')
+		b = appendEnd(appendAnswer(b, m, &c.check))
+	}
+	c.out.End(b)
+	c.flushSoon()
+}
+
+// writeEnd writes how a gather ended.
+func (c *conn) writeEnd(id string, r *broker.GatherResult) {
+	b, open := c.begin()
+	if open {
+		b = append(append(append(b, `{"event":"gather_end","id":`...), id...), `,"complete":`...)
+		if r.Complete {
+			b = append(b, `true,"missing":[`...)
+		} else {
+			b = append(b, `false,"missing":[`...)
+		}
+		for i, name := range r.Missing {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(b, name)
+		}
+		b = appendEnd(append(b, ']'))
+	}
+	c.out.End(b)
+	c.flushSoon()
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package line
+
+import (
+	"net"
+	"syscall"
+)
+
+// peerUID returns the user id of the process at the other end of a Unix socket, as it was when it
+// connected (unix(7), SO_PEERCRED).
+func peerUID(c net.Conn) (uid uint32, ok bool) {
+	if c.LocalAddr().Network() != "unix" {
+		return 0, false
+	}
+	holder, ok := c.(syscall.Conn)
+	if !ok {
+		return 0, false
+	}
+	raw, err := holder.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var cred *syscall.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		cred, failed = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err != nil || failed != nil {
+		return 0, false
+	}
+	return cred.Uid, true
+}
