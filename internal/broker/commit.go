@@ -237,7 +237,7 @@ func (t *commit) log() error {
 	for i := range t.settles {
 		e := &t.settles[i]
 		e.logged = !e.queue.deleted && e.entry.lsn != 0 && (e.outcome == Accepted ||
-			e.outcome == Rejected && !e.queue.buries(s))
+			e.outcome == Rejected && !e.queue.buries(s.deadQueue))
 		if e.logged {
 			share := t.shares[e.queue]
 			share.acks = append(share.acks, e.entry.lsn)
@@ -325,7 +325,7 @@ func (t *commit) take() {
 			}
 			e.entry.msg.release()
 		} else {
-			q.settle(&e.entry, e.outcome, s)
+			q.settle(&e.entry, e.outcome, s.deadQueue, &s.turn)
 		}
 		t.shares[q].freed = append(t.shares[q].freed, e.delivered)
 	}

@@ -225,7 +225,7 @@ func (a *Attachment) settle(tag uint64, o Outcome, t *turn) {
 	}
 	q := d.queue
 	q.lock()
-	q.settle(&d.entry, o, t)
+	q.settle(&d.entry, o, s.deadQueue, t)
 	s.mu.Lock()
 	s.outstanding--
 	d.consumer.outstanding--

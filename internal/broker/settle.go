@@ -94,7 +94,7 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 	q.lock()
 	defer q.unlock()
 	for i := range list {
-		q.settle(&list[i].entry, o, s)
+		q.settle(&list[i].entry, o, s.deadQueue, &s.turn)
 	}
 	s.mu.Lock()
 	full = s.atLimit(len(list))
@@ -113,24 +113,26 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 // Until then, and from that queue itself, it is dropped.
 func (s *Session) RejectTo(queue string) { s.deadQueue = queue }
 
-// buries reports whether what a session rejects goes somewhere; the queue's lock is held.
-func (q *Queue) buries(s *Session) bool {
-	return q.args.deadLetter || s.deadQueue != "" && s.deadQueue != q.Name
+// buries reports whether what a session with a queue of RejectTo rejects goes somewhere; the queue's
+// lock is held.
+func (q *Queue) buries(deadQueue string) bool {
+	return q.args.deadLetter || deadQueue != "" && deadQueue != q.Name
 }
 
 // reject takes a delivery out of the queue for good; its lock is held.
-func (q *Queue) reject(e entry, s *Session) {
-	if q.args.deadLetter || !q.buries(s) {
-		q.deadLetter(e, reasonRejected, &s.turn)
+func (q *Queue) reject(e entry, deadQueue string, t *turn) {
+	if q.args.deadLetter || !q.buries(deadQueue) {
+		q.deadLetter(e, reasonRejected, t)
 		return
 	}
-	s.turn.letters = append(s.turn.letters, deadLetter{
-		queue: q, entry: e, reason: reasonRejected, to: deadLetterTo{key: s.deadQueue, hasKey: true},
+	t.letters = append(t.letters, deadLetter{
+		queue: q, entry: e, reason: reasonRejected, to: deadLetterTo{key: deadQueue, hasKey: true},
 	})
 }
 
-// settle gives one delivery its outcome; the queue's lock is held.
-func (q *Queue) settle(e *entry, o Outcome, s *Session) {
+// settle gives one delivery its outcome; what is rejected may go to the session's queue of RejectTo.
+// The queue's lock is held.
+func (q *Queue) settle(e *entry, o Outcome, deadQueue string, t *turn) {
 	q.unsettled--
 	if o == Accepted {
 		q.tally.Acknowledged++
@@ -145,9 +147,9 @@ func (q *Queue) settle(e *entry, o Outcome, s *Session) {
 		e.attempts--
 		q.restore(*e)
 	case o == Rejected:
-		q.reject(*e, s)
+		q.reject(*e, deadQueue, t)
 	case q.args.deliveryLimit >= 0 && int64(e.attempts) > q.args.deliveryLimit:
-		q.deadLetter(*e, reasonDeliveryLimit, &s.turn)
+		q.deadLetter(*e, reasonDeliveryLimit, t)
 	default:
 		if q.args.deliveryLimit >= 0 {
 			q.logAttempts(e)
