@@ -176,8 +176,7 @@ func (k *composer) terms(c *command) (err *fault) {
 // persist says whether the message is to survive the hub; it comes behind compose.
 func (k *composer) persist(persistent bool) {
 	k.message.Persistent = persistent
-	k.raw = appendPersistent(k.raw, persistent)
-	k.message.Props = k.raw
+	k.raw[0] |= modeFlag(persistent)
 }
 
 // correlate gives a question a correlation id when its asker did not: services of other doors copy it

@@ -67,6 +67,9 @@ func suiteFeatures() doortest.Features {
 			broker.HasAppID:           noMember,
 			broker.HasClusterID:       noMember,
 		},
+		NotShown: map[broker.PropertySet]string{
+			broker.HasDeliveryMode: "how a message is kept is not shown",
+		},
 		Adds:  broker.HasDeliveryMode | broker.HasContentType,
 		Sends: suiteSends,
 		Shows: suiteShows,
@@ -184,7 +187,6 @@ type suiteLine struct {
 	ClusterID       *string         `json:"cluster_id"`
 	Expires         json.Number     `json:"expires_ms"`
 	Priority        *uint8          `json:"priority"`
-	Persistent      *bool           `json:"persistent"`
 	Timestamp       *uint64         `json:"timestamp"`
 	From            string          `json:"from"`
 	Complete        bool            `json:"complete"`
@@ -463,9 +465,6 @@ func (l *suiteLine) properties() (p broker.Properties) {
 	}
 	if l.Priority != nil {
 		p.Priority, p.Set = *l.Priority, p.Set|broker.HasPriority
-	}
-	if l.Persistent != nil && *l.Persistent {
-		p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
 	}
 	if l.Timestamp != nil {
 		p.Timestamp, p.Set = *l.Timestamp, p.Set|broker.HasTimestamp

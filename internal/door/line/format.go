@@ -23,13 +23,24 @@ import (
 // So from line to line terms and rest are copied as they stand.
 type Format struct{}
 
-// Flags of the raw form: what is known of the body. They are on disk.
+// Flags of the raw form: what is known of the body, and what no event shows. They are on disk.
 const (
 	// flagJSON: the body is the text of one JSON value that fits into a line.
 	flagJSON = 1 << iota
 	// flagText: the body is UTF-8, and its content type is text.
 	flagText
+	// flagPersistent and flagVolatile: the sender said whether the message survives the hub.
+	flagPersistent
+	flagVolatile
 )
+
+// modeFlag returns the flag for a delivery mode.
+func modeFlag(persistent bool) byte {
+	if persistent {
+		return flagPersistent
+	}
+	return flagVolatile
+}
 
 var errRaw = errors.New("line: malformed raw properties")
 
@@ -38,8 +49,15 @@ func (Format) ID() broker.FormatID { return broker.FormatLine }
 
 // Append appends the raw form of p.
 func (Format) Append(dst []byte, p *broker.Properties) ([]byte, error) {
-	return appendRaw(dst, 0, appendTerms(nil, p), appendProperties(nil, p)), nil
+	var flags byte
+	if p.Set&broker.HasDeliveryMode != 0 {
+		flags = modeFlag(p.DeliveryMode == persistentMode)
+	}
+	return appendRaw(dst, flags, appendTerms(nil, p), appendProperties(nil, p)), nil
 }
+
+// persistentMode is the delivery mode of messages that survive the hub.
+const persistentMode = 2
 
 func appendRaw(dst []byte, flags byte, terms, rest []byte) []byte {
 	dst = append(dst, flags)
@@ -63,9 +81,15 @@ func splitRaw(raw []byte) (flags byte, terms, rest []byte, ok bool) {
 
 // Decode fills p from raw.
 func (Format) Decode(raw []byte, p *broker.Properties) error {
-	_, terms, rest, ok := splitRaw(raw)
+	flags, terms, rest, ok := splitRaw(raw)
 	if !ok {
 		return fmt.Errorf("decode: %w", errRaw)
+	}
+	if flags&(flagPersistent|flagVolatile) != 0 {
+		p.DeliveryMode, p.Set = 1, p.Set|broker.HasDeliveryMode
+		if flags&flagPersistent != 0 {
+			p.DeliveryMode = persistentMode
+		}
 	}
 	var s scanner
 	for _, run := range [...][]byte{terms, rest} {
@@ -132,13 +156,6 @@ func decodeMember(p *broker.Properties, name string, v *value) bool {
 		p.Headers, err = readTable(v.text)
 		p.Set |= broker.HasHeaders
 		return err == nil && v.kind == kindObject
-	case "persistent":
-		p.DeliveryMode = 1
-		if string(v.text) == "true" {
-			p.DeliveryMode = 2
-		}
-		p.Set |= broker.HasDeliveryMode
-		return v.kind == kindBool
 	case "expires_ms":
 		p.Expiration, p.Set = string(v.text), p.Set|broker.HasExpiration
 		return v.kind == kindNumber
@@ -219,9 +236,6 @@ func appendProperties(b []byte, p *broker.Properties) []byte {
 	if p.Set&broker.HasPriority != 0 {
 		b = strconv.AppendUint(append(b, `,"priority":`...), uint64(p.Priority), 10)
 	}
-	if p.Set&broker.HasDeliveryMode != 0 {
-		b = appendPersistent(b, p.DeliveryMode == 2)
-	}
 	if p.Set&broker.HasTimestamp != 0 {
 		b = strconv.AppendUint(append(b, `,"timestamp":`...), p.Timestamp, 10)
 	}
@@ -229,10 +243,6 @@ func appendProperties(b []byte, p *broker.Properties) []byte {
 		b = appendTable(append(b, `,"headers":`...), p.Headers, 1)
 	}
 	return b
-}
-
-func appendPersistent(b []byte, persistent bool) []byte {
-	return strconv.AppendBool(append(b, `,"persistent":`...), persistent)
 }
 
 // appendFloat appends a number, null for what JSON has no number for.
