@@ -28,17 +28,19 @@ func (c *conn) call(cmd *command) *fault {
 		return err
 	}
 	id := string(cmd.id)
-	c.open.add(id)
+	c.owe(id)
 	_, failed := c.session.Call(broker.CallParams{
 		Service: string(m.Key), Message: m, Timeout: timeout,
 		Done: func(answer *broker.Message, err *broker.Error) {
+			c.open.remove(id)
 			c.writeAnswer(id, "", answer, err)
-			c.closeID(id)
+			c.paid()
 		},
 	})
 	m.Edited = false
 	if failed != nil {
 		c.open.remove(id)
+		c.paid()
 		return faultOf(failed)
 	}
 	return nil
@@ -156,7 +158,7 @@ func (c *conn) result(cmd *command) *fault {
 	if c.waiting.Load() >= int64(c.door.options.WaitsMax) {
 		return newFault(codeQuota, "%d results are waited for", c.door.options.WaitsMax)
 	}
-	c.open.add(id)
+	c.owe(id)
 	c.waiting.Add(1)
 	c.waits.Go(func() { c.awaitResult(id, r, timeout) })
 	return nil
@@ -182,9 +184,10 @@ func (c *conn) awaitResult(id string, r *broker.Request, timeout time.Duration) 
 	case <-c.gone:
 		return
 	}
-	c.writeResult(id, r)
 	c.waiting.Add(-1)
-	c.closeID(id)
+	c.open.remove(id)
+	c.writeResult(id, r)
+	c.paid()
 }
 
 // writeResult writes where a request stands.

@@ -257,6 +257,10 @@ func TestIDInUse(t *testing.T) {
 	c.do(`{"op":"reply","delivery":"`+field(t, event, "delivery")+`","body":2}`,
 		`{"id":1,"body":2,"content_type":"application/json"}`)
 	c.do(`{"op":"ping","id":1}`, `{"id":1}`)
+	c.do(`{"op":"subscribe","id":"7","topic":"t"}`, `{"id":"7"}`)
+	c.do(`{"op":"subscribe","id":7,"topic":"t"}`, `{"id":7}`)
+	c.do(`{"op":"unsubscribe","id":2,"sub":7}`, `{"id":2}`)
+	c.do(`{"op":"unsubscribe","id":2,"sub":"7"}`, `{"id":2}`)
 	c.do(`{"op":"unsubscribe","id":2,"sub":"\u0073"}`, `{"id":2}`)
 	c.do(`{"op":"ping","id":"s"}`, `{"id":"s"}`)
 }

@@ -76,7 +76,7 @@ func (c *conn) answerWhenSafe(id []byte, routed int) *fault {
 		return nil
 	}
 	own := string(id)
-	c.open.add(own)
+	c.owe(own)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, waitingAnswer{seq: f.seq, id: own, routed: routed})
@@ -92,12 +92,13 @@ func (c *conn) answerConfirmed() {
 	for f.head < len(f.waiting) && f.waiting[f.head].seq <= f.upTo {
 		w := &f.waiting[f.head]
 		f.head++
+		c.open.remove(w.id)
 		if w.refused {
 			c.refuseLate(w.id)
 		} else {
 			c.answerRouted([]byte(w.id), w.routed)
 		}
-		c.closeID(w.id)
+		c.paid()
 		w.id = ""
 	}
 	f.count.Add(int64(from - f.head))

@@ -61,6 +61,7 @@ type conn struct {
 	letters  letters
 	waits    sync.WaitGroup // for the results of requests
 	waiting  atomic.Int64   // of waits
+	owed     atomic.Int64   // answers that come later
 	gone     chan struct{}  // closed when nobody is answered any more
 
 	shut bool // nothing may be appended any more; guarded by the output's lock
@@ -364,15 +365,15 @@ func (c *conn) halfClosed() {
 	if c.session == nil || c.aborted.Load() {
 		return
 	}
-	for id := range c.subs {
-		c.drop(id)
+	for _, sub := range c.subs {
+		c.drop(sub)
 	}
 	c.letters.clear()
 	c.session.Recover()
 	c.flush()
 	c.done = true
 	c.leaving.Store(true)
-	for !c.aborted.Load() && c.out.Err() == nil && c.open.len() > 0 {
+	for !c.aborted.Load() && c.out.Err() == nil && c.owed.Load() > 0 {
 		<-c.wake
 		c.work()
 	}

@@ -35,10 +35,7 @@ func (k *composer) compose(c *command, failure *failure) *fault {
 	m := &k.message
 	m.Envelope, m.Edited, m.Format = broker.Envelope{}, false, Format{}
 	k.edits, k.rest = k.edits[:0], k.rest[:0]
-	flags, err := k.content(c)
-	if err != nil {
-		return err
-	}
+	var err *fault
 	for _, text := range [...]struct {
 		from member
 		name string
@@ -51,6 +48,10 @@ func (k *composer) compose(c *command, failure *failure) *fault {
 			return err
 		}
 		k.text(text.name, *text.to)
+	}
+	flags, err := k.content(c)
+	if err != nil {
+		return err
 	}
 	if err := k.terms(c); err != nil {
 		return err

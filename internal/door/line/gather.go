@@ -18,17 +18,19 @@ func (c *conn) gather(cmd *command) *fault {
 		return err
 	}
 	id := string(cmd.id)
-	c.open.add(id)
+	c.owe(id)
 	failed := c.session.Gather(broker.GatherParams{
 		Message: &c.composer.message, Terms: terms,
 		Reply: func(from string, m *broker.Message) { c.writeReply(id, from, m) },
 		End: func(r broker.GatherResult) {
+			c.open.remove(id)
 			c.writeEnd(id, &r)
-			c.closeID(id)
+			c.paid()
 		},
 	})
 	if failed != nil {
 		c.open.remove(id)
+		c.paid()
 		return faultOf(failed)
 	}
 	return nil

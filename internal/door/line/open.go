@@ -25,12 +25,6 @@ func (o *openIDs) check(id []byte) *fault {
 	return nil
 }
 
-func (o *openIDs) len() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.ids)
-}
-
 // add takes an id in that was checked; only the read loop does.
 func (o *openIDs) add(id string) {
 	o.mu.Lock()
@@ -47,10 +41,16 @@ func (o *openIDs) remove(id string) {
 	delete(o.ids, id)
 }
 
-// closeID says that a request has its answer.
-func (c *conn) closeID(id string) {
-	c.open.remove(id)
-	if c.leaving.Load() {
+// owe takes in the id of a request that is answered later.
+func (c *conn) owe(id string) {
+	c.open.add(id)
+	c.owed.Add(1)
+}
+
+// paid says that an answer is written. Its id was free before: the client may use it again when it has
+// seen the answer.
+func (c *conn) paid() {
+	if c.owed.Add(-1) == 0 && c.leaving.Load() {
 		c.signal()
 	}
 }

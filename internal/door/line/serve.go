@@ -5,6 +5,7 @@ package line
 import (
 	"errors"
 	"math"
+	"strings"
 
 	"github.com/parley-ipc/parley/internal/broker"
 )
@@ -17,8 +18,8 @@ const (
 
 // subscription is a serve or a subscribe. It does not change, so the sink reads it without a lock.
 type subscription struct {
-	id   string // as JSON text
-	auto bool
+	id  string // as JSON text
+	tag string // the consumer's
 	// head begins each of its events: up to the number of the delivery.
 	head     []byte
 	consumer *broker.Consumer
@@ -146,10 +147,13 @@ func (c *conn) undo(queue string) {
 
 // consume opens the consumer. Its request is answered before the first event.
 func (c *conn) consume(cmd *command, p broker.ConsumerParams) *fault {
-	sub := &subscription{id: string(cmd.id), auto: p.AutoAck}
+	sub := &subscription{id: string(cmd.id), tag: strings.Trim(string(cmd.id), `"`)}
+	if _, taken := c.session.Consumer(sub.tag); taken { // 1 and "1" are two ids
+		sub.tag = "id " + sub.id
+	}
 	sub.head = append(append([]byte(`{"event":"message","sub":`), sub.id...), `,"queue":`...)
 	sub.head = append(appendString(sub.head, p.Queue), `,"delivery":"`...)
-	p.Tag, p.Data = sub.id, sub
+	p.Tag, p.Data = sub.tag, sub
 	consumer, failed := c.session.PrepareConsume(p)
 	if failed != nil {
 		return faultOf(failed)
@@ -175,7 +179,7 @@ func (c *conn) unsubscribe(cmd *command) *fault {
 	if sub == nil {
 		return newFault(codeNotFound, "no subscription %s", shown(text))
 	}
-	c.drop(sub.id)
+	c.drop(sub)
 	c.letters.forget(sub)
 	failed := c.session.Settle(broker.SettleParams{
 		Tag: 0, Multiple: true, Of: sub.consumer, Outcome: broker.Released,
@@ -188,10 +192,10 @@ func (c *conn) unsubscribe(cmd *command) *fault {
 }
 
 // drop ends a subscription.
-func (c *conn) drop(id string) {
-	c.session.Cancel(id)
-	delete(c.subs, id)
-	c.open.remove(id)
+func (c *conn) drop(sub *subscription) {
+	c.session.Cancel(sub.tag)
+	delete(c.subs, sub.id)
+	c.open.remove(sub.id)
 }
 
 // Cancel implements broker.Sink: a subscription's queue is gone, or its user may not read it any more.
@@ -209,7 +213,7 @@ func (c *conn) cancelled(consumer *broker.Consumer) {
 	if _, ok := c.registry.VirtualHost().Queue(consumer.Queue); ok {
 		f = newFault(codeForbidden, "queue '%s' may not be read any more", shown([]byte(consumer.Queue)))
 	}
-	c.drop(sub.id)
+	c.drop(sub)
 	b, open := c.begin()
 	if open {
 		b = append(append(append(b, `{"event":"cancel","sub":`...), sub.id...), ',')
