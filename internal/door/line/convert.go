@@ -26,7 +26,9 @@ type composer struct {
 	// edits are what the heart may change, rest the other properties, raw both; body what had to be
 	// decoded.
 	edits, rest, raw, body []byte
-	tables                 tableReader
+	// contentType and exchange hold names that the request does not.
+	contentType, exchange [24]byte
+	tables                tableReader
 }
 
 // compose makes the message that a request sends. Where it goes is for the caller to say. failure is
@@ -130,11 +132,11 @@ func (k *composer) content(c *command) (flags byte, err *fault) {
 	if len(m.ContentType) == 0 {
 		switch {
 		case isString:
-			m.ContentType = []byte(typeText)
+			m.ContentType = append(k.contentType[:0], typeText...)
 		case c.has(memberBody):
-			m.ContentType = []byte(typeJSON)
+			m.ContentType = append(k.contentType[:0], typeJSON...)
 		case c.has(memberBodyB64):
-			m.ContentType = []byte(typeOctets)
+			m.ContentType = append(k.contentType[:0], typeOctets...)
 		}
 	}
 	k.text(`,"content_type":`, m.ContentType)

@@ -65,7 +65,7 @@ func (c *conn) everyone(cmd *command) *fault {
 	if m.Key, err = cmd.name(memberTopic); err != nil {
 		return err
 	}
-	m.Exchange = []byte(defaultTopic)
+	m.Exchange = append(c.composer.exchange[:0], defaultTopic...)
 	c.correlate()
 	return nil
 }

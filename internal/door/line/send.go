@@ -91,7 +91,7 @@ func (k *composer) publish(cmd *command, persistent bool) *fault {
 	m := &k.message
 	var err *fault
 	if cmd.has(memberTopic) {
-		m.Exchange = []byte(defaultTopic)
+		m.Exchange = append(k.exchange[:0], defaultTopic...)
 		m.Key, err = cmd.name(memberTopic)
 	} else if m.Exchange, err = cmd.short(memberExchange); err == nil {
 		m.Key, err = cmd.short(memberKey)
