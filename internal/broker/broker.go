@@ -134,6 +134,9 @@ type Broker struct {
 	replies     replyTable
 	requests    requestTable
 	running     running
+	callbacks   callbacks
+	// subscriptions holds a token when one of them changed.
+	subscriptions chan struct{}
 	// users are those of the log until TakeUsers.
 	users      map[string][]byte
 	queueID    atomic.Uint32
@@ -164,7 +167,9 @@ func New(o Options) *Broker {
 		name: o.Name, clock: o.Clock, log: o.Log, access: o.Access, peers: o.Peers,
 		logger: o.Logger, limits: o.Limits, vhosts: make(map[string]*VirtualHost),
 		users: make(map[string][]byte), globals: make(map[string][]byte),
+		subscriptions: make(chan struct{}, 1),
 	}
+	b.callbacks.wake = make(chan struct{}, 1)
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f
 	}

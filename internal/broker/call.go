@@ -176,6 +176,9 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 		}
 	}
 	row.expire = func(t *turn) { s.answerError(to, correlation, deadlineError(service), t) }
+	if m.wantsProgress() {
+		row.progress = func(_ Progress, m *Message, t *turn) { s.vh.forward(to, m, "", t) }
+	}
 	if err := s.sendCall(m, row); err != nil {
 		if e, ok := err.(*Error); ok { //nolint:errorlint // the heart returns no other
 			return fail(e)

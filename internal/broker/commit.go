@@ -325,7 +325,7 @@ func (t *commit) take() {
 			}
 			e.entry.msg.release()
 		} else {
-			q.settle(&e.entry, e.outcome, s.deadQueue, &s.turn)
+			q.settle(&e.entry, q.judged(&e.delivered, e.outcome), s.deadQueue, &s.turn)
 		}
 		t.shares[q].freed = append(t.shares[q].freed, e.delivered)
 	}

@@ -52,7 +52,7 @@ func (s *Session) PrepareConsume(p ConsumerParams) (*Consumer, error) {
 		Tag: p.Tag, Queue: p.Queue, Data: p.Data, ID: s.b.consumerID.Add(1), session: s, queue: q,
 		autoAck: p.AutoAck, exclusive: p.Exclusive, sole: p.Sole, priority: p.Priority,
 		limited: p.Limited, linger: p.Linger, prefetch: p.Prefetch, filter: p.Filter, drops: p.FilterDrops,
-		arguments: p.Arguments,
+		attempts: p.Attempts, arguments: p.Arguments,
 	}
 	if c.timeout, err = consumerArguments(op, q, p.Arguments); err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type Consumer struct {
 	linger    time.Duration
 	filter    func(*Message) bool // nil takes all
 	drops     bool                // what filter refuses
+	attempts  uint32              // how often it may fail with a message; 0: no bound of its own
 	arguments Table
 	timeout   int64       // x-consumer-timeout, in milliseconds; negative: none
 	endpoint  *Attachment // whose credit counts besides prefetch; nil for clients

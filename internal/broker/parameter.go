@@ -40,6 +40,13 @@ const textNoParameter = "Parameter does not exist"
 // Parameters lists the parameters of a virtual host by component and name, without the policies. With
 // a component it lists those of that one only.
 func (v *VirtualHost) Parameters(component string) []Parameter {
+	if component == subscriptionComponent {
+		return nil // they hold secrets
+	}
+	return v.listParameters(component)
+}
+
+func (v *VirtualHost) listParameters(component string) []Parameter {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	out := make([]Parameter, 0, len(v.parameters))
@@ -56,15 +63,16 @@ func (v *VirtualHost) Parameters(component string) []Parameter {
 
 // hidden reports whether what is in a component is listed elsewhere only.
 func hidden(component string) bool {
-	return component == UserPolicy.component() || component == metadataKey.component
+	return component == UserPolicy.component() || component == metadataKey.component ||
+		component == subscriptionComponent
 }
 
 // SetParameter adds a parameter or replaces the one of that name, and reports which. Those that mean
 // something to the hub are checked and act at once. When the error is nil the log has it.
 func (v *VirtualHost) SetParameter(p Parameter) (created bool, err error) {
 	const op = "set parameter"
-	if p.Component == UserPolicy.component() {
-		return false, badParameter(op, "policies may not be set using this method")
+	if err := notThisWay(op, p.Component, "set"); err != nil {
+		return false, err
 	}
 	effect, err := v.effectOf(op, p)
 	if err != nil {
@@ -76,8 +84,8 @@ func (v *VirtualHost) SetParameter(p Parameter) (created bool, err error) {
 // DeleteParameter takes a parameter away; an absent one is CodeNotFound. What it did ends at once.
 func (v *VirtualHost) DeleteParameter(component, name string) error {
 	const op = "delete parameter"
-	if component == UserPolicy.component() {
-		return badParameter(op, "policies may not be cleared using this method")
+	if err := notThisWay(op, component, "cleared"); err != nil {
+		return err
 	}
 	return v.dropParameter(op, parameterKey{component, name})
 }
@@ -122,6 +130,9 @@ func (v *VirtualHost) effectOfLoss(key parameterKey) effect {
 		if key.component == kind.component() {
 			return v.policyEffect(kind, &compiledPolicy{Policy: Policy{Name: key.name}})
 		}
+	}
+	if key.component == subscriptionComponent {
+		return v.subscriptionEffect()
 	}
 	return func(*turn) {
 		switch key {
@@ -212,6 +223,7 @@ func (v *VirtualHost) clearParameters() error {
 		}
 	}
 	clear(v.parameters)
+	poke(v.b.subscriptions)
 	v.policies = [policyKinds][]*compiledPolicy{}
 	return first
 }
@@ -219,6 +231,10 @@ func (v *VirtualHost) clearParameters() error {
 // recallParameter takes over a parameter of the log. The policies act when everything is there.
 func (v *VirtualHost) recallParameter(p Parameter) error {
 	v.parameters[p.key()] = p.Value
+	if p.Component == subscriptionComponent {
+		poke(v.b.subscriptions)
+		return nil
+	}
 	for kind := range policyKinds {
 		if p.Component == kind.component() {
 			policy, err := policyOf("recover", kind, p)

@@ -83,7 +83,10 @@ type ConsumerParams struct {
 	Filter func(*Message) bool
 	// FilterDrops says that the queue is for this consumer alone: what Filter refuses is dropped.
 	FilterDrops bool
-	Arguments   Table
+	// Attempts bounds how often a message may be delivered to this consumer in vain before it is
+	// dead-lettered, the last time included; 0 leaves that to the queue.
+	Attempts  uint32
+	Arguments Table
 	// Data is the door's own value, found again as Consumer.Data.
 	Data any
 }

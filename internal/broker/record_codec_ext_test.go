@@ -119,6 +119,12 @@ func recordSamples() map[string]*broker.Record {
 				Key: "k", Fingerprint: "f", MessageID: "m", Routed: 3,
 			},
 		}},
+		"callback": {Type: broker.RecordMeta, Meta: &broker.Meta{
+			Kind: broker.MetaRequestPut, VHost: "/", Request: &broker.RequestMeta{
+				ID: "id", User: "u", Token: "t", State: broker.RequestExpired, CreatedMS: 1,
+				Callback: "https://ci.example/done?x=1", Posted: broker.CallbackPending,
+			},
+		}},
 		"exchange": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaExchangeDelete, VHost: "v", Exchange: broker.ExchangeParams{
 				Name: "x", Type: "topic", Durable: true, Internal: true,

@@ -36,7 +36,9 @@ type replyRow struct {
 	direct  bool     // answers go to the session's reply consumer
 	request *Request // whose answers are kept
 	answer  func(copyN uint32, m *Message, t *turn)
-	expire  func(t *turn)
+	// progress takes a message that tells of progress; nil drops it.
+	progress func(p Progress, m *Message, t *turn)
+	expire   func(t *turn)
 	// deadline orders the rows that expire; at is the place in the heap, -1 when it has none.
 	deadline time.Time
 	at       int
@@ -247,7 +249,11 @@ func (t *replyTable) answer(m *Message, turn *turn) {
 	case r.direct:
 		r.session.deliverReply(m, turn)
 	default:
-		r.answer(copyN, m, turn)
+		if p, ok := m.progress(); !ok {
+			r.answer(copyN, m, turn)
+		} else if r.progress != nil {
+			r.progress(p, m, turn)
+		}
 	}
 }
 

@@ -67,6 +67,14 @@ type Request struct {
 	gone   bool // past its retention
 	ended  chan struct{}
 	expiry Timer
+	// progress is the last that the service told; changed, when somebody waits for it, is closed with
+	// the next change of version.
+	progress Progress
+	version  uint64
+	// callback is where the result is to be posted, posted what became of that.
+	callback string
+	posted   CallbackState
+	changed  chan struct{}
 }
 
 // requestTable holds the stored requests of the hub.
@@ -100,6 +108,8 @@ type RequestParams struct {
 	// that key and the same fingerprint is the first one, for a day at least. Another fingerprint
 	// is CodeKeyReused.
 	Key, Fingerprint string
+	// Callback is a URL to which the result is to be posted: see [Broker.TakeCallbacks].
+	Callback string
 	// Waits says that the asker waits for the answer as for that of Call: when nobody is attached
 	// the request is refused at once, and a second one with the key while the first has no answer
 	// is CodeOutstanding.
@@ -129,8 +139,11 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 	q := &Request{
 		ID: newToken(), Service: p.Service, Operation: string(m.Type), VHost: s.vh.name,
 		User: s.conn.User, Created: s.b.clock.Now(), b: s.b, vh: s.vh, state: RequestQueued,
-		key: p.Key, fingerprint: p.Fingerprint,
+		key: p.Key, fingerprint: p.Fingerprint, callback: p.Callback,
 		ended: make(chan struct{}), stored: make(chan struct{}),
+	}
+	if p.Callback != "" {
+		q.posted = CallbackPending
 	}
 	q.row = q.newRow(s.b.clock.Now().Add(p.Timeout))
 	if first, err := s.b.requests.add(q, s.b.limits.Requests); err != nil {
@@ -168,6 +181,7 @@ func (q *Request) newRow(deadline time.Time) *replyRow {
 			q.end(RequestDone, answer, t)
 		}
 	}
+	row.progress = func(p Progress, _ *Message, _ *turn) { q.advance(p) }
 	row.expire = func(t *turn) { q.end(RequestExpired, nil, t) }
 	return row
 }
@@ -177,7 +191,7 @@ func (s *Session) store(q *Request, m *Message) error {
 	if err := s.vh.openAnswers(); err != nil {
 		return err
 	}
-	m.request = q
+	m.request, m.Overlay = q, m.Overlay.With(HeaderWants, WantsProgress)
 	err := s.sendCall(m, q.row)
 	m.request = nil
 	if err != nil {
@@ -341,10 +355,12 @@ func (q *Request) end(state RequestState, answer *Message, t *turn) {
 	if answer != nil {
 		q.answer = answer.retain(&q.b.alarm.held)
 	}
+	q.callBack()
 	if !q.gone {
 		q.logEnd(t)
 		q.expiry = q.b.clock.AfterFunc(q.forget.Sub(now), q.expire)
 	}
+	q.change()
 	close(q.ended)
 }
 

@@ -29,6 +29,9 @@ type RequestMeta struct {
 	// MessageID and Routed are of a publish that happens once, in state RequestSent.
 	MessageID string
 	Routed    int
+	// Callback is where the result is to be posted, Posted what became of that.
+	Callback string
+	Posted   CallbackState
 }
 
 // answersQueue is the queue in which the log keeps the answers of a virtual host's requests. It is
@@ -87,7 +90,7 @@ func (q *Request) meta(state RequestState) *Meta {
 	r := &RequestMeta{
 		ID: q.ID, Service: q.Service, Operation: q.Operation, User: q.User, State: state,
 		CreatedMS: q.Created.UnixMilli(), Answer: q.at, Key: q.key, Fingerprint: q.fingerprint,
-		MessageID: q.MessageID, Routed: q.Routed,
+		MessageID: q.MessageID, Routed: q.Routed, Callback: q.callback, Posted: q.posted,
 	}
 	if q.row != nil {
 		r.Token, r.DeadlineMS = q.row.token, q.row.deadline.UnixMilli()
@@ -141,6 +144,7 @@ func (q *Request) started() {
 	defer q.mu.Unlock()
 	if q.state == RequestQueued {
 		q.state = RequestRunning
+		q.change()
 		if q.b.log.Keeps() {
 			q.b.running.add(q)
 		}
@@ -285,7 +289,7 @@ func (r *recovery) recallRequest(m *Meta) error {
 		ID: row.ID, Service: row.Service, Operation: row.Operation, VHost: m.VHost, User: row.User,
 		Created: time.UnixMilli(row.CreatedMS), b: b, vh: v, key: row.Key,
 		fingerprint: row.Fingerprint, state: row.State, logged: row.State, at: row.Answer,
-		MessageID: row.MessageID, Routed: row.Routed,
+		MessageID: row.MessageID, Routed: row.Routed, callback: row.Callback, posted: row.Posted,
 		ended: make(chan struct{}), stored: make(chan struct{}),
 	}
 	close(q.stored)
@@ -304,6 +308,9 @@ func (r *recovery) recallRequest(m *Meta) error {
 		return fmt.Errorf("%w: a request in state %q", ErrRecordDamaged, row.State)
 	}
 	close(q.ended)
+	q.mu.Lock()
+	q.callBack()
+	q.mu.Unlock()
 	q.forget = time.UnixMilli(row.ForgetMS)
 	q.expiry = b.clock.AfterFunc(max(q.forget.Sub(b.clock.Now()), 0), q.expire)
 	return nil
@@ -317,19 +324,29 @@ var requestStates = [...]RequestState{
 	6: RequestSent,
 }
 
+// requestCallback is set in the state of a request with a callback, which stands at the end then.
+const requestCallback = 1 << 7
+
 func appendRequest(dst []byte, r *RequestMeta) []byte {
 	for _, text := range [...]string{
 		r.ID, r.Service, r.Operation, r.User, r.Token, r.Key, r.Fingerprint,
 	} {
 		dst = appendText(dst, text)
 	}
-	dst = append(dst, uint8(max(slices.Index(requestStates[:], r.State), 0)))
+	state := uint8(max(slices.Index(requestStates[:], r.State), 0))
+	if r.Callback != "" {
+		state |= requestCallback
+	}
+	dst = append(dst, state)
 	for _, n := range [...]int64{r.CreatedMS, r.DeadlineMS, r.ForgetMS, int64(r.Answer)} {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(n))
 	}
 	if r.State == RequestSent {
 		dst = appendText(dst, r.MessageID)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Routed))
+	}
+	if r.Callback != "" {
+		dst = append(appendText(dst, r.Callback), uint8(r.Posted))
 	}
 	return dst
 }
@@ -342,6 +359,8 @@ func (d *recordReader) request() *RequestMeta {
 		*at = d.text()
 	}
 	state := d.uint8()
+	callback := state&requestCallback != 0
+	state &^= requestCallback
 	if state == 0 || int(state) >= len(requestStates) {
 		d.bad = true
 		return r
@@ -351,6 +370,10 @@ func (d *recordReader) request() *RequestMeta {
 	r.ForgetMS, r.Answer = int64(d.uint64()), LSN(d.uint64())
 	if r.State == RequestSent {
 		r.MessageID, r.Routed = d.text(), int(d.uint64())
+	}
+	if callback {
+		r.Callback, r.Posted = d.text(), CallbackState(d.uint8())
+		d.bad = d.bad || r.Callback == "" || r.Posted == CallbackNone || r.Posted >= callbackStates
 	}
 	return r
 }

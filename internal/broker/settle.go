@@ -94,7 +94,7 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 	q.lock()
 	defer q.unlock()
 	for i := range list {
-		q.settle(&list[i].entry, o, s.deadQueue, &s.turn)
+		q.settle(&list[i].entry, q.judged(&list[i], o), s.deadQueue, &s.turn)
 	}
 	s.mu.Lock()
 	full = s.atLimit(len(list))
@@ -148,7 +148,8 @@ func (q *Queue) settle(e *entry, o Outcome, deadQueue string, t *turn) {
 		q.restore(*e)
 	case o == Rejected:
 		q.reject(*e, deadQueue, t)
-	case q.args.deliveryLimit >= 0 && int64(e.attempts) > q.args.deliveryLimit:
+	case o == exhausted,
+		q.args.deliveryLimit >= 0 && int64(e.attempts) > q.args.deliveryLimit:
 		q.deadLetter(*e, reasonDeliveryLimit, t)
 	default:
 		if q.args.deliveryLimit >= 0 {
