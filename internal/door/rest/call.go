@@ -286,7 +286,17 @@ func (v *visit) answer(a *answer) error {
 	if err != nil {
 		return err
 	}
-	h := v.w.Header()
+	a.headersOut(v.w.Header())
+	v.status = status
+	v.w.WriteHeader(status)
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		return nil
+	}
+	return v.write(a.body)
+}
+
+// headersOut sets the headers of the answer.
+func (a *answer) headersOut(h http.Header) {
 	p := &a.properties
 	if p.Set&broker.HasContentType != 0 && fieldValue(p.ContentType) {
 		h.Set("Content-Type", p.ContentType)
@@ -303,12 +313,6 @@ func (v *visit) answer(a *answer) error {
 			h.Set(name, text)
 		}
 	}
-	v.status = status
-	v.w.WriteHeader(status)
-	if status == http.StatusNoContent || status == http.StatusNotModified {
-		return nil
-	}
-	return v.write(a.body)
 }
 
 // passesBack reports whether a header of an answer is the service's to set. What frames the answer,

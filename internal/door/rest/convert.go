@@ -44,10 +44,11 @@ func propertiesIn(h http.Header) (broker.Properties, error) {
 	if n, ok := r.number("Parley-Priority", math.MaxUint8); ok {
 		p.Priority, p.Set = uint8(n), p.Set|broker.HasPriority
 	}
-	for _, name := range [...]string{"Parley-Delay-Ms", "Parley-Callback"} {
-		if h.Get(name) != "" {
-			r.fail(badRequest("this hub does not support %s", name))
-		}
+	if h.Get("Parley-Delay-Ms") != "" {
+		r.fail(badRequest("this hub does not support Parley-Delay-Ms"))
+	}
+	if h.Get("Parley-Callback") != "" {
+		r.fail(badRequest("Parley-Callback is for services, with Prefer: respond-async"))
 	}
 	r.own()
 	r.trace()

@@ -112,6 +112,7 @@ type lease struct {
 	tag           uint64
 	replyTo       string
 	correlationID string
+	wantsProgress bool
 	duration      time.Duration
 
 	mu      sync.Mutex // before holder.mu; held while an answer is published
@@ -167,7 +168,8 @@ func (t *leaseTable) add(h *holder, parcels []parcel, term time.Duration) ([]*le
 			id: newID(), table: t, holder: h,
 			owner: clientKey{user: conn.User, vhost: conn.VHost}, tag: parcels[i].tag,
 			replyTo: m.properties.ReplyTo, correlationID: m.properties.CorrelationID,
-			duration: term, taken: now, after: broker.Released,
+			wantsProgress: wantsProgress(&m.properties),
+			duration:      term, taken: now, after: broker.Released,
 		}
 	}
 	t.mu.Lock()

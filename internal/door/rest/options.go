@@ -50,6 +50,8 @@ type Options struct {
 	Instances Instances
 	// Administrator says whether a user is an administrator. Default: nobody is.
 	Administrator func(user string) bool
+	// Webhooks posts to URLs of others. Default: there are no push subscriptions and callbacks.
+	Webhooks Webhooks
 	// Metrics names what the door counts. Default: nothing is listed.
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.

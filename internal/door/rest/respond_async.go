@@ -5,6 +5,7 @@ package rest
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -17,11 +18,16 @@ const retryPending = time.Second
 // /requests/{id}. With wait=N as well it is given inline when it comes in time. Unlike a call it
 // waits when nobody is attached.
 func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration) error {
+	var p broker.RequestParams
+	var err error
+	if p.Callback, err = v.callback(); err != nil {
+		return err
+	}
+	v.r.Header.Del("Parley-Callback") // it is no property of the message
 	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: true})
 	if err != nil {
 		return err
 	}
-	var p broker.RequestParams
 	p.Service, p.Message, p.Timeout = v.path("svc"), m, timeout
 	if p.Key, p.Fingerprint, err = v.idempotency(m.Body); err != nil {
 		return err
@@ -110,13 +116,18 @@ type requestBody struct {
 	Service string `json:"service"`
 	State   string `json:"state"`
 	Created string `json:"created"`
+	// Progress is the last that the service told, Callback where the result goes.
+	Progress *progressBody `json:"progress,omitempty"`
+	Callback *callbackBody `json:"callback,omitempty"`
 }
 
 func showRequest(r *broker.Request) requestBody {
-	return requestBody{
+	b := requestBody{
 		ID: r.ID, Service: r.Service, State: string(r.State()),
-		Created: r.Created.UTC().Format(broker.DeadlineLayout),
+		Created: r.Created.UTC().Format(broker.DeadlineLayout), Progress: nil, Callback: nil,
 	}
+	b.showProgress(r)
+	return b
 }
 
 // findRequest returns the request that the path names.
@@ -129,16 +140,29 @@ func (v *visit) findRequest() (r *broker.Request, err error) {
 }
 
 // getRequest is GET /requests/{id}: the state, or a redirect to the answer. Prefer: wait=N holds it
-// until there is one.
+// until there is one, and with If-None-Match until the state or the progress is another.
 func (d *Door) getRequest(v *visit) error {
 	r, err := v.findRequest()
 	if err != nil {
 		return err
 	}
-	if prefer := parsePrefer(v.r.Header); prefer.hasWait {
+	if strings.Contains(v.r.Header.Get("Accept"), typeEvents) && v.r.Method != http.MethodHead {
+		return v.watch(r)
+	}
+	known := v.r.Header.Get("If-None-Match")
+	if prefer := parsePrefer(v.r.Header); prefer.hasWait && known != "" {
+		v.awaitChange(r, known, prefer.wait)
+	} else if prefer.hasWait {
 		v.await(r, prefer.wait)
 	}
 	h := v.w.Header()
+	tag, _ := requestTag(r)
+	h.Set("ETag", tag)
+	if tag == known {
+		v.status = http.StatusNotModified
+		v.w.WriteHeader(v.status)
+		return nil
+	}
 	switch r.State() {
 	case broker.RequestDone:
 		h.Set("Location", v.requestPath(r)+"/response")
@@ -172,6 +196,15 @@ func (v *visit) response(r *broker.Request) error {
 	case found:
 		return v.answer(a)
 	}
+	if p := endOf(r); p != nil {
+		return p
+	}
+	v.retryLater()
+	return problemf(wordNotFound, "there is no answer yet")
+}
+
+// endOf says why a request that has ended has no answer.
+func endOf(r *broker.Request) *problem {
 	switch r.State() {
 	case broker.RequestExpired:
 		return problemf("deadline", "no answer from '%s' before the deadline", r.Service)
@@ -181,8 +214,7 @@ func (v *visit) response(r *broker.Request) error {
 		return problemf("result-gone", "the answer is past its retention")
 	case broker.RequestQueued, broker.RequestRunning, broker.RequestSent:
 	}
-	v.retryLater()
-	return problemf(wordNotFound, "there is no answer yet")
+	return nil
 }
 
 // cancelRequest is DELETE /requests/{id}; it is repeatable. A late answer is dropped.

@@ -56,6 +56,7 @@ func (d *Door) table() []route {
 		{"DELETE", "/leases/{id}", "", d.acknowledge},
 		{"PATCH", "/leases/{id}", typeJSON, d.changeLease},
 		{"POST", "/leases/{id}/reply", typeJSON, d.reply},
+		{"POST", "/leases/{id}/progress", "", d.progress},
 
 		{"", "/services/{svc}/{path...}", "", d.service},
 		{"GET", "/services", typeJSON, d.listServices},
@@ -64,7 +65,12 @@ func (d *Door) table() []route {
 		{"DELETE", "/services/{svc}/instances/{id}", "", d.deleteInstance},
 		{"POST", "/services/{svc}/{method}/gather", gatherTypes, d.gatherService},
 
-		{"GET", "/requests/{id}", typeJSON, d.getRequest},
+		{"GET", "/subscriptions", typeJSON, d.listSubscriptions},
+		{"PUT", "/subscriptions/{name}", typeJSON, d.putSubscription},
+		{"GET", "/subscriptions/{name}", typeJSON, d.getSubscription},
+		{"DELETE", "/subscriptions/{name}", "", d.deleteSubscription},
+
+		{"GET", "/requests/{id}", requestTypes, d.getRequest},
 		{"DELETE", "/requests/{id}", "", d.cancelRequest},
 		{"GET", "/requests/{id}/response", "", d.getResponse},
 	}
