@@ -119,7 +119,7 @@ func errorIn(d *delivery) *Error {
 
 // ask sends a message whose answer comes to the connection's reply address. ctx has a deadline.
 func (c *Conn) ask(ctx context.Context, m *outgoing) (*delivery, error) {
-	w := &waiter{got: make(chan *delivery, 1), failed: make(chan error, 1)}
+	w := newWaiter()
 	deadline, _ := ctx.Deadline()
 	left := time.Until(deadline)
 	if left <= 0 {
@@ -131,23 +131,53 @@ func (c *Conn) ask(ctx context.Context, m *outgoing) (*delivery, error) {
 		return nil, err
 	}
 	defer ch.unregister(id)
-	select {
-	case d := <-w.got:
-		return d, nil
-	case err := <-w.failed:
-		return nil, err
-	case <-ctx.Done():
-		return nil, contextError(ctx, "call "+m.key)
+	tell := func(p Progress) {
+		if m.onProgress != nil {
+			m.onProgress(p)
+		}
+	}
+	for {
+		select {
+		case d := <-w.got:
+			select {
+			case p := <-w.progress: // it came before the answer
+				tell(p)
+			default:
+			}
+			return d, nil
+		case p := <-w.progress:
+			tell(p)
+		case err := <-w.failed:
+			return nil, err
+		case <-ctx.Done():
+			return nil, contextError(ctx, "call "+m.key)
+		}
 	}
 }
 
 // waiter waits for one answer.
 type waiter struct {
-	got    chan *delivery
-	failed chan error
+	got      chan *delivery
+	progress chan Progress // the last that was not looked at
+	failed   chan error
+}
+
+func newWaiter() *waiter {
+	return &waiter{
+		got: make(chan *delivery, 1), progress: make(chan Progress, 1),
+		failed: make(chan error, 1),
+	}
 }
 
 func (w *waiter) answer(d *delivery) {
+	if p, ok := progressIn(d); ok {
+		select {
+		case <-w.progress: // only the reader of the connection puts any in
+		default:
+		}
+		w.progress <- p
+		return
+	}
 	select {
 	case w.got <- d:
 	default: // a second answer to a call is nobody's

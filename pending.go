@@ -24,8 +24,15 @@ const answerQueuePrefix = "parley.answer."
 type Pending[Res any] struct {
 	ID string
 
-	conn  *Conn
-	codec Codec
+	conn       *Conn
+	codec      Codec
+	onProgress func(Progress)
+}
+
+// OnProgress makes Wait call fn with what the service tells of its progress, and returns p.
+func (p *Pending[Res]) OnProgress(fn func(Progress)) *Pending[Res] {
+	p.onProgress = fn
+	return p
 }
 
 // Start hands a request to the service's queue as Send does, and has its answer kept: in a durable
@@ -41,7 +48,11 @@ func (op Op[Req, Res]) Start(
 	}
 	ctx, cancel := withDefault(ctx, DefaultTimeout)
 	defer cancel()
-	p := &Pending[Res]{ID: strings.ToLower(rand.Text()), conn: c, codec: op.options.codec}
+	p := &Pending[Res]{
+		ID: strings.ToLower(rand.Text()), conn: c, codec: op.options.codec,
+		onProgress: m.onProgress,
+	}
+	m.setHeader(headerWants, wantsProgress) // who waits later may want it
 	m.props.ReplyTo, m.props.CorrelationID = p.queue(), p.ID
 	if err := c.declareAnswer(ctx, p.queue()); err != nil {
 		return nil, err
@@ -67,7 +78,7 @@ func (p *Pending[Res]) queue() string { return answerQueuePrefix + p.ID }
 func (p *Pending[Res]) Wait(ctx context.Context) (res Res, err error) {
 	ctx, cancel := withDefault(ctx, DefaultTimeout)
 	defer cancel()
-	d, err := p.conn.fetchAnswer(ctx, p.queue())
+	d, err := p.conn.fetchAnswer(ctx, p.queue(), p.onProgress)
 	if err != nil {
 		return res, err
 	}
@@ -106,14 +117,17 @@ func (c *Conn) dropAnswer(ctx context.Context, queue string) {
 	})
 }
 
-// fetchAnswer takes the one message of an answer's queue, and deletes the queue.
-func (c *Conn) fetchAnswer(ctx context.Context, queue string) (*delivery, error) {
+// fetchAnswer takes the answer out of its queue, and deletes the queue. What tells of progress before
+// it goes to onProgress.
+func (c *Conn) fetchAnswer(
+	ctx context.Context, queue string, onProgress func(Progress),
+) (*delivery, error) {
 	var got *delivery
 	err := c.withChannel(ctx, func(ch *channel) error {
 		w := &waiter{got: make(chan *delivery, 1), failed: make(chan error, 1)}
 		s := subscription{queue: queue, tag: "answer", prefetch: 1}
 		err := ch.consume(ctx, s, consumer{
-			deliver:  func(d *delivery) error { w.answer(d); return nil },
+			deliver:  func(d *delivery) error { w.take(d); return nil },
 			canceled: func() { w.ended(resultGone(queue)) },
 		})
 		if errors.Is(err, CodeNotFound) {
@@ -122,17 +136,19 @@ func (c *Conn) fetchAnswer(ctx context.Context, queue string) (*delivery, error)
 		if err != nil {
 			return err
 		}
-		select {
-		case got = <-w.got:
-		case err := <-w.failed:
-			return err
-		case <-ch.done:
-			return ch.cause()
-		case <-ctx.Done():
-			return contextError(ctx, "wait for the answer")
-		}
-		if err := ch.send(ctx, &wire.BasicAck{DeliveryTag: got.tag}); err != nil {
-			return err
+		for got == nil {
+			d, err := w.next(ctx, ch)
+			if err != nil {
+				return err
+			}
+			if p, ok := progressIn(d); !ok {
+				got = d
+			} else if onProgress != nil {
+				onProgress(p)
+			}
+			if err := ch.send(ctx, &wire.BasicAck{DeliveryTag: d.tag}); err != nil {
+				return err
+			}
 		}
 		_, err = ch.call(ctx, &wire.QueueDelete{Queue: queue})
 		return err
@@ -141,6 +157,28 @@ func (c *Conn) fetchAnswer(ctx context.Context, queue string) (*delivery, error)
 		return nil, err
 	}
 	return got, nil // the answer is here; a queue that was not deleted expires
+}
+
+// take hands on a delivery, of which one at a time is unsettled.
+func (w *waiter) take(d *delivery) {
+	select {
+	case w.got <- d:
+	default: // more than the prefetch: the hub delivers it again
+	}
+}
+
+// next waits for a delivery.
+func (w *waiter) next(ctx context.Context, ch *channel) (*delivery, error) {
+	select {
+	case d := <-w.got:
+		return d, nil
+	case err := <-w.failed:
+		return nil, err
+	case <-ch.done:
+		return nil, ch.cause()
+	case <-ctx.Done():
+		return nil, contextError(ctx, "wait for the answer")
+	}
 }
 
 func resultGone(queue string) *Error {

@@ -24,6 +24,7 @@ type outgoing struct {
 	body          []byte
 	mandatory     bool // an error when it reaches no queue
 	transient     bool
+	onProgress    func(Progress)
 }
 
 func (m *outgoing) setHeader(name string, value any) {

@@ -166,7 +166,8 @@ func (a *attachment) handle(d *delivery) {
 		ctx, cancel = context.WithDeadline(ctx, meta.Deadline)
 	}
 	defer cancel()
-	answer, err := a.run(context.WithValue(ctx, metaKey{}, meta), meta, d.body)
+	ctx = context.WithValue(a.withReporter(ctx, d), metaKey{}, meta)
+	answer, err := a.run(ctx, meta, d.body)
 	var retry *retryError
 	var drop *dropError
 	switch {

@@ -65,7 +65,7 @@ func (a *app) callCommand() *cobra.Command {
 				_, err = fmt.Fprintln(a.out, pending.ID)
 				return err
 			}
-			answer, err := op.Call(ctx, conn, body, opts...)
+			answer, err := op.Call(ctx, conn, body, append(opts, parley.OnProgress(a.progress))...)
 			if err != nil {
 				return fmt.Errorf("call %s: %w", args[0], err)
 			}
@@ -78,13 +78,17 @@ func (a *app) callCommand() *cobra.Command {
 	return cmd
 }
 
+// progress shows how far the service is.
+func (a *app) progress(p parley.Progress) { a.note("progress %s", p) }
+
 func (a *app) resultCommand() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "result ID",
 		Short: "Fetch the answer to a request that was started with call --async",
 		Long: "Fetch the answer to a request, once, from any machine. Nothing is lost when it is not\n" +
-			"there within --wait: ask again.\n\n" + exitHelp,
+			"there within --wait: ask again. What the service tells of its progress is shown on\n" +
+			"standard error.\n\n" + exitHelp,
 		Args: argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conn, err := a.dial(cmd.Context())
@@ -94,7 +98,7 @@ func (a *app) resultCommand() *cobra.Command {
 			defer conn.Close()
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			answer, err := parley.Resume[[]byte](conn, args[0]).Wait(ctx)
+			answer, err := parley.Resume[[]byte](conn, args[0]).OnProgress(a.progress).Wait(ctx)
 			if err != nil {
 				return fmt.Errorf("result: %w", err)
 			}

@@ -44,8 +44,9 @@ func (a *app) replyCommand() *cobra.Command {
 		Short: "Be a service",
 		Long: "Answer the requests of an operation until interrupted. --exec runs a shell command with\n" +
 			"the request on its standard input; what it prints is the answer, and an exit code other\n" +
-			"than 0 is an error. --body is a template: {{.Body}} {{.Count}} {{.Random 1 6}} {{.UUID}}\n" +
-			"{{.Time}}.\n" + opHelp + "\n" + exitHelp,
+			"than 0 is an error; lines on its standard error that begin with \"parley-progress:\" tell how\n" +
+			"far it is, as in \"parley-progress: 40 copying\". --body is a template: {{.Body}} {{.Count}}\n" +
+			"{{.Random 1 6}} {{.UUID}} {{.Time}}.\n" + opHelp + "\n" + exitHelp,
 		Example: `  parley reply greeter.SayHello --body '{"text":"Hello!"}'`,
 		Args:    argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -142,11 +143,12 @@ func (a *app) shell(ctx context.Context, command string, body []byte) ([]byte, e
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Env = append(os.Environ(), "PARLEY_CLI_SERVICE="+m.Queue, "PARLEY_CLI_OPERATION="+m.Operation)
 	cmd.Stdin = bytes.NewReader(body)
-	var out, failed bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &failed
+	var out bytes.Buffer
+	failed := a.newProgressLines(ctx)
+	cmd.Stdout, cmd.Stderr = &out, failed
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		text := strings.TrimSpace(failed.String())
+		text := strings.TrimSpace(failed.text())
 		if runes := []rune(text); len(runes) > maxMessageRunes {
 			text = string(runes[len(runes)-maxMessageRunes:])
 		}
