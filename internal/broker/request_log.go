@@ -207,10 +207,15 @@ func (q *Request) logEnd(t *turn) {
 	defer a.mu.Unlock()
 	to := t.owes
 	t.owes, t.pending = owed{}, to.ticket != nil
-	durable := q.append(transaction(
-		Record{Type: RecordPublish, Queues: []uint32{a.id}, Message: &kept, answers: q},
-		Record{Type: RecordMeta, Meta: q.meta(q.state)},
-	), owed{answerTicket{q, to.ticket}, to.seq})
+	parts := []Record{
+		{Type: RecordPublish, Queues: []uint32{a.id}, Message: &kept, answers: q},
+		{Type: RecordMeta, Meta: q.meta(q.state)},
+	}
+	if t.along != nil {
+		parts = append(parts, *t.along)
+		t.along = nil
+	}
+	durable := q.append(transaction(parts...), owed{answerTicket{q, to.ticket}, to.seq})
 	if durable {
 		t.pending = false
 		q.inLog()

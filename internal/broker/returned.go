@@ -8,7 +8,12 @@ type Returned struct {
 	queue    *Queue
 	pos      uint64
 	attempts uint32
+	lsn      LSN
 }
+
+// At returns where the log has the message, 0 where it does not. Of two messages of one queue the
+// later one has the higher number, also after a restart.
+func (r Returned) At() LSN { return r.lsn }
 
 // Locate returns the name of an unsettled delivery, to be used after it went back to its queue.
 func (s *Session) Locate(tag uint64) (Returned, bool) {
@@ -18,7 +23,29 @@ func (s *Session) Locate(tag uint64) (Returned, bool) {
 		return Returned{}, false
 	}
 	d := &s.unsettled.slots[s.unsettled.find(tag)]
-	return Returned{queue: d.queue, pos: d.entry.pos, attempts: d.entry.attempts}, true
+	return Returned{
+		queue: d.queue, pos: d.entry.pos, attempts: d.entry.attempts, lsn: d.entry.lsn,
+	}, true
+}
+
+// Show calls fn with an unsettled delivery once more, as its sink had it, and reports whether it is
+// there. What fn is given is borrowed until it returns; it must not call the heart.
+func (s *Session) Show(tag uint64, fn func(*Delivery)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.owes(tag) {
+		return false
+	}
+	d := &s.unsettled.slots[s.unsettled.find(tag)]
+	out := Delivery{
+		Tag: tag, Consumer: d.consumer, Message: d.entry.msg, Queue: d.queue.Name,
+		Redelivered: d.entry.redelivered, Attempt: d.entry.attempts,
+	}
+	if d.entry.copyN != 0 {
+		out.ReplyTo = d.entry.msg.gather.copyAddress(d.entry.copyN)
+	}
+	fn(&out)
+	return true
 }
 
 // AcceptReturned accepts a message that went back to its queue after the delivery that r names, and

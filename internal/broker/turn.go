@@ -24,6 +24,8 @@ type turn struct {
 	// ticket will tell.
 	owes    owed
 	pending bool
+	// along goes into the log with the answer of a stored request, in one transaction.
+	along *Record
 }
 
 func newTurn(b *Broker) *turn { return &turn{b: b} }
