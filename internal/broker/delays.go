@@ -280,7 +280,7 @@ func (q *Queue) unreadable(batch []delayed) (rest []delayed, goesOn bool) {
 // until then the log has it here. It reports false when the log does not take it. No lock is held.
 func (q *Queue) sendDelayed(e *delayed, t *turn) bool {
 	q.lock()
-	gone := q.deleted
+	gone, d := q.deleted, q.delays
 	q.unlock()
 	if gone {
 		return true
@@ -290,10 +290,12 @@ func (q *Queue) sendDelayed(e *delayed, t *turn) bool {
 		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Edited: m.Edited, Body: m.Body,
 	}
 	out.DueMS = 0
-	out.Overlay = m.Overlay.With(delayHeader, undelayed(delayOf(m.headers())))
+	out.Overlay = m.Overlay
+	if delay := delayOf(m.headers()); d.exchange.delays && delay > 0 {
+		out.Overlay = m.Overlay.With(delayHeader, undelayed(delay))
+	}
 	r := q.vh.routeFor(q.delays.exchange, out)
 	r.remember(out)
-	d := q.delays
 	p := putting{
 		m: out, route: r, from: &origin{queue: q, at: e.lsn},
 		again: e.lsn != 0 && e.lsn <= d.suspect && e.dueMS <= d.suspectMS,

@@ -456,3 +456,104 @@ func TestDelayedRefused(t *testing.T) {
 	})
 	wantText(t, err, broker.CodeInequivalent, "unknown exchange type 'odd'")
 }
+
+// wait publishes a persistent message that waits first, through any exchange.
+func (c *client) wait(exchange, key, body string, delay time.Duration) int {
+	c.tb.Helper()
+	m := broker.Message{Body: []byte(body)}
+	m.Exchange, m.Key, m.Persistent = []byte(exchange), []byte(key), true
+	n, err := c.Publish(&m, broker.PublishParams{Mandatory: true, Delay: delay})
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return n
+}
+
+// TestDelayAnywhere: a door lets messages wait in exchanges of any type, also over a restart.
+func TestDelayAnywhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first, log := newCut()
+		c := newClient(t, first, "c")
+		for _, name := range []string{"a", "b"} {
+			if _, err := c.DeclareQueue(broker.QueueParams{Name: name, Durable: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.bind("amq.topic", "b", "k.*")
+		if n := c.wait("", "none", "unroutable", time.Second); n != 0 || len(c.returned) != 1 {
+			t.Errorf("%d queues, %v returned", n, c.returned)
+		}
+		for _, n := range []int{
+			c.wait("", "a", "a", 1_500*time.Microsecond), c.wait("amq.topic", "k.x", "b", time.Minute),
+			c.wait("", "a", "late", time.Minute),
+		} {
+			if n != 1 {
+				t.Errorf("%d queues took it", n)
+			}
+		}
+		put(t, c, "", "a", "at once")
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if got := c.drain("a"); !slices.Equal(got, []string{"at once"}) {
+			t.Errorf("too soon: %q", got)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if got := c.drain("a"); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("after its time: %q", got)
+		}
+		x, _ := c.vhost().Exchange("amq.topic")
+		if _, ok := x.Delayed(); ok {
+			t.Error("amq.topic calls itself a delayed exchange")
+		}
+		first.Close()
+		second := restarted(t, log.upTo(len(log.records)))
+		d := newClient(t, second, "d")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if a, b := d.drain("a"), d.drain("b"); !slices.Equal(a, []string{"late"}) ||
+			!slices.Equal(b, []string{"b"}) {
+			t.Errorf("after a restart: %q and %q", a, b)
+		}
+		if _, err := d.DeclareQueue(broker.QueueParams{Name: "amq.parley.delayed."}); err == nil {
+			t.Error("a client declares the queue of what waits")
+		}
+		d.wait("", "a", "gone", time.Hour)
+		second.Close()
+	})
+}
+
+// TestDelayOfDeletedVHost: what waits goes with its virtual host.
+func TestDelayOfDeletedVHost(t *testing.T) {
+	t.Parallel()
+	withLogs(t, func(t *testing.T, b *broker.Broker) {
+		t.Helper()
+		v, err := b.AddVirtualHost("other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := b.Open(broker.ConnectionParams{Name: "c", User: "guest", VHost: v.Name()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := conn.OpenSession(newSink())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &client{Session: s, sink: newSink(), tb: t}
+		before := b.HeldBytes()
+		c.queue("q")
+		c.wait("", "q", "x", time.Hour)
+		if b.HeldBytes() == before {
+			t.Error("nothing waits")
+		}
+		conn.Close()
+		if err := b.DeleteVirtualHost("other"); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.HeldBytes(); n != before {
+			t.Errorf("%d bytes are held, were %d", n, before)
+		}
+	})
+}

@@ -29,7 +29,8 @@ type Exchange struct {
 	changes atomic.Uint64
 	// history is what an exchange of type x-recent-history keeps; nil for others.
 	history *history
-	// delays says that the exchange is of type x-delayed-message; its messages wait in waiting.
+	// delays says that the exchange is of type x-delayed-message; its messages wait in waiting, as
+	// those do anywhere that doors publish with a delay.
 	delays  bool
 	waiting *Queue
 

@@ -13,6 +13,9 @@ import (
 // message with a positive number of milliseconds in the header x-delay waits first: not for its
 // queues, which are found when it is due, but in a queue of the exchange's own (delays.go). Where it
 // waits it is taken, so a mandatory one is not returned.
+//
+// Any exchange lets a message wait that a door publishes with a delay (PublishParams.Delay); it has the
+// queue for that from the first such message on, and for good.
 
 const (
 	delayedType = "x-delayed-message"
@@ -53,6 +56,39 @@ func (x *Exchange) setWaiting(id uint32) {
 	x.waiting.delays = &delays{exchange: x}
 }
 
+// publishLater lets a message wait in its exchange, whatever the exchange's type is. It is routed when
+// it is due; until then it is in one queue, that of what waits there.
+func (s *Session) publishLater(m *Message, delay time.Duration, seq uint64) (int, error) {
+	x, err := s.mayPublish(m)
+	if err != nil {
+		return 0, err
+	}
+	q, err := x.openLater()
+	if err != nil {
+		return 0, err
+	}
+	m.DueMS = s.vh.dueAfter((delay + time.Millisecond - 1).Milliseconds())
+	r := &route{queues: []*Queue{q}, dynamic: true}
+	r.tidy()
+	return s.put(m, r, seq)
+}
+
+// openLater returns the queue of what waits in an exchange, which is made when it is first needed. It
+// is logged before the first message in it, so whoever waits for that waits for both.
+func (x *Exchange) openLater() (*Queue, error) {
+	v := x.vh
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case x.deleted || v.deleted:
+		return nil, v.noExchange("publish", x.Name)
+	case x.waiting != nil:
+		return x.waiting, nil
+	}
+	x.setWaiting(v.b.queueID.Add(1))
+	return x.waiting, v.logMeta(x.Durable, x.waiting.meta(MetaQueueDeclare))
+}
+
 // closeWaiting drops what waits, with the exchange. The virtual host's lock is held.
 func (x *Exchange) closeWaiting() error {
 	if x.waiting == nil {
@@ -73,7 +109,7 @@ func (x *Exchange) Delayed() (messages int, ok bool) {
 	x.vh.mu.RLock()
 	q := x.waiting
 	x.vh.mu.RUnlock()
-	if q == nil {
+	if q == nil || !x.delays {
 		return 0, false
 	}
 	q.lock()

@@ -95,6 +95,9 @@ type ConsumerParams struct {
 type PublishParams struct {
 	// Mandatory messages that reach no queue are returned.
 	Mandatory bool
+	// Delay is how long the message waits before it is routed, through whatever exchange; a begun
+	// millisecond counts. A mandatory one has to have a queue now, too.
+	Delay time.Duration
 	// Call makes the message a call: the hub answers for the service when it cannot.
 	Call *CallTerms
 	// Gather makes the message a gather with a stop rule.

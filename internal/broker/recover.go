@@ -104,7 +104,7 @@ func (r *recovery) buildQueue(v *VirtualHost, m *Meta) error {
 		return nil
 	}
 	if name, ok := strings.CutPrefix(m.Queue.Name, delayedQueue); ok {
-		if x := v.exchanges[name]; x != nil && x.delays {
+		if x := v.exchanges[name]; x != nil {
 			x.setWaiting(m.QueueID)
 			r.queues[m.QueueID] = x.waiting
 		}

@@ -179,7 +179,7 @@ func (w *routeWalk) visit(x *Exchange) {
 		return
 	}
 	r.saw(&x.changes)
-	if x.waiting != nil {
+	if x.delays && x.waiting != nil {
 		r.dynamic = true
 		if delay := delayOf(w.properties().Headers); delay > 0 {
 			w.m.DueMS = w.v.dueAfter(delay)

@@ -130,6 +130,9 @@ func (v *VirtualHost) clear() error {
 	var first error
 	for _, x := range v.exchanges {
 		if isPredeclared(x.Name) {
+			if err := x.closeWaiting(); first == nil {
+				first = err
+			}
 			continue
 		}
 		if err := v.removeExchange(x); first == nil {
