@@ -59,7 +59,7 @@ func (s *Session) answerCall(m *Message, tag uint64) error {
 		d.entry.msg.release()
 	} else { // the request has its answer already
 		s.turn.along = nil
-		q.settle(&d.entry, Accepted, &s.turn)
+		q.settle(&d.entry, Accepted, s.deadQueue, &s.turn)
 	}
 	s.settledSome = true
 	s.mu.Lock()
