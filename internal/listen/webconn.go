@@ -36,6 +36,7 @@ type webConn struct {
 	ws       *websocket.Conn
 	raw      *lingering
 	kind     atomic.Int32 // of the client's last message, which answers have too
+	code     atomic.Int32 // of the good-bye
 	bye      sync.Once
 
 	mu   sync.Mutex
@@ -46,6 +47,7 @@ func newWebConn(ws *websocket.Conn, raw *lingering) *webConn {
 	near, far := net.Pipe()
 	c := &webConn{Conn: near, far: far, ws: ws, raw: raw}
 	c.kind.Store(int32(websocket.MessageText))
+	c.code.Store(int32(websocket.StatusNormalClosure))
 	return c
 }
 
@@ -150,10 +152,15 @@ func (c *webConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// EndWith sets the code of the good-bye (RFC 6455 §7.4); without it, that is 1000. It counts until
+// the good-bye is said.
+func (c *webConn) EndWith(code int) { c.code.Store(int32(code)) }
+
 // CloseWrite says good-bye. Reads end when the client has answered.
 func (c *webConn) CloseWrite() error {
 	c.bye.Do(func() {
-		go func() { _ = c.ws.Close(websocket.StatusNormalClosure, "") }() // Close bounds it
+		code := websocket.StatusCode(c.code.Load())
+		go func() { _ = c.ws.Close(code, "") }() // Close bounds it
 	})
 	return nil
 }

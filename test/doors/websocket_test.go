@@ -164,6 +164,49 @@ func TestSecWebSTOMPLimits(t *testing.T) {
 	}
 }
 
+// TestWebSTOMPCloseCodes: the code says whether the octets were a frame; the ERROR is read before it.
+func TestWebSTOMPCloseCodes(t *testing.T) {
+	t.Parallel()
+	const normal, unreadable = websocket.StatusNormalClosure, websocket.StatusInvalidFramePayloadData
+	d := webSTOMP(t, newIssuer(t))["webstomp"]
+	testCases := []struct {
+		name, frames, want string
+		code               websocket.StatusCode
+	}{
+		// Before login a SEND is of no version, and has no escapes.
+		{"escape", connect + "SEND\ndestination:/queue/codes\nkey:\\t\n\n\x00", "Invalid frame", unreadable},
+		{"header without colon", "SEND\nnonsense\n\n\x00", "Invalid frame", unreadable},
+		{
+			"no NUL behind the body", "SEND\ndestination:/queue/codes\ncontent-length:1\n\nab\x00",
+			"Invalid frame", unreadable,
+		},
+		{
+			"content-length", "SEND\ndestination:/queue/codes\ncontent-length:x\n\n\x00",
+			"Invalid header", unreadable,
+		},
+		{"command that never ends", strings.Repeat("A", 1000), "Bad command", unreadable},
+		{"unknown command", connect + "WRONG\n\n\x00", "Bad command", normal},
+		{"body where there is none", connect + "BEGIN\ntransaction:a\n\nbody\x00", "Invalid frame", normal},
+		{"destination", connect + "SEND\ndestination:/nowhere/x\n\n\x00", "Unknown destination", normal},
+		{"too many headers", connect + "SEND\n" + strings.Repeat("a:b\n", 200) + "\n\x00", "Frame too large", normal},
+	}
+	for _, tc := range testCases {
+		frames := map[string]string{tc.name: tc.frames}
+		if !strings.HasPrefix(tc.frames, connect) {
+			frames[tc.name+" after login"] = connect + tc.frames
+		}
+		for name, text := range frames {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				got, code := converse(t, dialWeb(t, d), text)
+				if !strings.Contains(got, "ERROR\nmessage:"+tc.want+"\n") || code != tc.code {
+					t.Errorf("%q, closed with %d", got, code)
+				}
+			})
+		}
+	}
+}
+
 // TestWebSTOMPShutdown: a hub that stops says so, and waits until it is heard.
 func TestWebSTOMPShutdown(t *testing.T) {
 	t.Parallel()

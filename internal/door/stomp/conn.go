@@ -71,6 +71,16 @@ type conn struct {
 	reason   *fault // of an abort
 }
 
+// messageConn is a connection whose end has a code, as a WebSocket's has.
+type messageConn interface {
+	// EndWith sets the code of the good-bye that CloseWrite or Close says.
+	EndWith(code int)
+}
+
+// endUnreadable is the code after octets that are no frame: data that are not what their type says
+// (RFC 6455 §7.4.1). RabbitMQ's door ends so, too.
+const endUnreadable = 1007
+
 func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 	c := &conn{
 		door: d, net: nc, loggedIn: loggedIn, peer: nc.RemoteAddr().String(),
@@ -211,6 +221,9 @@ func (c *conn) end() {
 		c.registry.Close()
 	}
 	c.out.Flush()
+	if m, ok := c.net.(messageConn); ok && reason != nil && reason.unreadable {
+		m.EndWith(endUnreadable)
+	}
 	if c.done || reason != nil {
 		half, ok := c.net.(interface{ CloseWrite() error })
 		if ok && c.out.Drain(lingerTime) {

@@ -18,6 +18,8 @@ type fault struct {
 	body    string
 	// subscription is the header of that name, for faults that are about one.
 	subscription string
+	// unreadable says that the octets were no frame, so that what follows has no meaning.
+	unreadable bool
 	// kind and about are for dialects that have other words.
 	kind  faultKind
 	about string
@@ -121,7 +123,13 @@ func wireFault(err error) *fault {
 	if !errors.As(err, &e) {
 		return newFault("Invalid frame", "%v\n", err)
 	}
-	return newFault(e.Message(), "%s\n", e.Detail())
+	f := newFault(e.Message(), "%s\n", e.Detail())
+	switch e.Fault {
+	case wire.FaultHeadersMany, wire.FaultHeaderLong, wire.FaultBodyLarge, wire.FaultFrameLarge:
+	default:
+		f.unreadable = true
+	}
+	return f
 }
 
 // brokerFault translates what the heart says: its code becomes the header message, and its text
