@@ -45,9 +45,9 @@ for lock in test/interop/*/package-lock.json; do
 done
 
 export TEST_INTEROP=${1:-1} TEST_DIFFERENTIAL=1
-TEST_SUITE_COUNTS=$(mktemp)
-export TEST_SUITE_COUNTS
+TEST_INTEROP_REPORT=$(mktemp)
+export TEST_INTEROP_REPORT
 cd test
 go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
 	-count=1 -timeout=15m ./interop/... ./differential/... ./script/...
-cat "$TEST_SUITE_COUNTS" && rm "$TEST_SUITE_COUNTS"
+sort "$TEST_INTEROP_REPORT" && rm "$TEST_INTEROP_REPORT"

@@ -16,6 +16,7 @@ require (
 
 require (
 	github.com/coder/websocket v1.8.15
+	github.com/gmallard/stompngo v1.0.13
 	github.com/google/go-cmp v0.7.0
 )
 

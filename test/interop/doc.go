@@ -10,9 +10,10 @@
 // client, hub restarts included; it checks what comes back and prints a line for
 // each task, and its test checks the lines and what the hub holds afterwards.
 //
-// amqp091-go's own tests run too, whole, against a hub in a network namespace of
-// their own (TestSuiteAMQP091Go): they expect a broker on fixed ports, whose
-// connections they drop.
+// The clients' own tests run too, whole: amqp091-go's against a hub in a network
+// namespace of their own (TestSuiteAMQP091Go), as they expect a broker on fixed
+// ports, whose connections they drop; stompngo's against a hub for each of its
+// modes (TestSuiteStompngo).
 //
 // Caveats: the clients are installed by scripts/interop.sh (`make interop`);
 // without TEST_INTEROP the tests skip. amqp-tools can neither set a reply

@@ -4,6 +4,7 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -22,6 +23,9 @@ import (
 const (
 	// envOn turns the tests on; they need clients that `make interop` installs.
 	envOn = "TEST_INTEROP"
+	// envReport names a file that gets what a test has to say beside its verdict, which a runner
+	// does not show otherwise.
+	envReport = "TEST_INTEROP_REPORT"
 	// commandWait bounds one command of a client, interpreters' start included.
 	commandWait = 30 * time.Second
 	// python is Debian's: the clients are packages of it, not of another python3.
@@ -45,6 +49,24 @@ func clients() []client {
 		{"amqplib", []string{"node", "node/amqplib_peer.js"}, nil},
 		{"stompjs", []string{"node", "node/stompjs_peer.js"}, nil},
 		{"curl", []string{"sh", "curl/curl_peer.sh"}, nil},
+	}
+}
+
+// report logs a line, and adds it to the report.
+func report(t *testing.T, line string) {
+	t.Helper()
+	t.Log(line)
+	name := os.Getenv(envReport)
+	if name == "" {
+		return
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintln(file, line)
+	if err = errors.Join(err, file.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -25,8 +25,6 @@ const (
 	suiteModule = "github.com/rabbitmq/amqp091-go"
 	// envSuite holds the directory of the suite's binaries inside the network namespace.
 	envSuite = "TEST_SUITE_DIR"
-	// envCounts names a file that gets the suite's counts, which a runner does not show otherwise.
-	envCounts = "TEST_SUITE_COUNTS"
 	// suiteWait bounds the suite; its own deadline is a little earlier.
 	suiteWait = 12 * time.Minute
 	// suiteMemory is what the hub may use, of which the suite's watermarks are fractions.
@@ -55,13 +53,7 @@ func TestSuiteAMQP091Go(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	counts := lastLine(out, "suite: ")
-	t.Log(counts)
-	if file := os.Getenv(envCounts); file != "" {
-		text := []byte("amqp091-go's own " + counts + "\n")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Error(err)
-		}
-	}
+	report(t, "amqp091-go's own "+counts)
 }
 
 // lastLine returns the last line with a text in it.

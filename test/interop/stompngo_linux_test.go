@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/gmallard/stompngo" // keeps the module, whose tests run here
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+// stompngo is a client of STOMP whose own tests run here, whole.
+const stompngo = "github.com/gmallard/stompngo"
+
+// stompngoModes are what the suite can be told about the broker: it expects a little more, or less.
+func stompngoModes() map[string][]string {
+	return map[string][]string{
+		"plain":    nil,
+		"RabbitMQ": {"STOMP_RMQ=Y"},
+	}
+}
+
+// longBeats lists the tests that wait for 45 s and more; they run in `make interop-full`.
+func longBeats() []string {
+	return []string{
+		"TestHBNoReceive", "TestHBNoSend", "TestHBSendReceive", "TestHBSendReceiveApollo",
+		"TestHBSendReceiveRevApollo",
+	}
+}
+
+// TestSuiteStompngo runs stompngo's own tests against a hub of its own for each mode: they leave
+// messages behind. No test may skip but those of long heart-beats.
+func TestSuiteStompngo(t *testing.T) {
+	t.Parallel()
+	full := os.Getenv(envOn)
+	if full == "" {
+		t.Skipf("run `make interop`, or set %s=1", envOn)
+	}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "stompngo.test")
+	goCommand(t, filepath.Join(harness.Root(t), "test"), "test", "-c", "-o", binary, stompngo)
+	for mode, env := range stompngoModes() {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			skips := longBeats()
+			if full == "full" {
+				env, skips = append(slices.Clone(env), "STOMP_HBLONG=Y"), nil
+			}
+			passed := runStompngo(t, binary, env, skips)
+			report(t, fmt.Sprintf("stompngo's own suite, mode %s: %d tests passed, 0 failed, %d skipped",
+				mode, passed, len(skips)))
+		})
+	}
+}
+
+// runStompngo runs the suite and returns how many tests passed: all but skips, which must skip.
+func runStompngo(t *testing.T, binary string, env, skips []string) int {
+	t.Helper()
+	hub := startHub(t)
+	host, port, err := net.SplitHostPort(hub.STOMP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), suiteWait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout="+suiteWait.String())
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cleanOfSTOMP(), "STOMP_HOST="+host, "STOMP_PORT="+port,
+		"STOMP_HOSTBV="+host, "STOMP_PORTBV="+port, "STOMP_LOGIN=guest", "STOMP_PASSCODE=guest")
+	cmd.Env = append(cmd.Env, env...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	passed, rest := verdicts(out)
+	slices.Sort(rest["SKIP"])
+	if err != nil || len(rest["FAIL"]) > 0 || !slices.Equal(rest["SKIP"], skips) {
+		t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s", err, rest["FAIL"], rest["SKIP"], tail(out))
+	}
+	for _, name := range listed(t, binary) {
+		if !slices.Contains(passed["top"], name) && !slices.Contains(skips, name) {
+			t.Errorf("%s did not run", name)
+		}
+	}
+	return len(passed["top"])
+}
+
+// cleanOfSTOMP is this process's environment without what configures the suite.
+func cleanOfSTOMP() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "STOMP_")
+	})
+}
