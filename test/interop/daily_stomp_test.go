@@ -9,11 +9,12 @@ import (
 
 // TestDailySTOMP: sending with receipts, any octet and escaped headers, working with
 // NACK and dead letters, topics, transactions, asking, refusals, heart-beats, and a
-// killed hub, each as far as its client has it.
+// killed hub, each as far as its client has it; stompjs over WebSocket too.
 func TestDailySTOMP(t *testing.T) {
 	t.Parallel()
 	runScripts(t, stompPyDaily(), rubyStompDaily(), netStompDaily(), phpStompDaily(),
-		stompitDaily(), stompjsDaily())
+		stompitDaily(), stompjsDaily("stompjs"),
+		stompjsDaily("stompjs over WebSocket", "HUB_WEBSOCKET=1"))
 }
 
 func stompPyDaily() script {
@@ -126,9 +127,9 @@ func stompitDaily() script {
 	}
 }
 
-func stompjsDaily() script {
+func stompjsDaily(name string, env ...string) script {
 	return script{
-		client: client{"stompjs", []string{"node", "node/stompjs_daily.js"}, nil},
+		client: client{name, []string{"node", "node/stompjs_daily.js"}, env},
 		queues: []string{
 			"stompjs-1.1", "stompjs-1.2", "stompjs-dead-1.2", "stompjs-tx", "stompjs-doubler",
 			"stompjs-restart",
@@ -136,7 +137,7 @@ func stompjsDaily() script {
 		says: []string{
 			`version "1.1"`, "first [true,true]", `again ["bad","true"]`, `dead "bad"`,
 			`version "1.2"`, "first [true,true]", `again ["bad","true"]`, `dead "bad"`,
-			`topic ["goal","goal"]`, `durable "meanwhile"`,
+			`topic ["goal","goal"]`, "large true", "large true", `durable "meanwhile"`,
 			`transaction ["one commit","two commit"]`, `answer ["abab","c"]`,
 			`refused "Unknown destination"`, `login "Bad CONNECT"`, `heart-beats "alive"`,
 			`first ["before","false"]`, restartLine, `second ["before","true"]`,

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What @stomp/stompjs's users do every day, over TCP. Prints a line for each task, with what came
+// What @stomp/stompjs's users do every day, over TCP or WebSocket. Prints a line for each task, with what came
 // back; ends with an error when it is something else.
 
 import { Client, Versions } from '@stomp/stompjs';
-import { TCPWrapper } from '@stomp/tcp-wrapper';
 
 import { box, come, expect, say } from './daily.js';
-
-const { HUB_HOST, HUB_STOMP } = process.env;
+import { webSocketFactory } from './stompjs_socket.js';
 
 // connect activates a client; what happens to it goes into its boxes.
 const connect = async (options = {}) => {
   const [connected, errors] = [box(), box()];
   const client = new Client({
-    webSocketFactory: () => new TCPWrapper(HUB_HOST, Number(HUB_STOMP)),
+    webSocketFactory,
     connectHeaders: { login: 'guest', passcode: 'guest' },
     heartbeatIncoming: 1000,
     heartbeatOutgoing: 1000,
@@ -96,6 +94,19 @@ const topic = async () => {
   await Promise.all([...readers, client].map((c) => c.deactivate()));
 };
 
+// A frame is sent in pieces of 8 KiB, each a WebSocket message where there are any: of text, then of
+// octets.
+const large = async () => {
+  for (const forceBinaryWSFrames of [false, true]) {
+    const client = await connect({ splitLargeFrames: true, forceBinaryWSFrames });
+    const got = await subscribe(client, '/topic/stompjs-large');
+    const content = 'großes Ding '.repeat(10_000);
+    await send(client, '/topic/stompjs-large', content, { 'content-type': 'text/plain' });
+    expect('large', (await got.take()).body === content, true);
+    await client.deactivate();
+  }
+};
+
 // A durable subscription reads what was published while it was away.
 const durable = async () => {
   const headers = { id: 'mine', durable: 'true', 'auto-delete': 'false' };
@@ -155,7 +166,7 @@ const refused = async () => {
   await closed.take(); // an ERROR ends the connection
   const wrong = box();
   const other = new Client({
-    webSocketFactory: () => new TCPWrapper(HUB_HOST, Number(HUB_STOMP)),
+    webSocketFactory,
     connectHeaders: { login: 'guest', passcode: 'wrong' },
     reconnectDelay: 0,
     onStompError: (frame) => wrong.put(frame.headers.message),
@@ -195,6 +206,6 @@ const restart = async () => {
 };
 
 for (const version of [Versions.V1_1, Versions.V1_2]) await work(version);
-for (const task of [topic, durable, transactions, asking, refused, heartbeats, restart]) {
+for (const task of [topic, large, durable, transactions, asking, refused, heartbeats, restart]) {
   await task();
 }
