@@ -59,6 +59,9 @@ func (o *Options) validateDoors() []error {
 		if err := o.checkDialect(d); err != nil {
 			faults = append(faults, err)
 		}
+		if d.door.Static != "" && d.door != &o.Doors.WebSTOMP {
+			fault("doors.%s.static: only webstomp serves files", d.name)
+		}
 	}
 	if !used && o.TLS.On() {
 		fault("tls: nothing speaks it; a door does where it has tls_listen, and so does listen")

@@ -56,7 +56,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 		// Nothing tells its clients from those of the door above: it is not on the shared port.
 		return service{route: listen.Route{Handler: door.Serve}}, nil
 	case "webstomp":
-		return newWebSTOMP(h.web), nil
+		return newWebSTOMP(h.web, h.options.Doors.WebSTOMP.Static)
 	case "rest":
 		metrics, err := h.newConsole()
 		if err != nil {
@@ -126,12 +126,16 @@ const (
 )
 
 // newRoom returns what the doors may take of the process's descriptors.
-func newRoom() *listen.Room {
+func newRoom(o *Options) *listen.Room {
 	n := descriptors()
 	if n == 0 {
 		return nil
 	}
-	return listen.NewRoom(max(n-logDescriptors-ownDescriptors, fewestConnections))
+	kept := logDescriptors + ownDescriptors
+	if o.Doors.WebSTOMP.Static != "" {
+		kept += pageDescriptors
+	}
+	return listen.NewRoom(max(n-kept, fewestConnections))
 }
 
 // open opens the listeners of a door. When one cannot be opened, none of them is.

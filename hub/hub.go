@@ -55,7 +55,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 	}
 	h := &Hub{
 		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
-		room: newRoom(),
+		room: newRoom(&o),
 	}
 	if h.log, err = makeLog(h); err != nil {
 		return nil, err

@@ -110,6 +110,9 @@ type Door struct {
 	UDPListen string `yaml:"udp_listen"`
 	// User is who every client of the line door is. Default: each one shows or says who it is.
 	User string `yaml:"user"`
+	// Static is a directory whose files the door webstomp serves beside /ws, to anybody, for pages
+	// that speak STOMP. Other doors serve none. Default: none.
+	Static string `yaml:"static"`
 }
 
 // Dialect names the broker whose manners a STOMP door has.

@@ -43,6 +43,11 @@ func TestOptionsValidate(t *testing.T) {
 			"a door's TLS without a listener", func(o *Options) { o.Doors.REST.TLS.Key = "x" },
 			"doors.rest.tls_listen: without it",
 		},
+		{"files", func(o *Options) { o.Doors.WebSTOMP.Static = "/srv/pages" }, ""},
+		{
+			"files at another door", func(o *Options) { o.Doors.REST.Static = "/srv/pages" },
+			"doors.rest.static: only webstomp serves files",
+		},
 		{"the door's own key", func(o *Options) {
 			o.Doors.AMQP.TLSListen, o.TLS.Cert, o.Doors.AMQP.TLS.Identity = "127.0.0.1:0", "x", "y"
 		}, "tls.key: TLS needs the certificate's key\ndoors.amqp.tls.identity: \"y\" is not"},

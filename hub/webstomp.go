@@ -36,10 +36,18 @@ func (h *Hub) openWebSockets() (*opened, error) {
 	return o, nil
 }
 
-// newWebSTOMP is the door that serves nothing but WebSockets, at /ws as RabbitMQ's.
-func newWebSTOMP(web http.Handler) service {
+// newWebSTOMP is the door that serves WebSockets, at /ws as RabbitMQ's, and the files of a directory
+// if one is named.
+func newWebSTOMP(web http.Handler, static string) (service, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", web)
+	if static != "" {
+		files, err := newPages(static)
+		if err != nil {
+			return service{}, err
+		}
+		mux.Handle("GET /", files)
+	}
 	queue := listen.NewQueue()
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: webHeaderTime, IdleTimeout: webHeaderTime,
@@ -57,5 +65,5 @@ func newWebSTOMP(web http.Handler) service {
 			return nil
 		},
 		protocols: []string{"http/1.1"},
-	}
+	}, nil
 }

@@ -23,6 +23,7 @@ perl -MNet::Stomp -e 1 2>/dev/null || packages+=(libnet-stomp-perl)
 command -v curl >/dev/null || packages+=(curl ca-certificates)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
+command -v chromium >/dev/null || packages+=(chromium fonts-liberation)
 command -v "$(go env CC)" >/dev/null || packages+=(gcc libc6-dev) # the race detector of a suite
 if [ ${#packages[@]} -gt 0 ]; then
 	start=$SECONDS
@@ -39,7 +40,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}"
 	echo "interop: installed in $((SECONDS - start)) s"
 fi
-for lock in test/interop/*/package-lock.json; do
+for lock in test/interop/*/package-lock.json examples/*/package-lock.json; do
 	[ -e "$lock" ] || continue
 	(cd "$(dirname "$lock")" && npm ci --loglevel=error --no-audit --no-fund)
 done

@@ -15,6 +15,9 @@
 // ports, whose connections they drop; stompngo's against a hub for each of its
 // modes (TestSuiteStompngo).
 //
+// TestBrowser drives the page of examples/browser in headless Chromium by the
+// DevTools protocol.
+//
 // Caveats: the clients are installed by scripts/interop.sh (`make interop`);
 // without TEST_INTEROP the tests skip. amqp-tools can neither set a reply
 // address that it listens on nor show properties, so it sends, consumes,
