@@ -22,11 +22,24 @@ import (
 // stompngo is a client of STOMP whose own tests run here, whole.
 const stompngo = "github.com/gmallard/stompngo"
 
-// stompngoModes are what the suite can be told about the broker: it expects a little more, or less.
-func stompngoModes() map[string][]string {
-	return map[string][]string{
-		"plain":    nil,
-		"RabbitMQ": {"STOMP_RMQ=Y"},
+// A stompngoMode is what the suite is told about the broker, of which it expects a little more, or less;
+// and the hub that is such a broker.
+type stompngoMode struct {
+	name       string
+	suite, hub []string // KEY=value
+	skips      []string // with long heart-beats
+}
+
+func stompngoModes() []stompngoMode {
+	return []stompngoMode{
+		{"plain", nil, nil, nil},
+		{"RabbitMQ", []string{"STOMP_RMQ=Y"}, nil, nil},
+		{
+			"ActiveMQ",
+			[]string{"STOMP_AMQ=Y"},
+			[]string{"PARLEY_DOORS__STOMP__DIALECT=activemq"},
+			[]string{"TestHBSendReceiveRevApollo"}, // it never runs against ActiveMQ
+		},
 	}
 }
 
@@ -49,24 +62,25 @@ func TestSuiteStompngo(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "stompngo.test")
 	goCommand(t, filepath.Join(harness.Root(t), "test"), "test", "-c", "-o", binary, stompngo)
-	for mode, env := range stompngoModes() {
-		t.Run(mode, func(t *testing.T) {
+	for _, mode := range stompngoModes() {
+		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			skips := longBeats()
 			if full == "full" {
-				env, skips = append(slices.Clone(env), "STOMP_HBLONG=Y"), nil
+				mode.suite = append(mode.suite, "STOMP_HBLONG=Y")
+			} else {
+				mode.skips = longBeats()
 			}
-			passed := runStompngo(t, binary, env, skips)
+			passed := runStompngo(t, binary, mode)
 			report(t, fmt.Sprintf("stompngo's own suite, mode %s: %d tests passed, 0 failed, %d skipped",
-				mode, passed, len(skips)))
+				mode.name, passed, len(mode.skips)))
 		})
 	}
 }
 
-// runStompngo runs the suite and returns how many tests passed: all but skips, which must skip.
-func runStompngo(t *testing.T, binary string, env, skips []string) int {
+// runStompngo runs the suite and returns how many tests passed: all but those that must skip.
+func runStompngo(t *testing.T, binary string, mode stompngoMode) int {
 	t.Helper()
-	hub := startHub(t)
+	hub := startHub(t, mode.hub...)
 	host, port, err := net.SplitHostPort(hub.STOMP)
 	if err != nil {
 		t.Fatal(err)
@@ -77,16 +91,16 @@ func runStompngo(t *testing.T, binary string, env, skips []string) int {
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(cleanOfSTOMP(), "STOMP_HOST="+host, "STOMP_PORT="+port,
 		"STOMP_HOSTBV="+host, "STOMP_PORTBV="+port, "STOMP_LOGIN=guest", "STOMP_PASSCODE=guest")
-	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(cmd.Env, mode.suite...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	passed, rest := verdicts(out)
 	slices.Sort(rest["SKIP"])
-	if err != nil || len(rest["FAIL"]) > 0 || !slices.Equal(rest["SKIP"], skips) {
+	if err != nil || len(rest["FAIL"]) > 0 || !slices.Equal(rest["SKIP"], mode.skips) {
 		t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s", err, rest["FAIL"], rest["SKIP"], tail(out))
 	}
 	for _, name := range listed(t, binary) {
-		if !slices.Contains(passed["top"], name) && !slices.Contains(skips, name) {
+		if !slices.Contains(passed["top"], name) && !slices.Contains(mode.skips, name) {
 			t.Errorf("%s did not run", name)
 		}
 	}
