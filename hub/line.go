@@ -49,10 +49,18 @@ func (h *Hub) listenPacket(ctx context.Context, o *opened, address string) error
 	if o.packets == nil {
 		return nil
 	}
-	if _, port, err := net.SplitHostPort(address); err == nil && port == "0" && len(o.listeners) > 0 {
-		address = o.listeners[0].Addr().String() // the port that was chosen for its connections
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
 	}
-	socket, err := listen.Packet(ctx, address, h.options.ListenAll)
+	var socket net.PacketConn
+	if port == "0" && len(o.listeners) > 0 { // the port that was chosen for connections, if it is free
+		chosen := o.listeners[0].Addr().String()
+		socket, err = listen.Packet(ctx, chosen, h.options.ListenAll)
+	}
+	if socket == nil {
+		socket, err = listen.Packet(ctx, address, h.options.ListenAll)
+	}
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func Hub(tb testing.TB, settings ...func(*hub.Options)) *Running {
 	const free = "127.0.0.1:0"
 	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
 	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
-	o.Doors.WebSTOMP.Listen = free
+	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen = free, free
 	for _, set := range settings {
 		set(&o)
 	}
@@ -48,7 +48,7 @@ func Hub(tb testing.TB, settings ...func(*hub.Options)) *Running {
 	return &Running{tb: tb, hub: h}
 }
 
-// Addr returns host:port of a door: amqp, stomp, webstomp or rest. It fails the test when the door is closed.
+// Addr returns host:port of a door: amqp, stomp, webstomp, rest or line. It fails the test when the door is closed.
 func (r *Running) Addr(door string) string {
 	r.tb.Helper()
 	a := r.hub.Addr(door)

@@ -93,7 +93,7 @@ func (c *command) members(line []byte) (first *fault, ok bool) {
 }
 
 // member reads one member.
-func (c *command) member() (err *fault, ok bool) { //nolint:staticcheck // a fault is no failure
+func (c *command) member() (err *fault, ok bool) {
 	s := &c.scan
 	if s.next() != '"' {
 		return nil, false
@@ -307,4 +307,4 @@ func (c *command) body(buf []byte) (body, longer []byte, err *fault) {
 }
 
 // isWhole reports whether the text of a number is that of a whole one.
-func isWhole(text []byte) bool { return bytes.IndexAny(text, ".eE") < 0 }
+func isWhole(text []byte) bool { return !bytes.ContainsAny(text, ".eE") }

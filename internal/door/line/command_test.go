@@ -57,6 +57,7 @@ func TestWrongType(t *testing.T) {
 				want = `{"error":{"code":"bad-request","message":"an id is...`
 			case memberOp:
 				line = fmt.Sprintf(`{"id":%d,"op":%s}`, n, text)
+			default:
 			}
 			c.do(line, want)
 		}
@@ -103,8 +104,10 @@ func TestBadRequest(t *testing.T) {
 		{`"op":"send","queue":"q","headers":{"a":1,"a":2}`, `header 'a' stands twice`},
 		{`"op":"send","queue":"q","headers":{"a":{"b":1,"b":2}}`, `header 'b' stands twice`},
 		{`"op":"send","queue":"q","headers":{"a":1e999}`, `number 1e999 in headers is out of range`},
-		{`"op":"send","queue":"q","headers":{"a":` + deep(headerDepthMax) + `}`,
-			`headers nest deeper than 32 levels`},
+		{
+			`"op":"send","queue":"q","headers":{"a":` + deep(headerDepthMax) + `}`,
+			`headers nest deeper than 32 levels`,
+		},
 		{`"op":"send","queue":"q","headers":{"` + long + `":1}`, `header '...' is longer than 255 bytes`},
 		{`"op":"send","queue":"q","headers":` + manyHeaders(headersMax+1), `more than 100 headers`},
 		{`"op":"publish"`, `'publish' needs one of 'topic' and 'exchange'`},
@@ -145,8 +148,10 @@ func TestBadRequest(t *testing.T) {
 		{`"op":"reply","delivery":"1","error":{"code":"x","code":"y"}`, `'code' stands twice in 'error'`},
 		{`"op":"reply","delivery":"1","error":{"codes":"x"}`, `unknown member 'codes' in 'error'`},
 		{`"op":"ack"`, `op 'ack' needs member 'delivery'`},
-		{`"op":"nack","delivery":"1","requeue":true,"dead_letter":true`,
-			`'requeue' and 'dead_letter' exclude each other`},
+		{
+			`"op":"nack","delivery":"1","requeue":true,"dead_letter":true`,
+			`'requeue' and 'dead_letter' exclude each other`,
+		},
 		{`"op":"nack","delivery":"1","requeue":false,"delay_ms":1`, `'delay_ms' is for what is requeued`},
 		{`"op":"nack","delivery":"1","delay_ms":43200001`, `'delay_ms' must be ...`},
 		{`"op":"hello"`, `'hello' is the first line, if it comes at all`},

@@ -40,7 +40,7 @@ func (d drop) String() string {
 func (d *Door) ServePacket(ctx context.Context, pc net.PacketConn) error {
 	u := &udp{door: d, socket: pc, rate: rate{perSecond: d.options.UDPRate}}
 	u.composer.bodyMax = d.options.BodyBytes
-	stop := context.AfterFunc(ctx, func() { pc.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = pc.Close() }) // the read sees it
 	defer stop()
 	defer u.close()
 	err := u.run()
@@ -162,7 +162,7 @@ func (u *udp) open(from net.Addr) error {
 }
 
 func (u *udp) close() {
-	u.socket.Close()
+	_ = u.socket.Close() // nobody is left to tell
 	if u.registry != nil {
 		u.registry.Close()
 	}
