@@ -58,7 +58,7 @@ func startScriptHub(e *testscript.Env) error {
 	const free = "127.0.0.1:0"
 	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
 	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
-	o.Doors.WebSTOMP.Listen = hub.Off
+	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen = hub.Off, hub.Off
 	h, err := hub.New(o)
 	if err != nil {
 		return err

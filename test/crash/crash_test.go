@@ -26,7 +26,7 @@ const testWait = 30 * time.Second
 // start runs a worker and returns when it is attached to its service.
 func start(t *testing.T, binary string, hub *harness.Hub, args ...string) *harness.Lines {
 	t.Helper()
-	cmd := exec.Command(binary, append(args, hub.AMQP, hub.STOMP, hub.REST)...)
+	cmd := exec.Command(binary, append(args, hub.Addresses()...)...)
 	worker := harness.RunLines(t, "worker "+strings.Join(args, " "), cmd)
 	if line := worker.Line(t); line != "attached" {
 		t.Fatalf("the worker says %q:\n%s", line, worker.Output())

@@ -19,8 +19,8 @@ import (
 const (
 	// EnvBinary names a parley binary to test instead of building one.
 	EnvBinary = "TEST_PARLEY_BINARY"
-	// EnvHub holds the AMQP, STOMP and REST addresses, with commas between, of a hub
-	// that runs already; tests that stop and start hubs do not use it.
+	// EnvHub holds the addresses of a hub as Addresses returns them, with commas between,
+	// of one that runs already; tests that stop and start hubs do not use it.
 	EnvHub = "TEST_HUB"
 	// readyWait is how long a hub may take until every door accepts.
 	readyWait = 15 * time.Second
@@ -28,8 +28,8 @@ const (
 	startTries = 3
 )
 
-// Options say how a hub runs. The zero value is a hub with the AMQP, STOMP and
-// REST doors, an empty data directory and the default sync.
+// Options say how a hub runs. The zero value is a hub with the AMQP, STOMP, REST
+// and line doors, an empty data directory and the default sync.
 type Options struct {
 	Dir  string   // data directory; empty: a new one that ends with the test
 	Args []string // after `serve`
@@ -48,10 +48,22 @@ type Hub struct {
 	Management string
 	STOMP      string // host:port
 	REST       string // host:port
+	Line       string // host:port
 	Dir        string // data directory
 
 	binary  string
 	options Options
+}
+
+// addresses is how many Addresses returns.
+const addresses = 4
+
+// Addresses returns where the hub's doors are: AMQP, STOMP, REST and line.
+func (h *Hub) Addresses() []string { return []string{h.AMQP, h.STOMP, h.REST, h.Line} }
+
+// At returns a hub that somebody else runs, by its Addresses.
+func At(addrs []string) *Hub {
+	return &Hub{AMQP: addrs[0], STOMP: addrs[1], REST: addrs[2], Line: addrs[3]}
 }
 
 // URL returns the REST door's address of path.
@@ -120,8 +132,8 @@ func buildAt(tb testing.TB, module, pkg, name string) string {
 // Start runs a hub and returns when its REST door says that it is ready.
 func Start(tb testing.TB, binary string, opts Options) *Hub {
 	tb.Helper()
-	if addrs := strings.Split(os.Getenv(EnvHub), ","); len(addrs) == 3 && opts.Dir == "" {
-		return &Hub{AMQP: addrs[0], STOMP: addrs[1], REST: addrs[2]}
+	if addrs := strings.Split(os.Getenv(EnvHub), ","); len(addrs) == addresses && opts.Dir == "" {
+		return At(addrs)
 	}
 	if opts.Dir == "" {
 		opts.Dir = tb.TempDir()
@@ -143,8 +155,8 @@ func Start(tb testing.TB, binary string, opts Options) *Hub {
 func (h *Hub) Again(tb testing.TB) *Hub {
 	tb.Helper()
 	again := &Hub{
-		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Management: h.Management, Dir: h.Dir,
-		binary: h.binary, options: h.options,
+		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Line: h.Line, Management: h.Management,
+		Dir: h.Dir, binary: h.binary, options: h.options,
 	}
 	if err := again.serve(tb); err != nil {
 		tb.Fatalf("the hub does not start again: %v", err)
@@ -155,8 +167,8 @@ func (h *Hub) Again(tb testing.TB) *Hub {
 func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	tb.Helper()
 	h := &Hub{
-		AMQP: opts.AMQP, STOMP: FreeAddr(tb), REST: FreeAddr(tb), Management: opts.Management,
-		Dir: opts.Dir, binary: binary, options: opts,
+		AMQP: opts.AMQP, STOMP: FreeAddr(tb), REST: FreeAddr(tb), Line: FreeAddr(tb),
+		Management: opts.Management, Dir: opts.Dir, binary: binary, options: opts,
 	}
 	for _, addr := range []*string{&h.AMQP, &h.Management} {
 		if *addr == "" {
@@ -180,7 +192,7 @@ func (h *Hub) serve(tb testing.TB) error {
 		"PARLEY_DOORS__WEBSTOMP__LISTEN=off",
 		"PARLEY_DOORS__MANAGEMENT__LISTEN="+h.Management,
 		"PARLEY_DOORS__THRIFT__LISTEN=off",
-		"PARLEY_DOORS__LINE__LISTEN=off",
+		"PARLEY_DOORS__LINE__LISTEN="+h.Line,
 	)
 	cmd.Env = append(cmd.Env, opts.Env...)
 	h.Process = Run(tb, "parley serve", cmd)

@@ -109,7 +109,7 @@ func (c *cell) checkError(err error) {
 		}
 		return
 	}
-	if f.Form != peers.FormHeader || f.Code != "exception" || f.Body != "cannot" {
+	if f.Form != peers.ErrorForm(c.client.Name) || f.Code != "exception" || f.Body != "cannot" {
 		c.t.Errorf("the service's error arrives as %s %s %q", f.Form, f.Code, f.Body)
 	}
 }
@@ -135,7 +135,7 @@ func (c *cell) mustBeDeadline(err error) {
 	if !ok {
 		c.t.Fatalf("a missed deadline arrives as %v", err)
 	}
-	form := peers.FormHeader
+	form := peers.ErrorForm(c.client.Name)
 	if c.client.Name == "REST" {
 		form = "HTTP 504 application/problem+json"
 	}
@@ -219,7 +219,7 @@ func (c *cell) request() {
 // process runs a client of the cell's protocol in a process of its own and returns what it says.
 func (c *cell) process(mode, name, prefix string) (p *harness.Lines, said string) {
 	c.t.Helper()
-	cmd := exec.Command(c.worker, c.client.Name, name, mode, c.hub.AMQP, c.hub.STOMP, c.hub.REST)
+	cmd := exec.Command(c.worker, append([]string{c.client.Name, name, mode}, c.hub.Addresses()...)...)
 	p = harness.RunLines(c.t, mode+" "+c.client.Name, cmd)
 	line := p.Line(c.t)
 	said, ok := strings.CutPrefix(line, prefix)

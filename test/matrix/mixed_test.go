@@ -133,7 +133,7 @@ func TestRefusedAtOnce(t *testing.T) {
 				if client.Name == "REST" && f.Status != tc.status {
 					t.Errorf("%s: status %d, want %d", tc.service, f.Status, tc.status)
 				}
-				if client.Name != "REST" && f.Form != peers.FormHeader {
+				if client.Name != "REST" && f.Form != peers.ErrorForm(client.Name) {
 					t.Errorf("%s: refused by %s", tc.service, f.Form)
 				}
 			}

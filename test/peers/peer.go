@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package peers drives a hub with third-party clients: amqp091-go, go-stomp and
-// net/http, each behind the same small interface, so that one test serves every
+// net/http, and encoding/json over a socket, each behind the same small interface, so that one test serves every
 // pair of protocols.
 //
 // Basics: a Peer is one connection (for HTTP one client) that can ask and serve
@@ -112,7 +112,9 @@ type Protocol struct {
 
 // Protocols lists the protocols that have a driver.
 func Protocols() []Protocol {
-	return []Protocol{{"AMQP", dialAMQP}, {"STOMP", dialSTOMP}, {"REST", dialREST}}
+	return []Protocol{
+		{"AMQP", dialAMQP}, {"STOMP", dialSTOMP}, {"REST", dialREST}, {nameLine, dialLine},
+	}
 }
 
 // A Failure is an answer that is an error, in the form of the caller's protocol.

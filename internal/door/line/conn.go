@@ -398,6 +398,7 @@ func (c *conn) end() {
 	if c.registry != nil {
 		c.session.Flush()
 		c.registry.Close()
+		c.log().Info("connection closed")
 	}
 	c.waits.Wait()
 	c.out.Flush()

@@ -169,6 +169,7 @@ func (c *conn) openSession(user string, vhost []byte, name string) *fault {
 	c.askedID = strconv.AppendUint(append(c.askedID, "line-"...), registry.ID, 10)
 	c.reader.limit = o.lineBytes()
 	c.login.Stop()
+	c.log().Info("connection opened", "client_name", name)
 	c.loggedIn()
 	if c.woken.Load() {
 		c.wakeReader() // whoever woke the read loop set the deadline before

@@ -3,7 +3,7 @@
 // Command worker is a peer in a process of its own, for tests that kill it, or that
 // need what one process began to be ended by another.
 //
-// Basics: `worker PROTOCOL NAME MODE AMQP STOMP REST` runs until its standard input
+// Basics: `worker PROTOCOL NAME MODE AMQP STOMP REST LINE` runs until its standard input
 // ends. Modes answer and hang serve the service NAME: they print `attached`, then
 // `got BODY` for each request, with `again` behind it when the request was delivered
 // before; in mode hang nothing is answered or settled. Mode ask sends the service
@@ -32,11 +32,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	const want = 6
+	const want = 7
 	if len(args) != want {
-		return errors.New("usage: worker PROTOCOL NAME answer|hang|ask|collect AMQP STOMP REST")
+		return errors.New("usage: worker PROTOCOL NAME answer|hang|ask|collect AMQP STOMP REST LINE")
 	}
-	hub := &harness.Hub{AMQP: args[3], STOMP: args[4], REST: args[5]}
+	hub := harness.At(args[3:])
 	for _, p := range peers.Protocols() {
 		if p.Name != args[0] {
 			continue
