@@ -80,6 +80,8 @@ func (c *activeMQ) phrase(f *fault) *fault {
 		out = activeFault("Not connected.")
 	case faultConnected:
 		out = activeFault("Already connected.")
+	case faultVersion:
+		out = activeFault("Invalid Protocol version[%s], supported versions are: [1.2, 1.1, 1.0]", f.about)
 	case faultLogin:
 		out = activeFault("User name [%s] or password is invalid.", f.about)
 	case faultHeartBeat:

@@ -21,10 +21,10 @@ func (c *activeMQ) settlements(
 	switch {
 	case err != nil:
 		return to, err
-	case sub.browser && f.Command == wire.Nack:
+	case sub != nil && sub.browser && f.Command == wire.Nack:
 		return to, activeFault("Cannot Nack a message on a Queue Browser Subscription.")
-	case sub.browser:
-		return to, nil // what it was shown is not its own
+	case sub == nil, sub.browser:
+		return to, nil // it went back with its subscription, or was only shown
 	case f.Command == wire.Nack:
 		if err := c.makeQueue(deadQueue); err != nil {
 			return to, err
@@ -40,7 +40,8 @@ func (c *activeMQ) settlements(
 	return to, nil
 }
 
-// acknowledged returns the delivery that an ACK or NACK is about.
+// acknowledged returns the delivery that an ACK or NACK is about. An ACK may have been on its way when
+// the subscription ended: it has none, which is no fault.
 func (c *activeMQ) acknowledged(f *wire.Frame) (*subscription, uint64, *fault) {
 	command := f.Command.String()
 	if c.version >= wire.V12 {
@@ -53,8 +54,9 @@ func (c *activeMQ) acknowledged(f *wire.Frame) (*subscription, uint64, *fault) {
 		}
 		m, ok := splitID(id)
 		sub := c.subscriptions[string(m.token)]
-		if !ok || sub == nil || string(m.session) != c.name ||
-			!sub.browser && !c.session.Outstanding(m.tag) {
+		switch {
+		case !ok || string(m.session) != c.name, sub == nil && f.Command == wire.Nack,
+			sub != nil && !sub.browser && !c.session.Outstanding(m.tag):
 			return nil, 0, unexpected(command, id)
 		}
 		return sub, m.tag, nil

@@ -19,6 +19,9 @@ func (c *activeMQ) appendMessage(
 	b = append(b, sub.head...)
 	if sub.path != "" {
 		b = wire.AppendHeader(b, c.version, "destination", sub.path)
+		if string(m.Exchange) == string(c.door.topicExchange) { // a virtual topic
+			b = appendPath(b, c.version, originally+prefixTopic, m.Key)
+		}
 	} else {
 		b = appendPath(b, c.version, "destination:"+prefixTopic, m.Key)
 	}
@@ -193,9 +196,11 @@ func (o *activeMessage) fields(t broker.Table, active bool) {
 	o.originalDestination(t)
 }
 
+// originally says where a message was sent that comes from somewhere else.
+const originally = "original-destination:"
+
 // originalDestination appends where a dead letter was sent first.
 func (o *activeMessage) originalDestination(t broker.Table) {
-	const originally = "original-destination:"
 	queue, ok := t.Text("x-first-death-queue")
 	if !ok {
 		return

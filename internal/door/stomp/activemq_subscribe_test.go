@@ -288,7 +288,9 @@ func TestActiveVirtualTopic(t *testing.T) {
 	c.do("SEND\ndestination:/topic/VirtualTopic.orders", "one")
 	var to []string
 	for range 2 {
-		to = append(to, c.wantBody("one").headers["destination"])
+		f := c.wantBody("one")
+		f.wantHeaders(t, map[string]string{"original-destination": "/topic/VirtualTopic.orders"})
+		to = append(to, f.headers["destination"])
 	}
 	slices.Sort(to)
 	want := []string{
@@ -312,6 +314,9 @@ func TestActiveTexts(t *testing.T) {
 	c = h.dial(t)
 	c.send("CONNECT\nlogin:guest\npasscode:guest\nheart-beat:x\n\n\x00")
 	c.wantError("Invalid heart-beat header:x", "")
+	c = h.dial(t)
+	c.send("CONNECT\naccept-version:9\n\n\x00")
+	c.wantError("Invalid Protocol version[9], supported versions are: [1.2, 1.1, 1.0]", "")
 	for _, tc := range []struct {
 		version     wire.Version
 		frame, want string

@@ -514,6 +514,11 @@ func TestActiveAck(t *testing.T) {
 					})
 					c.do("ACK\n"+f.ackOf(v), "")
 				}
+				c.do("UNSUBSCRIBE\nid:1", "")
+				if v == wire.V12 {
+					c.do("ACK\n"+all[3].ackOf(v), "") // it was on its way
+				}
+				c.do(subscribe, "")
 				c.send("ACK\n" + all[2].ackOf(v) + "\n\n\x00")
 				c.wantError("Unexpected ACK received for message-id ["+
 					all[2].headers[map[bool]string{true: "ack", false: "message-id"}[v == wire.V12]]+"]", "")

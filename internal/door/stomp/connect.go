@@ -43,7 +43,8 @@ func (c *conn) connect(f *wire.Frame) *fault {
 	version := wire.V10
 	if list, ok := f.Get("accept-version"); ok {
 		if version = wire.Highest(list); version == 0 {
-			return newFault("Version mismatch", "Supported versions are "+wire.Supported+"\n")
+			return newFault("Version mismatch", "Supported versions are "+wire.Supported+"\n").
+				of(faultVersion, shown(list))
 		}
 	}
 	var every interval

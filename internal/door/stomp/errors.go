@@ -33,6 +33,7 @@ const (
 	faultCommand                   // about a word
 	faultNotConnected              //
 	faultConnected                 //
+	faultVersion                   // about a list
 	faultLogin                     // about a user
 	faultHeartBeat                 // about the header
 	faultNoTransaction             // about a command
