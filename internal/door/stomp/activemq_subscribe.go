@@ -163,7 +163,7 @@ func (c *activeMQ) readFilter(f *wire.Frame, s *activeSubscribe) *fault {
 	}
 	match := func(func(string) (any, bool)) bool { return true }
 	if ok {
-		parsed, err := parseSelector("convert_string_expressions:" + string(text))
+		parsed, err := parseSelector("convert_string_expressions:", string(text))
 		if err != nil {
 			return err
 		}

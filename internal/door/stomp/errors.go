@@ -47,8 +47,14 @@ func (f *fault) of(kind faultKind, about string) *fault {
 	return f
 }
 
-// Error returns both texts in one line.
-func (f *fault) Error() string { return f.message + ": " + strings.TrimSpace(f.body) }
+// Error returns both texts in one line, or the one that both are.
+func (f *fault) Error() string {
+	body := strings.TrimSpace(f.body)
+	if body == f.message {
+		return body
+	}
+	return f.message + ": " + body
+}
 
 // newFault returns a fault with a formatted body.
 func newFault(message, format string, args ...any) *fault {

@@ -17,7 +17,7 @@ func filterHeader(f *wire.Frame, d *destination, p *broker.ConsumerParams) *faul
 	if !ok {
 		return nil
 	}
-	s, err := parseSelector(string(text))
+	s, err := parseSelector("", string(text))
 	if err != nil {
 		return err
 	}
@@ -31,9 +31,9 @@ func filterHeader(f *wire.Frame, d *destination, p *broker.ConsumerParams) *faul
 	return nil
 }
 
-// parseSelector reads a selector.
-func parseSelector(text string) (*selector.Selector, *fault) {
-	s, err := selector.Parse(text)
+// parseSelector reads a selector, behind what the dialect puts before it.
+func parseSelector(before, text string) (*selector.Selector, *fault) {
+	s, err := selector.Parse(before + text)
 	if err == nil {
 		return s, nil
 	}
