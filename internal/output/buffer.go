@@ -45,6 +45,9 @@ type Options struct {
 	// A caller that is told there is no room has to record that under a lock which OnDrain
 	// takes too, and to call End under it; else the drain may come before the record.
 	OnDrain func()
+	// ReadOn leaves the connection to its read loop when the peer is gone (see Gone), which closes it
+	// by Close when it has read what the peer sent before. Default false: it is closed at once.
+	ReadOn bool
 }
 
 // Buffer is the output side of one connection. All methods may be called concurrently; Begin

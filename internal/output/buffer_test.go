@@ -380,6 +380,38 @@ func TestPeerGone(t *testing.T) {
 	}
 }
 
+// With ReadOn, what the peer sent before it went is still read.
+func TestPeerGoneReadOn(t *testing.T) {
+	t.Parallel()
+	server, client := tcpPair(t)
+	b := newBuffer(t, server, Options{ReadOn: true})
+	const last = "sent before it went"
+	if _, err := io.WriteString(client, last); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.SetLinger(0) // reset
+	_ = client.Close()
+	deadline := time.Now().Add(waitBound)
+	for b.Err() == nil && time.Now().Before(deadline) {
+		appendString(b, "x")
+		b.Flush()
+		runtime.Gosched()
+	}
+	if !Gone(b.Err()) {
+		t.Fatalf("err = %v", b.Err())
+	}
+	got, _ := io.ReadAll(server) // ended by the reset, or by the end of what is there
+	if string(got) != last {
+		t.Errorf("read %q, want %q", got, last)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("read after Close: %v, want net.ErrClosed", err)
+	}
+}
+
 // A connection that was closed under the buffer's feet is an error, and writes nothing.
 func TestConnectionClosedByAnother(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -147,6 +148,12 @@ func (b *Buffer) fail(err error) {
 	b.changed.Broadcast()
 }
 
+// Gone reports whether a failure is that of a peer that is not there any more. What it sent before
+// can still be read, and the reads end by themselves.
+func Gone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
 // stop gives the right to write up. After a failure, or when CloseAfterFlush has been
 // fulfilled, it closes the connection.
 func (b *Buffer) stop() {
@@ -161,7 +168,7 @@ func (b *Buffer) stop() {
 	if b.closing && b.err == nil {
 		b.fail(net.ErrClosed)
 	}
-	if b.err != nil && !b.closed {
+	if b.err != nil && !b.closed && (!b.options.ReadOn || !Gone(b.err)) {
 		b.closed = true
 		b.mu.Unlock()
 		_ = b.conn.Close() // the buffer's own error says what happened

@@ -88,7 +88,9 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 		declared: make(map[string]struct{}), subscriptions: make(map[string]*subscription),
 	}
 	c.dialect = d.newDialect(c)
-	c.out = output.New(nc, output.Options{LimitBytes: d.options.OutputBytes, OnDrain: c.drained})
+	c.out = output.New(nc, output.Options{
+		LimitBytes: d.options.OutputBytes, OnDrain: c.drained, ReadOn: true,
+	})
 	c.reader = wire.NewReader(nc, wire.BeforeLogin())
 	return c
 }
@@ -128,8 +130,9 @@ func (c *conn) run() {
 		c.beat.busy.Store(true)
 		c.batch()
 		c.flush()
+		failed := c.out.Throttle() // it waits for a peer that reads too slowly, and may well send
 		c.beat.busy.Store(false)
-		if c.out.Throttle() != nil {
+		if failed != nil && !output.Gone(failed) { // else it may have sent more before it went
 			return
 		}
 	}
@@ -290,8 +293,8 @@ func (c *conn) answer(f *wire.Frame) {
 
 // checkBody refuses a body where 1.1 and 1.2 have none; line breaks, which people type, pass.
 func checkBody(v wire.Version, f *wire.Frame) *fault {
-	if v == wire.V10 {
-		return nil
+	if v == wire.V10 || f.Command == wire.Unknown || f.Command >= wire.Connected {
+		return nil // what no client sends is refused for its command
 	}
 	for _, octet := range f.Body {
 		if octet != '\n' && octet != '\r' {

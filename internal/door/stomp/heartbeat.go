@@ -33,7 +33,7 @@ type heartBeat struct {
 	frames  atomic.Uint64
 	pending atomic.Int64 // octets of a frame that has not ended
 	held    atomic.Bool  // the connection is not read because the hub does not want to
-	busy    atomic.Bool  // it is not read because a batch is handled, which may wait for the disk
+	busy    atomic.Bool  // it is not read because a batch is handled, which may wait for disk or peer
 
 	mu       sync.Mutex
 	timer    broker.Timer
@@ -134,7 +134,7 @@ func (c *conn) tick() {
 	if h.stopped {
 		return
 	}
-	if c.out.Err() != nil { // nobody is there to be held back
+	if c.out.Err() != nil && h.held.Load() { // nobody is there to be held back
 		c.aborted.Store(true)
 		c.signal()
 		return

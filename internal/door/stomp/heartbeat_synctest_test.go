@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
 )
 
 // pipeClient is a client over net.Pipe under the fake clock. A goroutine notes when octets come.
@@ -23,7 +26,14 @@ type pipeClient struct {
 // pipeHub serves one connection over net.Pipe. It must be called in a synctest bubble.
 func pipeHub(t *testing.T) (*pipeClient, *conn) {
 	t.Helper()
-	d, err := New(Options{Broker: newBroker(t), Auth: users{}})
+	return pipeHubWith(t, Options{Broker: newBroker(t)}, 0)
+}
+
+// pipeHubWith is pipeHub with options, and with a pause of the client after each read.
+func pipeHubWith(t *testing.T, o Options, pause time.Duration) (*pipeClient, *conn) {
+	t.Helper()
+	o.Auth = users{}
+	d, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +55,13 @@ func pipeHub(t *testing.T) (*pipeClient, *conn) {
 				return
 			}
 			c.at = append(c.at, time.Now())
+			time.Sleep(pause)
 		}
 	}()
 	t.Cleanup(func() {
 		_ = near.Close()
 		<-served
+		<-c.done
 	})
 	return c, serving
 }
@@ -116,11 +128,7 @@ func TestHeartBeatSending(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		c.send("DISCONNECT\n\n\x00")
 		<-c.done
-		for i := 1; i < len(c.at); i++ {
-			if gap := c.at[i].Sub(c.at[i-1]); gap > time.Second {
-				t.Errorf("nothing for %v", gap)
-			}
-		}
+		c.wantSteady(time.Second)
 		if n := len(c.at); n < 30 || n > 130 {
 			t.Errorf("%d reads in 30 s", n)
 		}
@@ -128,6 +136,115 @@ func TestHeartBeatSending(t *testing.T) {
 		rest = rest[strings.Index(rest, "\x00")+1:]
 		if strings.Trim(rest, "\n") != "" {
 			t.Errorf("sent %q", rest)
+		}
+	})
+}
+
+// wantSteady checks that no two octets came further apart than so.
+func (c *pipeClient) wantSteady(most time.Duration) {
+	c.t.Helper()
+	for i := 1; i < len(c.at); i++ {
+		if gap := c.at[i].Sub(c.at[i-1]); gap > most {
+			c.t.Errorf("nothing for %v", gap)
+		}
+	}
+}
+
+// TestHeartBeatBackPressure: section 6, the client sees an octet in every half interval while much
+// is on its way to it, and when that is over; no filler stands inside a frame.
+func TestHeartBeatBackPressure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const messages, bytes = 100, 10_000
+		c, _ := pipeHubWith(t, Options{Broker: newBroker(t)}, 100*time.Millisecond)
+		c.send(connect + "0,2000\n\n\x00SUBSCRIBE\nid:s\ndestination:/queue/a\n\n\x00")
+		frame := "SEND\ndestination:/queue/a\n\n" + strings.Repeat("x", bytes) + "\x00"
+		c.send(strings.Repeat(frame, messages))
+		time.Sleep(time.Minute) // 1 MB at 40 KiB a second, and then nothing
+		c.send("DISCONNECT\n\n\x00")
+		<-c.done
+		c.wantSteady(time.Second)
+		if n := strings.Count(c.heap.String(), "\n\n"+strings.Repeat("x", bytes)+"\x00"); n != messages {
+			t.Errorf("%d of %d messages are whole", n, messages)
+		}
+		if took := c.end.Sub(c.at[0]); took < 50*time.Second {
+			t.Errorf("over after %v", took)
+		}
+	})
+}
+
+// TestHeartBeatThrottled: section 6, a client that reads so slowly that it is not read on for a while
+// is not silent: what it sends meanwhile is not looked at.
+func TestHeartBeatThrottled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{Broker: newBroker(t), OutputBytes: 16 << 10}
+		c, _ := pipeHubWith(t, o, time.Second)
+		c.send(connect + "1000,1000\n\n\x00")
+		receipt := "BEGIN\ntransaction:t\nreceipt:" + strings.Repeat("r", 1<<10) +
+			"\n\n\x00ABORT\ntransaction:t\n\n\x00"
+		sent := make(chan struct{})
+		go func() { // blocked while the hub does not read
+			defer close(sent)
+			const receipts = 200
+			for i := 0; ; i++ {
+				frame := receipt
+				if i >= receipts {
+					time.Sleep(time.Second)
+					frame = "\n"
+				}
+				if _, err := c.net.Write([]byte(frame)); err != nil {
+					return
+				}
+			}
+		}()
+		time.Sleep(2 * time.Minute) // 200 KiB at 4 KiB a second
+		if ended, text := c.ended(), c.heap.String(); ended || strings.Count(text, "RECEIPT") != 200 {
+			t.Errorf("%d receipts, then %q", strings.Count(text, "RECEIPT"), text[max(0, len(text)-200):])
+		}
+		_ = c.net.Close()
+		<-sent
+	})
+}
+
+// blockedLog is a log on a disk that does not answer until the gate is closed.
+type blockedLog struct {
+	*store.Memory
+
+	gate chan struct{}
+}
+
+func (l *blockedLog) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, error) {
+	if r.Type == broker.RecordPublish {
+		<-l.gate
+	}
+	return l.Memory.Append(r, t, seq)
+}
+
+func (l *blockedLog) Shard(uint32) broker.Log { return l }
+
+// TestHeartBeatReaderBlocked: section 6, the client sees octets, and is not silent, while its SEND
+// waits for the disk.
+func TestHeartBeatReaderBlocked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &blockedLog{store.NewMemory(store.MemoryOptions{}), make(chan struct{})}
+		b := broker.New(broker.Options{Clock: clock{}, Log: log, Formats: []broker.Format{Format{}}})
+		log.Bind(b)
+		t.Cleanup(b.Close)
+		c, _ := pipeHubWith(t, Options{Broker: b}, 0)
+		c.send(connect + "1000,2000\n\n\x00")
+		c.send("SEND\ndestination:/queue/a\npersistent:true\nreceipt:late\n\nx\x00")
+		time.Sleep(time.Minute)
+		if c.ended() || strings.Contains(c.heap.String(), "RECEIPT") {
+			t.Errorf("the SEND is over: %q", c.heap.String())
+		}
+		close(log.gate)
+		c.send("DISCONNECT\n\n\x00")
+		<-c.done
+		c.wantSteady(time.Second)
+		if !strings.Contains(c.heap.String(), "receipt-id:late") {
+			t.Errorf("%q", c.heap.String())
 		}
 	})
 }
