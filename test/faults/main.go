@@ -12,6 +12,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,11 +29,12 @@ import (
 // suite is tests of one package.
 type suite struct {
 	module, pkg, tests string // module: the directory below the checkout
+	flags              []string
 }
 
-func store(tests string) suite { return suite{".", "./internal/store", tests} }
+func store(tests string) suite { return suite{".", "./internal/store", tests, nil} }
 
-func durability(tests string) suite { return suite{"test", "./durability", tests} }
+func durability(tests string) suite { return suite{"test", "./durability", tests, nil} }
 
 // runner runs suites in a checkout.
 type runner struct {
@@ -117,6 +119,7 @@ func (r *runner) test(ctx context.Context, s suite, env, flags []string) outcome
 		at = len(args)
 	}
 	args = slices.Insert(args, at, s.pkg)
+	args = append(args, s.flags...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(r.root, s.module)
 	cmd.Env = append(os.Environ(), env...)
@@ -167,9 +170,25 @@ func number(b []byte) int {
 	return n
 }
 
-// tail returns the end of a suite's output, without what hubs logged.
-func (o *outcome) tail() string {
-	const lines = 40
+// report returns what the tests of a suite said, where its whole output is kept, and the end of that
+// without what hubs logged.
+func (o *outcome) report() string {
+	const said, lines = 20, 40
+	var b strings.Builder
+	for _, line := range errorLine.FindAll(o.output, said) {
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	file, err := os.CreateTemp("", "parley-faults-*.log")
+	if err == nil {
+		_, err = file.Write(o.output)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(&b, "the whole output is lost:", err)
+	} else {
+		fmt.Fprintln(&b, "the whole output is in", file.Name())
+	}
 	var kept []string
 	for line := range strings.Lines(string(o.output)) {
 		if !strings.Contains(line, " level=") && !strings.HasPrefix(line, "=== ") &&
@@ -177,5 +196,6 @@ func (o *outcome) tail() string {
 			kept = append(kept, line)
 		}
 	}
-	return strings.Join(kept[max(0, len(kept)-lines):], "")
+	b.WriteString(strings.Join(kept[max(0, len(kept)-lines):], ""))
+	return b.String()
 }

@@ -79,7 +79,7 @@ func (r *runner) programme(ctx context.Context, s settings, only *regexp.Regexp)
 		}
 		if o.failed {
 			clean = false
-			fmt.Fprintln(r.out, o.tail())
+			fmt.Fprintln(r.out, o.report())
 		}
 		line := fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%.0f\t%s\n", row.number, o.cycles, o.seeds,
 			o.violations, o.skips, o.took.Seconds(), commit)
