@@ -22,6 +22,11 @@ type (
 // Users returns who may log in. Changes are for a hub that has started.
 func (h *Hub) Users() *Users { return h.users }
 
+func (h *Hub) isAdministrator(user string) bool {
+	u, ok := h.users.User(user)
+	return ok && u.HasTag(auth.TagAdministrator)
+}
+
 // AddVirtualHost adds a virtual host; one that exists is no error. With a data directory it is
 // durable when it returns.
 func (h *Hub) AddVirtualHost(name string) error {

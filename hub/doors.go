@@ -66,6 +66,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
 			Ready: h.readiness, Metrics: h.metrics, MetricsPage: metrics.PrometheusHandler(),
 			AllowedOrigins: h.options.Origins, WebSocket: h.web,
+			Instances: h.called, Administrator: h.isAdministrator,
 		})
 		if err != nil {
 			return service{}, err

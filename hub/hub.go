@@ -24,6 +24,7 @@ type Hub struct {
 	broker  *broker.Broker
 	metrics *metric.Registry
 	room    *listen.Room
+	called  *services
 	memory  memoryWatch
 	web     *listen.WebSocket
 	ready   atomic.Bool
@@ -57,6 +58,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
 		room: newRoom(&o),
 	}
+	h.called = &services{h: h, byName: make(map[serviceKey]*called)}
 	if h.log, err = makeLog(h); err != nil {
 		return nil, err
 	}
@@ -76,6 +78,9 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 // door accepts; otherwise none does. The context bounds the opening of listeners only.
 func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
+		return errors.Join(err, h.Shutdown(ctx))
+	}
+	if err := h.called.start(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
 	if err := h.openDoors(ctx); err != nil {
@@ -198,6 +203,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 			wait.Go(func() { faults[i] = o.shutdown(ctx) })
 		}
 		wait.Wait()
+		faults = append(faults, h.called.shutdown(ctx))
 		if watch != nil {
 			watch()
 		}

@@ -45,6 +45,9 @@ type Options struct {
 	Origins []string `yaml:"origins"`
 	// Doors are the listeners.
 	Doors Doors `yaml:"doors"`
+	// Services are those that the hub itself calls, by their names. Default none; servers can be
+	// attached at run time too.
+	Services map[string]Service `yaml:"services"`
 	// Limits bound what clients can make the hub hold.
 	Limits Limits `yaml:"limits"`
 	// Compat is what the hub calls itself towards clients that sniff.
@@ -238,6 +241,7 @@ func (o *Options) Validate() error {
 		fault("proxies: %w", err)
 	}
 	faults = append(faults, o.validateDoors()...)
+	faults = append(faults, o.validateServices()...)
 	return errors.Join(faults...)
 }
 

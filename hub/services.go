@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	restdoor "github.com/parley-ipc/parley/internal/door/rest"
+	"github.com/parley-ipc/parley/internal/endpoint"
+	httpendpoint "github.com/parley-ipc/parley/internal/endpoint/http"
+)
+
+// services are those that the hub calls itself: for each a pool, attached to its queue.
+type services struct {
+	h *Hub
+
+	mu     sync.Mutex
+	byName map[serviceKey]*called
+	closed bool
+}
+
+type serviceKey struct{ vhost, name string }
+
+// called is one such service.
+type called struct {
+	pool       *endpoint.Pool
+	kind       *httpendpoint.Kind
+	attachment *broker.Attachment
+	// configured services stay when they have no server.
+	configured bool
+}
+
+var _ restdoor.Instances = (*services)(nil)
+
+// start makes the services of the configuration, and those that were attached for good.
+func (s *services) start() error {
+	for name, o := range s.h.options.Services {
+		if o.VHost == "" {
+			o.VHost = "/"
+		}
+		c, err := s.open(serviceKey{o.VHost, name}, o)
+		if err != nil {
+			return fmt.Errorf("services.%s: %w", name, err)
+		}
+		c.configured = true
+		for id, m := range o.Members {
+			m.ID = id
+			if _, err := c.pool.Put(m); err != nil {
+				return fmt.Errorf("services.%s.members.%s: %w", name, id, err)
+			}
+		}
+	}
+	for _, v := range s.h.broker.VirtualHosts() {
+		for _, p := range v.Parameters(instanceComponent) {
+			if err := s.restore(v.Name(), p); err != nil {
+				s.h.options.Logger.Error("server not attached again", "vhost", v.Name(),
+					"instance", p.Name, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// open returns a service, which it makes when there is none.
+func (s *services) open(key serviceKey, o Service) (*called, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch c := s.byName[key]; {
+	case c != nil:
+		return c, nil
+	case s.closed:
+		return nil, &broker.Error{Code: broker.CodeDraining, Op: "attach", Text: "the hub stops"}
+	case len(s.byName) >= servicesMost:
+		return nil, &broker.Error{
+			Code: broker.CodeQuota, Op: "attach",
+			Text: fmt.Sprintf("the hub calls %d services already", servicesMost),
+		}
+	}
+	kind, err := httpendpoint.New(o.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	pool := o.Pool
+	pool.Service, pool.Logger = key.name, s.h.options.Logger
+	c := &called{kind: kind}
+	if c.pool, err = endpoint.New(pool, kind); err != nil {
+		return nil, err
+	}
+	c.attachment, err = s.h.broker.Attach(broker.EndpointParams{
+		VHost: key.vhost, Service: key.name, Endpoint: c.pool, Timeout: o.Timeout,
+	})
+	if err != nil {
+		return nil, errors.Join(err, c.pool.Shutdown(context.Background()))
+	}
+	s.byName[key] = c
+	return c, nil
+}
+
+// instanceComponent is where servers that stay are kept: parameters of their virtual host, named
+// service/id.
+const instanceComponent = "service-instance"
+
+// restore attaches a server that was there before the hub started.
+func (s *services) restore(vhost string, p broker.Parameter) error {
+	at := strings.LastIndexByte(p.Name, '/')
+	var i restdoor.Instance
+	if err := json.Unmarshal(p.Value, &i); err != nil || at <= 0 {
+		return errors.Join(err, errors.New("it is no instance"))
+	}
+	i.ID = p.Name[at+1:]
+	_, err := s.attach(serviceKey{vhost, p.Name[:at]}, i)
+	return err
+}
+
+// Put implements restdoor.Instances.
+func (s *services) Put(vhost, service string, i restdoor.Instance) (created bool, err error) {
+	if strings.ContainsRune(i.ID, '/') {
+		return false, badInstance("the id has a slash in it")
+	}
+	created, err = s.attach(serviceKey{vhost, service}, i)
+	if err != nil {
+		return false, err
+	}
+	v, ok := s.h.broker.VirtualHost(vhost)
+	if !ok {
+		return created, nil // it has just gone, with all that is in it
+	}
+	if i.TTL != 0 {
+		return created, s.forget(v, service, i.ID)
+	}
+	value, err := json.Marshal(i)
+	if err != nil {
+		return created, err
+	}
+	_, err = v.SetParameter(broker.Parameter{
+		Component: instanceComponent, Name: service + "/" + i.ID, Value: value,
+	})
+	return created, err
+}
+
+// attach puts a server into the pool of its service.
+func (s *services) attach(key serviceKey, i restdoor.Instance) (created bool, err error) {
+	in, err := instanceOf(i)
+	if err != nil {
+		return false, err
+	}
+	c, err := s.open(key, Service{})
+	if err != nil {
+		return false, err
+	}
+	return c.pool.Put(in)
+}
+
+// instanceOf checks what a client wants attached.
+func instanceOf(i restdoor.Instance) (endpoint.Instance, error) {
+	in := endpoint.Instance{
+		ID: i.ID, URL: i.URL, Weight: i.Weight, TTL: time.Duration(i.TTL) * time.Second,
+	}
+	if h := i.Health; h != nil {
+		in.Health = endpoint.Health{
+			TCP: h.TCP != nil, Interval: time.Duration(h.IntervalMS) * time.Millisecond,
+			Timeout: time.Duration(h.TimeoutMS) * time.Millisecond, Down: h.Down, Up: h.Up,
+		}
+		if h.HTTP != nil {
+			in.Health.Path = h.HTTP.Path
+		}
+	}
+	if i.Protocol != "" && i.Protocol != "http" {
+		return in, badInstance("the hub cannot call services that speak " + i.Protocol)
+	}
+	if err := httpendpoint.CheckURL(i.URL); err != nil {
+		return in, badInstance("url: " + err.Error())
+	}
+	if err := in.Validate(); err != nil {
+		return in, badInstance(err.Error())
+	}
+	return in, nil
+}
+
+func badInstance(text string) error {
+	return &broker.Error{Code: broker.CodeBadRequest, Op: "attach", Text: text}
+}
+
+// Drain implements restdoor.Instances.
+func (s *services) Drain(vhost, service, id string, draining bool) error {
+	s.mu.Lock()
+	c := s.byName[serviceKey{vhost, service}]
+	s.mu.Unlock()
+	if c == nil || !c.pool.Drain(id, draining) {
+		return &broker.Error{
+			Code: broker.CodeNotFound, Op: "drain", Entity: id,
+			Text: fmt.Sprintf("service '%s' has no instance '%s'", service, id),
+		}
+	}
+	return nil
+}
+
+// Remove implements restdoor.Instances. A service without a server, which nobody has configured, is
+// nobody's any more.
+func (s *services) Remove(vhost, service, id string) error {
+	key := serviceKey{vhost, service}
+	s.mu.Lock()
+	c := s.byName[key]
+	s.mu.Unlock()
+	if c != nil {
+		c.pool.Remove(id)
+	}
+	v, ok := s.h.broker.VirtualHost(vhost)
+	if !ok {
+		return nil
+	}
+	return s.forget(v, service, id)
+}
+
+// forget drops what was kept of a server.
+func (s *services) forget(v *broker.VirtualHost, service, id string) error {
+	err := v.DeleteParameter(instanceComponent, service+"/"+id)
+	if errors.Is(err, &broker.Error{Code: broker.CodeNotFound}) {
+		return nil
+	}
+	return err
+}
+
+// List implements restdoor.Instances.
+func (s *services) List(vhost string) []restdoor.ServiceStatus {
+	var out []restdoor.ServiceStatus
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, c := range s.byName {
+		if key.vhost == vhost {
+			out = append(out, showService(c.pool.Status()))
+		}
+	}
+	slices.SortFunc(out, func(a, b restdoor.ServiceStatus) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
+}
+
+func showService(s endpoint.Status) restdoor.ServiceStatus {
+	out := restdoor.ServiceStatus{
+		Name: s.Service, InFlight: s.InFlight, Free: s.Free,
+		Instances: make([]restdoor.InstanceStatus, 0, len(s.Members)),
+	}
+	for i := range s.Members {
+		m := &s.Members[i]
+		out.Instances = append(out.Instances, restdoor.InstanceStatus{
+			ID: m.Name, URL: m.URL, Address: m.Address, State: m.State.String(), Reason: m.Reason,
+			InFlight: m.InFlight, LatencyMS: float64(m.Latency) / float64(time.Millisecond),
+			Successes: m.Successes, Failures: m.Failures,
+		})
+	}
+	for _, b := range s.Breakers {
+		if b.State == endpoint.Closed {
+			continue
+		}
+		if out.Breakers == nil {
+			out.Breakers = make(map[string]string)
+		}
+		out.Breakers[b.Operation] = b.State.String()
+	}
+	return out
+}
+
+// shutdown waits for the calls under way until ctx ends.
+func (s *services) shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	all := make([]*called, 0, len(s.byName))
+	for _, c := range s.byName {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	var wait sync.WaitGroup
+	faults := make([]error, len(all))
+	for i, c := range all {
+		wait.Go(func() {
+			err := c.attachment.Close(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = nil // what was cut short is in its queue again
+			}
+			faults[i] = errors.Join(err, c.pool.Shutdown(ctx))
+		})
+	}
+	wait.Wait()
+	return errors.Join(faults...)
+}

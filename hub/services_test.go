@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-ipc/parley"
+	"github.com/parley-ipc/parley/internal/auth"
+	"github.com/parley-ipc/parley/internal/store"
+)
+
+// greeter is an HTTP service that knows nothing of the hub.
+func greeter(t *testing.T) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch r.URL.Path {
+		case "/base/SayHello":
+			var ask struct{ Name string }
+			if err := json.Unmarshal(body, &ask); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = fmt.Fprintf(w, `{"Text":"Hello, %s!"}`, ask.Name)
+		case "/base/echo":
+			w.Header().Set("X-Echo", r.Method+" "+r.URL.RawQuery+" "+r.Header.Get("X-Ask"))
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = w.Write(body)
+		case "/base/moved":
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		default:
+			http.Error(w, "no such page", http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func start(t *testing.T, o Options) *Hub {
+	t.Helper()
+	h, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// ask sends a request to the REST door and returns its answer, read to its end.
+func ask(t *testing.T, h *Hub, method, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+h.Addr("rest").String()+path,
+		strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer, string(data)
+}
+
+type hello struct{ Name string }
+
+type greeting struct{ Text string }
+
+// TestHTTPService: a service of the configuration that speaks HTTP is called through REST, and by
+// clients of AMQP.
+func TestHTTPService(t *testing.T) {
+	t.Parallel()
+	server := greeter(t)
+	o := doors()
+	o.Services = map[string]Service{"greeter": {Members: map[string]Instance{
+		"one": {URL: server.URL + "/base"},
+	}}}
+	h := start(t, o)
+
+	r, body := ask(t, h, "PUT", "/v1/services/greeter/echo?a=b%20c", "some text", "X-Ask: yes")
+	if r.StatusCode != http.StatusAccepted || body != "some text" ||
+		r.Header.Get("X-Echo") != "PUT a=b%20c yes" {
+		t.Errorf("echo: %d %q %v", r.StatusCode, body, r.Header)
+	}
+	r, _ = ask(t, h, "GET", "/v1/services/greeter/moved", "")
+	if r.StatusCode != http.StatusFound || r.Header.Get("Location") != "/elsewhere" {
+		t.Errorf("a redirect: %d %v", r.StatusCode, r.Header)
+	}
+	r, body = ask(t, h, "GET", "/v1/services/greeter/absent", "")
+	if r.StatusCode != http.StatusNotFound || body != "no such page\n" {
+		t.Errorf("the service's own error: %d %q", r.StatusCode, body)
+	}
+
+	conn, err := parley.Dial(t.Context(), "amqp://guest:guest@"+h.Addr("amqp").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	op := parley.NewOp[hello, greeting]("greeter.SayHello")
+	for range 3 {
+		got, err := op.Call(t.Context(), conn, hello{Name: "Ada"})
+		if err != nil || got.Text != "Hello, Ada!" {
+			t.Fatalf("over AMQP: %+v, %v", got, err)
+		}
+	}
+	if _, err = parley.NewOp[hello, greeting]("greeter.Absent").Call(t.Context(), conn,
+		hello{}); err == nil || !strings.Contains(err.Error(), "exception") {
+		t.Errorf("an error over AMQP: %v", err)
+	}
+}
+
+// TestInstances: administrators attach servers at run time, for a time or for good (rest.md §5.9).
+func TestInstances(t *testing.T) {
+	t.Parallel()
+	server := greeter(t)
+	log := keptLog{store.NewMemory(store.MemoryOptions{Retain: true})}
+	o := doors()
+	open := func() *Hub {
+		h, err := newHub(o, func(*Hub) (boundLog, error) { return log, nil })
+		if err == nil {
+			err = h.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	h := open()
+	if err := h.Users().Put(User{Name: "bob", Permissions: map[string]Permission{
+		"/": auth.AllPermissions(),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Users().SetPassword(t.Context(), "bob", auth.NewSecret("secret")); err != nil {
+		t.Fatal(err)
+	}
+	const at = "/v1/services/shop/instances/"
+	good := fmt.Sprintf(`{"url":%q}`, server.URL+"/base")
+	for _, tc := range []struct {
+		method, path, body string
+		status             int
+		headers            []string
+	}{
+		{"PUT", at + "a", good, http.StatusForbidden, []string{"Authorization: Basic Ym9iOnNlY3JldA=="}},
+		{"PUT", at + "a", `{"url":"file:///etc/passwd"}`, http.StatusBadRequest, nil},
+		{"PUT", at + "a", `{"url":"http://169.254.169.254/"}`, http.StatusBadRequest, nil},
+		{"PUT", at + "a", `{"url":"http://h/","protocol":"thrift"}`, http.StatusBadRequest, nil},
+		{"PATCH", at + "a", `{"draining":true}`, http.StatusNotFound, nil},
+		{"DELETE", at + "a", "", http.StatusNoContent, nil},
+		{"GET", "/v1/services/shop/echo", "", http.StatusNotFound, nil},
+		{"PUT", at + "a", good, http.StatusCreated, nil},
+		{"PUT", at + "a", good, http.StatusOK, nil},
+		{"POST", "/v1/services/shop/echo", "x", http.StatusAccepted, nil},
+		{"PATCH", at + "a", `{"draining":true}`, http.StatusOK, nil},
+		{"POST", "/v1/services/shop/echo", "x", http.StatusServiceUnavailable, nil},
+		{"PATCH", at + "a", `{"draining":false}`, http.StatusOK, nil},
+		{"POST", "/v1/services/shop/echo", "x", http.StatusAccepted, nil},
+		{"PUT", at + "b", strings.Replace(good, "}", `,"ttl_s":3600}`, 1), http.StatusCreated, nil},
+	} {
+		r, body := ask(t, h, tc.method, tc.path, tc.body, tc.headers...)
+		if r.StatusCode != tc.status {
+			t.Fatalf("%s %s %s: %d %s", tc.method, tc.path, tc.body, r.StatusCode, body)
+		}
+	}
+	names := func() string {
+		var list struct {
+			Services []struct {
+				Name      string
+				Instances []struct{ ID, State string }
+			}
+		}
+		_, body := ask(t, h, "GET", "/v1/services", "")
+		if err := json.Unmarshal([]byte(body), &list); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(list.Services)
+	}
+	if got := names(); got != "[{shop [{a healthy} {b healthy}]}]" {
+		t.Errorf("services %s", got)
+	}
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h = open()
+	if got := names(); got != "[{shop [{a healthy}]}]" { // b has to say again that it is there
+		t.Errorf("after a restart: services %s", got)
+	}
+	if r, _ := ask(t, h, "POST", "/v1/services/shop/echo", "x"); r.StatusCode != http.StatusAccepted {
+		t.Errorf("after a restart: %d", r.StatusCode)
+	}
+	if r, _ := ask(t, h, "DELETE", at+"a", ""); r.StatusCode != http.StatusNoContent {
+		t.Errorf("remove: %d", r.StatusCode)
+	}
+	r, _ := ask(t, h, "POST", "/v1/services/shop/echo", "x")
+	if r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("without a server: %d", r.StatusCode)
+	}
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h = open()
+	if r, _ := ask(t, h, "POST", "/v1/services/shop/echo", "x"); r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("without a server, after a restart: %d", r.StatusCode)
+	}
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestServiceDrains: a call under way ends before the hub does.
+func TestServiceDrains(t *testing.T) {
+	t.Parallel()
+	open, came := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(came)
+		<-open
+		_, _ = io.WriteString(w, "done")
+	}))
+	defer server.Close()
+	o := doors()
+	o.Drain = 5 * time.Second
+	o.Services = map[string]Service{"slow": {Members: map[string]Instance{"one": {URL: server.URL}}}}
+	h := start(t, o)
+	got := make(chan string, 1)
+	go func() {
+		_, body := ask(t, h, "GET", "/v1/services/slow/x", "")
+		got <- body
+	}()
+	<-came
+	stopped := make(chan error, 1)
+	go func() { stopped <- h.Shutdown(t.Context()) }()
+	for h.Ready() {
+		time.Sleep(time.Millisecond)
+	}
+	close(open)
+	if body := <-got; body != "done" {
+		t.Errorf("the call got %q", body)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
