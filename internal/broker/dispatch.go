@@ -237,9 +237,12 @@ func (a *Attachment) settle(tag uint64, o Outcome, t *turn) {
 // answer publishes a reply to who asked.
 func (w *dispatch) answer(reply *Reply, t *turn) {
 	m := reply.Message
+	if err := m.correlate(w.message.CorrelationID); err != nil {
+		w.answerError(err, t)
+		return
+	}
 	m.Exchange, m.Key = nil, w.replyTo
-	m.CorrelationID, m.ReplyTo, m.Edited = w.message.CorrelationID, nil, true
-	m.failure = reply.Failure
+	m.ReplyTo, m.Edited, m.failure = nil, true, reply.Failure
 	if !isReplyKey(w.replyTo) {
 		m.Persistent = w.message.Persistent
 	}
@@ -247,6 +250,25 @@ func (w *dispatch) answer(reply *Reply, t *turn) {
 		m.showFailure()
 	}
 	w.a.vh.sendReply(m, t)
+}
+
+// correlate gives an endpoint's answer the correlation id of its question.
+func (m *Message) correlate(id []byte) error {
+	m.CorrelationID = id
+	if m.Format == nil {
+		return nil // the envelope says it all
+	}
+	p, err := m.Properties()
+	if err != nil {
+		return err
+	}
+	p.CorrelationID, p.Set = string(id), p.Set&^HasCorrelationID
+	if len(id) > 0 {
+		p.Set |= HasCorrelationID
+	}
+	m.Format = HubFormat{}
+	m.Props, err = HubFormat{}.Append(nil, &p)
+	return err
 }
 
 // row returns the row that the reply address names, nil when it names none or a queue.

@@ -140,8 +140,11 @@ func (p *pool) set(slots int, refusal *broker.Error) {
 func (c *poolCall) reply(body string) { c.answer(&broker.Reply{}, body) }
 
 func (c *poolCall) answer(r *broker.Reply, body string) {
-	r.Message = &broker.Message{Body: []byte(body)}
-	c.done <- poolResult{reply: r}
+	raw, err := broker.HubFormat{}.Append(nil, &broker.Properties{
+		Set: broker.HasContentType, ContentType: "text/plain",
+	})
+	r.Message = &broker.Message{Format: broker.HubFormat{}, Props: raw, Body: []byte(body)}
+	c.done <- poolResult{reply: r, err: err}
 	synctest.Wait()
 }
 

@@ -62,6 +62,9 @@ func (s *sink) Deliver(d *broker.Delivery) int {
 	}
 	if p, err := d.Properties(); err == nil {
 		got.headers = p.Headers
+		if d.Message.Format != nil {
+			got.correlation = p.CorrelationID
+		}
 	}
 	s.deliveries = append(s.deliveries, got)
 	s.room -= len(got.body)
