@@ -89,7 +89,9 @@ func TestProgressString(t *testing.T) {
 	t.Parallel()
 	var got []string
 	for _, p := range []parley.Progress{
-		{Percent: 40, Text: "copying"}, {Percent: 0}, {Percent: -1, Text: "starts"},
+		{Percent: 40, Text: "copying"},
+		{Percent: 0},
+		{Percent: -1, Text: "starts"},
 		{Percent: 200, Text: "ends"},
 	} {
 		got = append(got, p.String())

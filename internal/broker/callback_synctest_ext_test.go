@@ -61,7 +61,7 @@ func TestRequestCallback(t *testing.T) {
 			return list[0]
 		}
 		due()
-		c = restart()
+		restart()
 		q = due()
 		if answerOf(t, q) != "answer" {
 			t.Errorf("answer %q", answerOf(t, q))

@@ -293,6 +293,14 @@ func answerWith(status int, headers ...string) http.HandlerFunc {
 	}
 }
 
+// hangUp closes the connection.
+func hangUp(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_ = conn.Close()
+	}
+}
+
 // quick is a retry that does not keep a test waiting.
 func quick(attempts int) map[string]any {
 	return map[string]any{"attempts": attempts, "first_ms": 1, "max_ms": 5}

@@ -121,14 +121,16 @@ func (p *Pusher) Delete(c *broker.Connection, name string) error {
 		<-r.done
 	}
 	if k, err := decodeKept(value); err != nil || k.Source.Topic == "" {
-		return nil //nolint:nilerr // what cannot be read has no queue that is known
+		return nil // what cannot be read has no queue that is known
 	}
 	s, err := c.OpenSession(newSink())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	_, err = s.DeleteQueue(broker.DeleteParams{Name: queuePrefix + name})
+	var of broker.DeleteParams
+	of.Name = queuePrefix + name
+	_, err = s.DeleteQueue(of)
 	return err
 }
 

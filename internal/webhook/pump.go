@@ -96,7 +96,8 @@ func (u *pump) declare(name string, source Source) error {
 			{Name: "x-dead-letter-exchange", Value: ""},
 			{Name: "x-dead-letter-routing-key", Value: source.DeadLetter},
 		}
-		dead := broker.QueueParams{Name: source.DeadLetter, Durable: true}
+		var dead broker.QueueParams
+		dead.Name, dead.Durable = source.DeadLetter, true
 		if _, err := u.session.DeclareQueue(dead); err != nil {
 			return err
 		}

@@ -84,9 +84,7 @@ func TestAnswers(t *testing.T) {
 		{name: "format", answer: answerWith(415), posts: 1, dead: 1, flag: true},
 		{name: "error", answer: answerWith(500), posts: 3, dead: 1},
 		{name: "gone", answer: answerWith(410), posts: 1, disabled: true},
-		{name: "hangs up", answer: func(http.ResponseWriter, *http.Request) {
-			panic(http.ErrAbortHandler)
-		}, posts: 3, dead: 1},
+		{name: "hangs up", answer: hangUp, posts: 3, dead: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
