@@ -64,8 +64,9 @@ func (h *Hub) newDoor(name string) (service, error) {
 		}
 		door, err := restdoor.New(restdoor.Options{
 			Broker: h.broker, Authenticate: h.users.Login, Logger: h.options.Logger,
+			Rules: h.options.REST,
 			Ready: h.readiness, Metrics: h.metrics, MetricsPage: metrics.PrometheusHandler(),
-			AllowedOrigins: h.options.Origins, WebSocket: h.web,
+			AllowedOrigins: h.options.Origins, WebSocket: h.web, Upgrade: upgrade,
 			Instances: h.called, Administrator: h.isAdministrator,
 		})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
 	"github.com/parley-ipc/parley/internal/listen"
 )
@@ -48,6 +49,8 @@ type Options struct {
 	// Services are those that the hub itself calls, by their names. Default none; servers can be
 	// attached at run time too.
 	Services map[string]Service `yaml:"services"`
+	// REST are the rules of the REST door.
+	REST restdoor.Rules `yaml:"rest"`
 	// Limits bound what clients can make the hub hold.
 	Limits Limits `yaml:"limits"`
 	// Compat is what the hub calls itself towards clients that sniff.
@@ -240,6 +243,7 @@ func (o *Options) Validate() error {
 	if _, err := o.proxies(); err != nil {
 		fault("proxies: %w", err)
 	}
+	faults = append(faults, o.REST.Validate())
 	faults = append(faults, o.validateDoors()...)
 	faults = append(faults, o.validateServices()...)
 	return errors.Join(faults...)

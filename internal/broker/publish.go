@@ -44,7 +44,7 @@ func (s *Session) Publish(m *Message, p PublishParams) (routed int, err error) {
 		return s.publishGather(m, r, p.Gather, seq)
 	case p.Call != nil:
 		return s.publishCall(m, r, p.Call, seq)
-	case p.Delay > 0 && !(p.Mandatory && len(r.queues) == 0):
+	case p.Delay > 0 && (!p.Mandatory || len(r.queues) > 0):
 		return s.publishLater(m, p.Delay, seq)
 	}
 	r.remember(m)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -62,6 +63,7 @@ type lineEntry struct {
 	MessageID       string         `json:"message_id"`
 	AppID           string         `json:"app_id"`
 	ExpiresMS       *int64         `json:"expires_ms"`
+	DelayMS         int64          `json:"delay_ms"`
 	Priority        *uint8         `json:"priority"`
 	Headers         map[string]any `json:"headers"`
 }
@@ -95,6 +97,9 @@ func (e *lineEntry) properties() (p broker.Properties, body []byte, err error) {
 		}
 		p.Expiration, p.Set = strconv.FormatInt(*n, 10), p.Set|broker.HasExpiration
 	}
+	if e.DelayMS < 0 || e.DelayMS > durationMax {
+		return p, nil, badRequest("delay_ms must be 0 to %d", durationMax)
+	}
 	if e.Priority != nil {
 		p.Priority, p.Set = *e.Priority, p.Set|broker.HasPriority
 	}
@@ -120,8 +125,7 @@ type lineResult struct {
 	Detail    string `json:"detail,omitempty"`
 }
 
-// publishLines sends a batch. Its entries are published one after the other and waited for
-// together; they succeed or fail alone (rest.md §5.1).
+// publishLines sends a batch of lines (rest.md §5.1).
 func (d *Door) publishLines(v *visit, to target) error {
 	data, err := v.body()
 	if err != nil {
@@ -139,21 +143,45 @@ func (d *Door) publishLines(v *visit, to target) error {
 	if len(lines) == 0 {
 		return badRequest("a batch has 1 to %d entries", batchEntriesMax)
 	}
-	b := batch{v: v, to: to}
-	if b.key, _, err = v.idempotency(data); err != nil {
+	return d.publishBatch(&batch{v: v, to: to, read: readLine}, data, lines)
+}
+
+// publishEvents sends a batch of CloudEvents (rest.md §5.7).
+func (d *Door) publishEvents(v *visit, to target) error {
+	data, err := v.body()
+	if err != nil {
 		return err
 	}
-	b.results, b.waits = make([]lineResult, len(lines)), make([]*sent, len(lines))
+	events, err := eventBatchIn(data)
+	if err != nil {
+		return err
+	}
+	return d.publishBatch(&batch{v: v, to: to, read: readEvent}, data, events)
+}
+
+// publishBatch sends a batch. Its entries are published one after the other and waited for together;
+// they succeed or fail alone (rest.md §5.1). Of the request's own headers those count that are about
+// all of it: the delay and the trace.
+func (d *Door) publishBatch(b *batch, data []byte, entries [][]byte) error {
+	own, delay, err := sendPropertiesIn(b.v.r.Header)
+	if err != nil {
+		return err
+	}
+	b.to.delay, b.own = delay, own.Headers
+	if b.key, _, err = b.v.idempotency(data); err != nil {
+		return err
+	}
+	b.results, b.waits = make([]lineResult, len(entries)), make([]*sent, len(entries))
 	defer b.done()
-	for i, line := range lines {
-		if err := b.publish(i, line); err != nil {
+	for i, entry := range entries {
+		if err := b.publish(i, entry); err != nil {
 			b.fail(i, err)
 		}
 	}
 	if err := b.wait(); err != nil {
 		return err
 	}
-	return v.reply(http.StatusOK, map[string]any{"results": b.results})
+	return b.v.reply(http.StatusOK, resultsBody[lineResult]{Results: b.results})
 }
 
 // batch is a batch under way. A publish that the heart refuses costs the worker its count, so the
@@ -161,6 +189,10 @@ func (d *Door) publishLines(v *visit, to target) error {
 type batch struct {
 	v  *visit
 	to target
+	// read makes an entry a message.
+	read func(raw []byte) (batchMessage, error)
+	// own are the headers of the request.
+	own broker.Table
 	// key is the idempotency key of the whole, if it has one.
 	key     string
 	workers []*worker
@@ -168,30 +200,67 @@ type batch struct {
 	waits   []*sent // for whom the log is waited for
 }
 
-func (b *batch) fail(i int, err error) {
-	body := b.v.door.problems.body(problemOf(b.to.explain(err)))
-	b.results[i] = lineResult{Status: body.Status, Code: body.Code, Detail: body.Detail}
+// batchMessage is an entry as a message.
+type batchMessage struct {
+	properties broker.Properties
+	body       []byte
+	delay      time.Duration
 }
 
-func (b *batch) publish(i int, line []byte) error {
+// readLine reads a line of application/x-ndjson.
+func readLine(line []byte) (out batchMessage, err error) {
 	if !utf8.Valid(line) {
-		return badRequest("the entry is not UTF-8")
+		return out, badRequest("the entry is not UTF-8")
 	}
 	if err := checkJSON(line); err != nil {
-		return badRequest("the entry is not JSON: %v", err)
+		return out, badRequest("the entry is not JSON: %v", err)
 	}
 	var e lineEntry
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.UseNumber()
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&e); err != nil {
-		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+		return out, badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
-	p, body, err := e.properties()
+	out.delay = millis(e.DelayMS)
+	out.properties, out.body, err = e.properties()
+	return out, err
+}
+
+// readEvent reads an event of a batch of events.
+func readEvent(raw []byte) (out batchMessage, err error) {
+	e, err := structuredIn(raw)
+	if err != nil {
+		return out, err
+	}
+	out.body, err = e.into(&out.properties)
+	return out, err
+}
+
+func (b *batch) fail(i int, err error) {
+	body := b.v.door.problems.body(problemOf(b.to.explain(err)))
+	b.results[i] = lineResult{Status: body.Status, Code: body.Code, Detail: body.Detail}
+}
+
+func (b *batch) publish(i int, raw []byte) error {
+	e, err := b.read(raw)
 	if err != nil {
 		return err
 	}
-	m, err := b.to.message(&p, body)
+	p := &e.properties
+	for _, name := range [...]string{"traceparent", "tracestate"} {
+		if value, ok := b.own.Get(name); ok {
+			if _, has := p.Headers.Get(name); !has {
+				p.Headers = append(p.Headers, broker.Field{Name: name, Value: value})
+				p.Set |= broker.HasHeaders
+			}
+		}
+	}
+	to := b.to
+	if e.delay > 0 {
+		to.delay = e.delay
+	}
+	m, err := to.message(p, e.body)
 	if err != nil {
 		return err
 	}
@@ -200,8 +269,8 @@ func (b *batch) publish(i int, line []byte) error {
 		return err
 	}
 	if b.key != "" {
-		first, err := w.publishOnce(m, b.to.mandatory, broker.OnceParams{
-			Key: entryKey(b.key, i), Fingerprint: digest(string(line)), MessageID: p.MessageID,
+		first, err := w.publishOnce(m, to.params(), broker.OnceParams{
+			Key: entryKey(b.key, i), Fingerprint: digest(string(raw)), MessageID: p.MessageID,
 		})
 		if err == nil {
 			b.results[i] = lineResult{
@@ -210,7 +279,7 @@ func (b *batch) publish(i int, line []byte) error {
 		}
 		return err
 	}
-	s, err := w.send(m, b.to.mandatory)
+	s, err := w.send(m, to.params())
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,14 @@ func (d *Door) service(v *visit) error {
 	if prefer.async {
 		return d.respondAsync(v, prefer, timeout)
 	}
+	if v.r.Header.Get("Parley-Callback") != "" {
+		return badRequest("Parley-Callback is for Prefer: respond-async")
+	}
 	if !given {
 		timeout = d.options.CallTimeout
 	}
 	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
-	if len(v.r.Header.Values("Idempotency-Key")) > 0 {
+	if len(v.r.Header.Values("Idempotency-Key")) > 0 || (d.options.Rules.KeysRequired && !v.isSafe()) {
 		return d.callOnce(v, timeout)
 	}
 	done, body, err := d.pass(v, timeout)

@@ -31,6 +31,31 @@ const (
 func propertiesIn(h http.Header) (broker.Properties, error) {
 	var p broker.Properties
 	r := headerReader{from: h, to: &p}
+	r.all()
+	r.refuse("Parley-Delay-Ms")
+	return p, r.err
+}
+
+// sendPropertiesIn is propertiesIn for what is sent, which may wait first.
+func sendPropertiesIn(h http.Header) (p broker.Properties, delay time.Duration, err error) {
+	r := headerReader{from: h, to: &p}
+	r.all()
+	if n, ok := r.number("Parley-Delay-Ms", durationMax); ok {
+		delay = time.Duration(n) * time.Millisecond
+	}
+	return p, delay, r.err
+}
+
+// headerReader reads headers until the first fault.
+type headerReader struct {
+	from http.Header
+	to   *broker.Properties
+	err  error
+}
+
+// all reads what every message may have.
+func (r *headerReader) all() {
+	h, p := r.from, r.to
 	r.text("Content-Type", &p.ContentType, broker.HasContentType)
 	r.text("Content-Encoding", &p.ContentEncoding, broker.HasContentEncoding)
 	r.text("Parley-Correlation-Id", &p.CorrelationID, broker.HasCorrelationID)
@@ -44,9 +69,6 @@ func propertiesIn(h http.Header) (broker.Properties, error) {
 	if n, ok := r.number("Parley-Priority", math.MaxUint8); ok {
 		p.Priority, p.Set = uint8(n), p.Set|broker.HasPriority
 	}
-	if h.Get("Parley-Delay-Ms") != "" {
-		r.fail(badRequest("this hub does not support Parley-Delay-Ms"))
-	}
 	if h.Get("Parley-Callback") != "" {
 		r.fail(badRequest("Parley-Callback is for services, with Prefer: respond-async"))
 	}
@@ -55,14 +77,13 @@ func propertiesIn(h http.Header) (broker.Properties, error) {
 	if key := h.Get("Idempotency-Key"); key != "" {
 		r.header("idempotency-key", key) // it travels on (rest.md §5.3)
 	}
-	return p, r.err
 }
 
-// headerReader reads headers until the first fault.
-type headerReader struct {
-	from http.Header
-	to   *broker.Properties
-	err  error
+// refuse refuses a header that would mean something on another route, rather than ignore it.
+func (r *headerReader) refuse(name string) {
+	if r.from.Get(name) != "" {
+		r.fail(badRequest("this route does not take %s", name))
+	}
 }
 
 func (r *headerReader) fail(err error) {
@@ -181,8 +202,15 @@ func propertiesOut(h http.Header, p *broker.Properties) {
 	if p.Set&broker.HasContentType == 0 {
 		h.Set("Content-Type", unknownType)
 	}
+	e, isEvent := eventOf(p, nil)
+	if isEvent {
+		e.binaryOut(h)
+	}
 	for _, f := range p.Headers {
 		text, ok := scalar(f.Value)
+		if _, attribute := attributeHeader(f.Name); attribute && isEvent {
+			continue
+		}
 		if !ok || !token(f.Name) || !fieldValue(text) {
 			continue
 		}

@@ -162,6 +162,11 @@ func (d *Door) deleteQueue(v *visit) error {
 	return v.noContent()
 }
 
+// purgedBody answers a purge.
+type purgedBody struct {
+	MessageCount int `json:"message_count"`
+}
+
 // purgeQueue drops the ready messages of a queue.
 func (d *Door) purgeQueue(v *visit) error {
 	var n int
@@ -172,7 +177,7 @@ func (d *Door) purgeQueue(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.reply(http.StatusOK, map[string]int{"message_count": n})
+	return v.reply(http.StatusOK, purgedBody{MessageCount: n})
 }
 
 // putExchange declares an exchange.

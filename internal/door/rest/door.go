@@ -30,11 +30,14 @@ const (
 type Door struct {
 	options  Options
 	mux      *http.ServeMux
+	document []byte            // OpenAPI
+	takes    map[string]string // Accept-Post, by the pattern of the mux
 	problems catalogue
 	origins  map[string]bool
 	clients  clients
 	leases   leaseTable
-	streams  streamCount
+	streams  streamTable
+	rates    rateTable
 	answers  [6]*metric.Counter // by the first digit of the status
 
 	bodyTime  time.Duration // bodyTime; a test has less patience
@@ -94,7 +97,7 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{
 		options: o.withDefaults(), problems: newCatalogue(), origins: map[string]bool{},
-		draining: make(chan struct{}), bodyTime: bodyTime,
+		draining: make(chan struct{}), bodyTime: bodyTime, takes: map[string]string{},
 	}
 	d.bodiesMax = bodiesFactor * int64(d.options.BodyBytes)
 	for _, origin := range o.AllowedOrigins {
@@ -103,8 +106,13 @@ func New(o Options) (*Door, error) {
 	d.visits.idle = make(chan struct{})
 	d.clients.byKey = make(map[clientKey]*client)
 	d.leases.init(d.options.LeasesMax)
-	d.streams.byUser = make(map[string]int)
+	d.streams.init()
+	d.rates = rateTable{max: o.Rules.RequestsPerMinute, byUser: map[string]rateCount{}}
 	d.mux = d.routes()
+	var err error
+	if d.document, err = d.openAPI(); err != nil {
+		return nil, err
+	}
 	d.count()
 	return d, nil
 }
@@ -197,6 +205,7 @@ func (d *Door) Drain() { d.drainOnce.Do(func() { close(d.draining) }) }
 func (d *Door) Close() {
 	d.Drain()
 	left := d.visits.close()
+	d.streams.close()
 	d.leases.close()
 	d.clients.closeAll()
 	<-left // all that a request waits for has ended: its client is gone, its connection closed

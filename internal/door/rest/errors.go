@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ const (
 	wordDraining   = "draining"
 	wordException  = "exception"
 	wordInternal   = "internal"
+	wordKeyMissing = "key-missing"
 	wordLeaseGone  = "lease-gone"
 	wordMediaType  = "media-type"
 	wordMethod     = "method-not-allowed"
@@ -53,6 +55,8 @@ func kinds() []kind {
 	return []kind{
 		{wordBadRequest, 400, "Bad request", 0, "", "The request cannot be read, has an unknown" +
 			" member, lacks a required one, or has a value out of range."},
+		{wordKeyMissing, 400, "Idempotency-Key is missing", 0, "", "This hub takes what is sent or" +
+			" asked for only with a key, so that it happens once."},
 		{"unauthenticated", 401, "Not authenticated", 0, "", "The hub needs a user and password" +
 			" (HTTP Basic), or refused the one it was given."},
 		{"forbidden", 403, "Forbidden", 0, "", "The user may not do this, or the request came" +
@@ -134,6 +138,8 @@ type problem struct {
 	allow string
 	// retry is what Retry-After says, if that is known better than the kind does.
 	retry time.Duration
+	// violated is the quota that is used up, if it is known.
+	violated string
 }
 
 // Error returns word, detail and cause.
@@ -203,14 +209,14 @@ func (c catalogue) body(p *problem) problemBody {
 		Type: k.uri, Title: k.title, Status: k.status, Detail: p.detail, Code: k.word,
 		RetryAfterMS: k.retry.Milliseconds(), Exception: p.exception,
 	}
-	if p.retry > 0 {
-		b.RetryAfterMS = p.retry.Milliseconds()
-	}
 	if b.Type == "" {
 		b.Type = "/problems/" + k.word
 	}
 	if k.word == "quota" {
-		b.Violated = []string{"limit"}
+		b.Violated = []string{cmp.Or(p.violated, "limit")}
+	}
+	if p.retry > 0 {
+		b.RetryAfterMS = p.retry.Milliseconds()
 	}
 	return b
 }
@@ -228,8 +234,17 @@ func (v *visit) fail(err error) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Del("Location")
+	if b.Code == wordKeyMissing || b.Code == "key-reused" || b.Code == "outstanding" {
+		h.Add("Link", "<"+b.Type+`>; rel="describedby"`) // rest.md §5.3
+	}
 	if b.RetryAfterMS > 0 {
 		h.Set("Retry-After", strconv.FormatInt(max(1, b.RetryAfterMS/1000), 10))
+	}
+	switch p.violated {
+	case quotaLeases:
+		v.quota(quota{name: quotaLeases, limit: v.door.options.LeasesMax, isConcurrency: true})
+	case quotaStreams:
+		v.quota(quota{name: quotaStreams, limit: v.door.options.StreamsPerUser, isConcurrency: true})
 	}
 	switch b.Status {
 	case http.StatusUnauthorized:

@@ -252,8 +252,7 @@ type gatherWriter struct {
 }
 
 const (
-	typeEvents = "text/event-stream"
-	typeLines  = "application/x-ndjson"
+	typeLines = "application/x-ndjson"
 	// gatherTypes are separated by blanks, as in the table of routes.
 	gatherTypes = typeJSON + " " + typeEvents + " " + typeLines
 )

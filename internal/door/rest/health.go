@@ -2,7 +2,10 @@
 
 package rest
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 type healthBody struct {
 	Status string `json:"status"`
@@ -28,23 +31,24 @@ func (d *Door) readyz(v *visit) error {
 	return v.reply(http.StatusOK, healthBody{Status: "ready"})
 }
 
-// links is the door's first page: where everything is.
+// linksBody is the door's first page.
+type linksBody struct {
+	Product string            `json:"product"`
+	Links   map[string]string `json:"links"`
+}
+
+// links is the door's first page: where everything is. Each operation of the OpenAPI document has its
+// path here.
 func (d *Door) links(v *visit) error {
-	return v.reply(http.StatusOK, map[string]any{
-		"product": "parley",
-		"links": map[string]string{
-			"queues":    "/v1/queues",
-			"exchanges": "/v1/exchanges",
-			"bindings":  "/v1/bindings",
-			"send":      "/v1/queues/{queue}/messages",
-			"lease":     "/v1/queues/{queue}/leases",
-			"publish":   "/v1/topics/{topic}/messages",
-			"subscribe": "/v1/topics/{pattern}/stream",
-			"call":      "/v1/services/{service}/{method}",
-			"gather":    "/v1/services/{service}/{method}/gather",
-			"request":   "/v1/requests/{id}",
-			"health":    "/healthz",
-			"ready":     "/readyz",
-		},
-	})
+	out := linksBody{Product: "parley", Links: map[string]string{}}
+	known := operations()
+	for _, r := range d.table() {
+		out.Links[known[r.method+" "+r.pattern].id] = "/v1" + pathOf(r.pattern)
+	}
+	for pattern := range d.publicRoutes() {
+		_, path, _ := strings.Cut(pattern, " ")
+		out.Links[known[pattern].id] = pathOf(path)
+	}
+	v.w.Header().Add("Link", `</openapi.json>; rel="service-desc"; type="application/json"`)
+	return v.reply(http.StatusOK, out)
 }

@@ -21,6 +21,9 @@ const keyBytesMax = 255
 func (v *visit) idempotency(body []byte) (key, fingerprint string, err error) {
 	lines := v.r.Header.Values("Idempotency-Key")
 	if len(lines) == 0 {
+		if v.door.options.Rules.KeysRequired {
+			return "", "", problemf(wordKeyMissing, "this hub wants an Idempotency-Key")
+		}
 		return "", "", nil
 	}
 	given, ok := parseKey(lines[0])
@@ -37,7 +40,7 @@ func (v *visit) idempotency(body []byte) (key, fingerprint string, err error) {
 func (d *Door) publishOnce(v *visit, to target, m *broker.Message, once broker.OnceParams) error {
 	var first *broker.Request
 	err := v.work(func(w *worker) (err error) {
-		if first, err = w.publishOnce(m, to.mandatory, once); err != nil {
+		if first, err = w.publishOnce(m, to.params(), once); err != nil {
 			return err
 		}
 		return w.Sync()
@@ -52,11 +55,9 @@ func (d *Door) publishOnce(v *visit, to target, m *broker.Message, once broker.O
 // publishOnce publishes a message unless its key was used. The worker's count of publishes is no
 // longer the heart's then.
 func (w *worker) publishOnce(
-	m *broker.Message, mandatory bool, once broker.OnceParams,
+	m *broker.Message, p broker.PublishParams, once broker.OnceParams,
 ) (*broker.Request, error) {
 	w.spent = true
-	var p broker.PublishParams
-	p.Mandatory = mandatory
 	return w.PublishOnce(m, p, once)
 }
 

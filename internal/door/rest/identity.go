@@ -120,7 +120,7 @@ func (d *Door) cors(w http.ResponseWriter, r *http.Request) (answered bool) {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Link, Preference-Applied,"+
-		" Parley-Lease, Parley-Attempt")
+		" RateLimit, RateLimit-Policy, Parley-Lease, Parley-Attempt")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}

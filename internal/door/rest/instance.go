@@ -108,14 +108,17 @@ func (d *Door) putInstance(v *visit) error {
 	return v.reply(status, i)
 }
 
+// instanceChange is the body of PATCH /services/{svc}/instances/{id}.
+type instanceChange struct {
+	Draining *bool `json:"draining"`
+}
+
 // patchInstance is PATCH /services/{svc}/instances/{id}.
 func (d *Door) patchInstance(v *visit) error {
 	if err := v.mayAttach(); err != nil {
 		return err
 	}
-	var want struct {
-		Draining *bool `json:"draining"`
-	}
+	var want instanceChange
 	if err := v.decode(&want, false); err != nil {
 		return err
 	}
@@ -141,6 +144,11 @@ func (d *Door) deleteInstance(v *visit) error {
 	return v.noContent()
 }
 
+// servicesBody lists services.
+type servicesBody struct {
+	Services []ServiceStatus `json:"services"`
+}
+
 // listServices is GET /services: those that the hub calls itself and the user may see.
 func (d *Door) listServices(v *visit) error {
 	list := []ServiceStatus{}
@@ -158,5 +166,5 @@ func (d *Door) listServices(v *visit) error {
 			return err
 		}
 	}
-	return v.reply(http.StatusOK, map[string]any{"services": list})
+	return v.reply(http.StatusOK, servicesBody{Services: list})
 }

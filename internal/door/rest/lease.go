@@ -90,7 +90,7 @@ func (d *Door) lease(v *visit) error {
 	if len(parcels) == 0 {
 		return v.noContent()
 	}
-	leases, err := d.leases.add(h, parcels, term)
+	leases, err := d.leases.add(h, parcels, term, func(int) string { return newID() })
 	if err != nil {
 		h.giveBack()
 		return err
@@ -150,8 +150,14 @@ type leasesBody struct {
 // showLeases answers with what was leased: as JSON, or, when one message was asked for and the
 // client accepts its type rather than JSON, as the body itself.
 func (v *visit) showLeases(leases []*lease, parcels []parcel, asked int) error {
-	if asked == 1 && wantsRaw(v.r.Header.Get("Accept"), parcels[0].message.properties.ContentType) {
-		return v.showRaw(leases[0], &parcels[0].message)
+	if m := &parcels[0].message; asked == 1 {
+		accept := v.r.Header.Get("Accept")
+		if e, ok := eventOf(&m.properties, m.body); ok && wantsEvent(accept) {
+			return v.showEvent(leases[0], m, &e)
+		}
+		if wantsRaw(accept, m.properties.ContentType) {
+			return v.showRaw(leases[0], m)
+		}
 	}
 	out := leasesBody{Messages: make([]messageBody, len(parcels))}
 	for i := range parcels {
@@ -197,18 +203,41 @@ func wantsRaw(accept, contentType string) bool {
 	return false
 }
 
+// wantsEvent reports whether an Accept names events in JSON.
+func wantsEvent(accept string) bool {
+	return strings.Contains(strings.ToLower(accept), typeCloudEvent)
+}
+
+// showEvent answers with one message as an event in structured mode (CloudEvents, HTTP binding §3.2).
+func (v *visit) showEvent(l *lease, m *message, e *cloudEvent) error {
+	data, err := e.structuredOut()
+	if err != nil {
+		return err
+	}
+	v.leaseHead(l, m)
+	v.w.Header().Set("Content-Type", typeCloudEvent)
+	v.giveTime(len(data))
+	_, err = v.w.Write(data)
+	return err
+}
+
 // showRaw answers with the body of one message, and with its lease and properties in headers.
 func (v *visit) showRaw(l *lease, m *message) error {
+	v.leaseHead(l, m)
+	propertiesOut(v.w.Header(), &m.properties)
+	v.giveTime(len(m.body))
+	_, err := v.w.Write(m.body)
+	return err
+}
+
+// leaseHead says in headers which lease it is.
+func (v *visit) leaseHead(l *lease, m *message) {
 	h := v.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Parley-Lease", l.id)
 	h.Set("Parley-Lease-Ms", strconv.FormatInt(l.duration.Milliseconds(), 10))
 	h.Set("Parley-Attempt", strconv.FormatUint(uint64(m.attempt), 10))
-	propertiesOut(h, &m.properties)
 	v.linkAck(l)
-	v.giveTime(len(m.body))
-	_, err := v.w.Write(m.body)
-	return err
 }
 
 // acknowledge is DELETE /leases/{id}. It is repeatable.
@@ -369,11 +398,11 @@ func (d *Door) settleBatch(v *visit) error {
 			results[i].Status, results[i].Code, results[i].Detail = b.Status, b.Code, b.Detail
 		}
 	}
-	return v.reply(http.StatusOK, map[string]any{"results": results})
+	return v.reply(http.StatusOK, resultsBody[batchResult]{Results: results})
 }
 
-// reply is POST /leases/{id}/reply: the answer goes to the message's reply address, then the
-// message is acknowledged. An answer that cannot be published leaves the lease as it was.
+// reply is POST /leases/{id}/reply: the answer goes to the message's reply address and the message is
+// acknowledged, in one durable step. An answer that cannot be published leaves the lease as it was.
 func (d *Door) reply(v *visit) error {
 	id := v.path("id")
 	l, done, err := d.leases.find(v.client, id)
@@ -402,16 +431,7 @@ func (d *Door) reply(v *visit) error {
 		return err
 	}
 	m.Key = []byte(l.replyTo)
-	err = l.settleAfter(func() error {
-		return v.work(func(w *worker) error {
-			sent, err := w.send(m, false)
-			if err != nil {
-				return err
-			}
-			return sent.confirmed(v)
-		})
-	})
-	if err != nil {
+	if err := l.answer(m); err != nil {
 		return err
 	}
 	return v.reply(http.StatusCreated, struct{}{})

@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -90,6 +91,27 @@ func (h *holder) settleLease(tag uint64, o broker.Outcome) {
 	h.unlockAndClose()
 }
 
+// answer publishes the answer to a delivery and accepts it, in one step that is durable when it returns
+// nil.
+func (h *holder) answer(tag uint64, m *broker.Message) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shut {
+		return errLeaseGone()
+	}
+	if err := h.session.Answer(m, tag); err != nil {
+		return err
+	}
+	return h.session.Sync()
+}
+
+// released says that one lease less is out.
+func (h *holder) released() {
+	h.mu.Lock()
+	h.live--
+	h.unlockAndClose()
+}
+
 // unlockAndClose closes the session when nothing needs it any more.
 func (h *holder) unlockAndClose() {
 	last := !h.open && h.live == 0 && !h.shut
@@ -157,15 +179,17 @@ func (t *leaseTable) count() int64 {
 	return int64(len(t.byID))
 }
 
-// add leases out what a holder has.
-func (t *leaseTable) add(h *holder, parcels []parcel, term time.Duration) ([]*lease, error) {
+// add leases out what a holder has; id names each.
+func (t *leaseTable) add(
+	h *holder, parcels []parcel, term time.Duration, id func(i int) string,
+) ([]*lease, error) {
 	conn := h.session.Connection()
 	now := conn.Broker().Now()
 	out := make([]*lease, len(parcels))
 	for i := range parcels {
 		m := &parcels[i].message
 		out[i] = &lease{
-			id: newID(), table: t, holder: h,
+			id: id(i), table: t, holder: h,
 			owner: clientKey{user: conn.User, vhost: conn.VHost}, tag: parcels[i].tag,
 			replyTo: m.properties.ReplyTo, correlationID: m.properties.CorrelationID,
 			wantsProgress: wantsProgress(&m.properties),
@@ -175,7 +199,10 @@ func (t *leaseTable) add(h *holder, parcels []parcel, term time.Duration) ([]*le
 	t.mu.Lock()
 	if t.closed || len(t.byID)+len(out) > t.max {
 		t.mu.Unlock()
-		return nil, problemf("quota", "%d leases are out already", t.max)
+		return nil, &problem{
+			word: "quota", detail: strconv.Itoa(t.max) + " leases are out already",
+			violated: quotaLeases,
+		}
 	}
 	for _, l := range out {
 		t.byID[l.id] = l
@@ -218,16 +245,21 @@ func (l *lease) expire() {
 // end settles the lease; its lock is held and it is not gone. A lease that a client settled is
 // remembered.
 func (l *lease) end(o broker.Outcome, byClient bool) {
-	l.gone = true
-	if l.timer != nil {
-		l.timer.Stop()
-	}
 	e := endedLease{owner: l.owner, settled: byClient}
 	if !byClient {
 		e.at, _ = l.holder.session.Locate(l.tag)
 	}
-	l.table.drop(l.id, e)
+	l.over(e)
 	l.holder.settleLease(l.tag, o)
+}
+
+// over takes the lease out of the table; its lock is held.
+func (l *lease) over(e endedLease) {
+	l.gone = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.table.drop(l.id, e)
 }
 
 func errLeaseGone() error {
@@ -235,25 +267,28 @@ func errLeaseGone() error {
 }
 
 // settle ends the lease with an outcome.
-func (l *lease) settle(o broker.Outcome) error { return l.settleAs(o, nil) }
-
-// settleAfter acknowledges the lease when first has succeeded; it cannot expire meanwhile.
-func (l *lease) settleAfter(first func() error) error {
-	return l.settleAs(broker.Accepted, first)
-}
-
-func (l *lease) settleAs(o broker.Outcome, first func() error) error {
+func (l *lease) settle(o broker.Outcome) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone || l.nacked {
 		return errLeaseGone()
 	}
-	if first != nil {
-		if err := first(); err != nil {
-			return err
-		}
-	}
 	l.end(o, o != broker.Undelivered)
+	return nil
+}
+
+// answer publishes the answer to the message and acknowledges it, in one durable step.
+func (l *lease) answer(m *broker.Message) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone || l.nacked {
+		return errLeaseGone()
+	}
+	if err := l.holder.answer(l.tag, m); err != nil {
+		return err
+	}
+	l.over(endedLease{owner: l.owner, settled: true})
+	l.holder.released()
 	return nil
 }
 
@@ -299,6 +334,25 @@ func (l *lease) grace(term time.Duration) {
 		l.duration = term
 		l.arm(term)
 	}
+}
+
+// hold takes the time of a lease away again: its stream has its client back.
+func (l *lease) hold() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone || l.nacked || l.timer == nil {
+		return
+	}
+	l.timer.Stop()
+	l.timer, l.duration = nil, 0
+	// A timer that has fired finds that it is too early.
+	l.expires = l.holder.session.Connection().Broker().Now().Add(leaseTotalMax)
+}
+
+func (l *lease) isGone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
 }
 
 // find returns a client's lease, or that the client has settled it.

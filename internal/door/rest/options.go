@@ -29,6 +29,24 @@ const (
 	defaultTopic      = "amq.topic"
 )
 
+// Rules are what the operator of a hub decides about HTTP; hub.Options has them as rest. The zero value
+// of a field is its default.
+type Rules struct {
+	// RequestsPerMinute bounds the requests of one user. Default 0: no bound.
+	RequestsPerMinute int `yaml:"requests_per_minute"`
+	// KeysRequired refuses what is sent or asked for without an Idempotency-Key. Default false.
+	KeysRequired bool `yaml:"keys_required"`
+}
+
+// Validate returns all faults at once.
+func (r *Rules) Validate() error {
+	if r.RequestsPerMinute < 0 {
+		return fmt.Errorf("rest.requests_per_minute: %d, want 0 (no bound) or more",
+			r.RequestsPerMinute)
+	}
+	return nil
+}
+
 // Options are the settings of the door. Broker and Authenticate are required; the zero value of
 // any other field is its default.
 type Options struct {
@@ -37,6 +55,8 @@ type Options struct {
 	// Authenticate checks what a client gave; any error refuses, and the client is not told which.
 	// It is (*auth.Store).Login.
 	Authenticate func(ctx context.Context, c auth.Credentials) (auth.User, error)
+	// Rules are the operator's.
+	Rules Rules
 	// Guest is who a client without credentials is, on a loopback address. Default "guest"; "-"
 	// refuses such clients.
 	Guest string
@@ -44,6 +64,10 @@ type Options struct {
 	Ready func() error
 	// WebSocket takes requests for /ws over. Default: there is no such route.
 	WebSocket http.Handler
+	// Upgrade takes the request for a stream over as a WebSocket whose messages are read up to so many
+	// bytes, or answers it. The door has looked at the request's origin. Default: streams are
+	// server-sent events, whatever the client asks for.
+	Upgrade func(w http.ResponseWriter, r *http.Request, limit int64) (MessageConn, error)
 	// MetricsPage answers GET /metrics. Default: there is no such route.
 	MetricsPage http.Handler
 	// Instances attaches servers to services. Default: there are no such routes.
@@ -77,7 +101,7 @@ const bodyBytesHard = 512 << 20
 
 // Validate returns all faults at once.
 func (o *Options) Validate() error {
-	var faults []error
+	faults := []error{o.Rules.Validate()}
 	if o.Broker == nil || o.Authenticate == nil {
 		faults = append(faults, errors.New("rest: Broker and Authenticate are required"))
 	}

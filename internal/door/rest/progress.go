@@ -80,7 +80,7 @@ func (v *visit) watch(r *broker.Request) error {
 		return err
 	}
 	defer v.door.leaveStream(user)
-	s := &stream{v: v, control: http.NewResponseController(v.w)}
+	s := &eventWriter{v: v, control: http.NewResponseController(v.w), whole: true}
 	if err := s.begin(); err != nil {
 		return ignoreWrite(err)
 	}
@@ -150,7 +150,7 @@ func (d *Door) progress(v *visit) error {
 	}}
 	m.Key, m.CorrelationID = []byte(l.replyTo), []byte(l.correlationID)
 	err = v.work(func(w *worker) error {
-		_, err := w.send(m, false)
+		_, err := w.send(m, broker.PublishParams{})
 		return err
 	})
 	if err != nil {

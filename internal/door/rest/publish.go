@@ -25,6 +25,8 @@ type routedBody struct {
 type target struct {
 	exchange, key string
 	mandatory     bool
+	// delay is how long the message waits before it is routed.
+	delay time.Duration
 	// location is the collection that the message becomes a member of.
 	location string
 }
@@ -84,16 +86,23 @@ func (d *Door) publish(v *visit, to target) error {
 	if len(to.key) > nameBytesMax {
 		return badRequest("the routing key is longer than %d bytes", nameBytesMax)
 	}
+	mode := eventModeOf(v.r.Header)
 	if t, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type")); err == nil &&
 		t == typeLines {
 		return d.publishLines(v, to)
+	} else if mode == eventBatch {
+		return d.publishEvents(v, to)
 	}
-	p, err := propertiesIn(v.r.Header)
+	p, delay, err := sendPropertiesIn(v.r.Header)
 	if err != nil {
 		return err
 	}
+	to.delay = delay
 	body, err := v.body()
 	if err != nil {
+		return err
+	}
+	if body, err = eventIn(mode, v.r.Header, &p, body); err != nil {
 		return err
 	}
 	m, err := to.message(&p, body)
@@ -109,7 +118,7 @@ func (d *Door) publish(v *visit, to target) error {
 	}
 	routed, status := 0, http.StatusCreated
 	err = v.work(func(w *worker) error {
-		sent, err := w.send(m, to.mandatory)
+		sent, err := w.send(m, to.params())
 		routed = sent.routed
 		switch {
 		case err != nil:
@@ -165,11 +174,15 @@ type sent struct {
 	full   bool // a queue refused it
 }
 
+// params say how the message is published.
+func (t *target) params() (p broker.PublishParams) {
+	p.Mandatory, p.Delay = t.mandatory, t.delay
+	return p
+}
+
 // send publishes a message; what became of it is known later.
-func (w *worker) send(m *broker.Message, mandatory bool) (sent, error) {
+func (w *worker) send(m *broker.Message, p broker.PublishParams) (sent, error) {
 	out := sent{w: w, seq: w.sink.next()}
-	var p broker.PublishParams
-	p.Mandatory = mandatory
 	var err error
 	if out.routed, err = w.Publish(m, p); err != nil {
 		w.spent = true // its count of publishes may no longer be the heart's

@@ -68,7 +68,7 @@ func TestSendRefusesProperties(t *testing.T) {
 	for _, header := range []string{
 		"Parley-Expires-Ms: soon", "Parley-Expires-Ms: -1", "Parley-Priority: 256",
 		"Parley-Correlation-Id: " + strings.Repeat("x", 256), "Parley-Type: \xff",
-		"Parley-Header-A: \xff", "Parley-Delay-Ms: 1", "Parley-Callback: http://x",
+		"Parley-Header-A: \xff", "Parley-Delay-Ms: -1", "Parley-Callback: http://x",
 		"Parley-Reply-To: amq.rabbitmq.reply-to",
 	} {
 		h.do("POST", "/v1/queues/q/messages", "x", header).problem(400, "bad-request")

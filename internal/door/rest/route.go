@@ -36,7 +36,7 @@ func (d *Door) table() []route {
 		{"POST", "/queues/{q}/messages", typeJSON, d.sendToQueue},
 		{"DELETE", "/queues/{q}/messages", typeJSON, d.purgeQueue},
 		{"POST", "/queues/{q}/leases", "", d.lease},
-		{"GET", "/queues/{q}/stream", typeEvents, d.streamQueue},
+		{"GET", "/queues/{q}/stream", typeEvents, d.streamEvents},
 
 		{"GET", "/exchanges", typeJSON, d.listExchanges},
 		{"PUT", "/exchanges/{x}", "", d.putExchange},
@@ -50,7 +50,7 @@ func (d *Door) table() []route {
 
 		{"POST", "/topics/{t}/messages", typeJSON, d.publishToTopic},
 		{"POST", "/topics/{t}/gather", gatherTypes, d.gatherTopic},
-		{"GET", "/topics/{t}/stream", typeEvents, d.streamTopic},
+		{"GET", "/topics/{t}/stream", typeEvents, d.streamEvents},
 
 		{"POST", "/leases/batch", typeJSON, d.settleBatch},
 		{"DELETE", "/leases/{id}", "", d.acknowledge},
@@ -79,27 +79,43 @@ func (d *Door) table() []route {
 // routes builds the mux. Wildcards are whole segments, so actions are sub-resources.
 func (d *Door) routes() *http.ServeMux {
 	mux := http.NewServeMux()
+	known := operations()
 	for _, r := range d.table() {
 		for _, prefix := range [...]string{"/v1", "/v1/vhosts/{v}"} {
 			pattern := prefix + r.pattern
 			if r.method != "" {
 				pattern = r.method + " " + pattern
 			}
+			if o := known[r.method+" "+r.pattern]; o.takes != nil {
+				d.takes[pattern] = strings.Join(o.takes.types, ", ")
+			}
 			mux.Handle(pattern, d.private(r.types, r.handle))
 		}
 	}
-	mux.Handle("GET /{$}", d.public(typeJSON, d.links))
+	for pattern, h := range d.publicRoutes() {
+		mux.Handle(pattern, h)
+	}
 	mux.Handle("GET /v1/{$}", d.public(typeJSON, d.links))
-	mux.Handle("GET /healthz", d.public(typeJSON, d.healthz))
-	mux.Handle("GET /readyz", d.public(typeJSON, d.readyz))
-	mux.Handle("GET /problems/{code}", d.public("text/html", d.problemPage))
+	mux.Handle("GET /v1/openapi.json", d.public(typeJSON, d.showOpenAPI))
+	return mux
+}
+
+// publicRoutes are those that need no user, by their patterns.
+func (d *Door) publicRoutes() map[string]http.Handler {
+	out := map[string]http.Handler{
+		"GET /{$}":             d.public(typeJSON, d.links),
+		"GET /healthz":         d.public(typeJSON, d.healthz),
+		"GET /readyz":          d.public(typeJSON, d.readyz),
+		"GET /problems/{code}": d.public("text/html", d.problemPage),
+		"GET /openapi.json":    d.public(typeJSON, d.showOpenAPI),
+	}
 	if d.options.WebSocket != nil {
-		mux.Handle("GET /ws", d.options.WebSocket)
+		out["GET /ws"] = d.options.WebSocket
 	}
 	if page := d.options.MetricsPage; page != nil {
-		mux.Handle("GET /metrics", page)
+		out["GET /metrics"] = page
 	}
-	return mux
+	return out
 }
 
 // serve is the door's handler: the mux, with problems where it has plain texts.
@@ -138,15 +154,28 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	switch allow := probe.header.Get("Allow"); {
 	case probe.status != http.StatusMethodNotAllowed:
 		d.refuse(w, r, problemf(wordNotFound, "there is no such route"))
-	case r.Method == http.MethodOptions:
+	case r.Method == http.MethodOptions,
+		r.Method == http.MethodHead && strings.Contains(allow, http.MethodPost):
+		// What may be sent here, and how much (rest.md §5.1); nothing is changed.
 		h.Set("Allow", allow+", OPTIONS")
 		h.Set("Parley-Max-Body-Bytes", strconv.Itoa(d.options.BodyBytes))
+		if types := d.acceptPost(r); types != "" {
+			h.Set("Accept-Post", types)
+		}
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		p := problemf(wordMethod, "this route does not take %.20q", r.Method)
 		p.allow = allow
 		d.refuse(w, r, p)
 	}
+}
+
+// acceptPost returns the types that POST takes at the request's target (W3C LDP, Accept-Post).
+func (d *Door) acceptPost(r *http.Request) string {
+	post := r.WithContext(r.Context())
+	post.Method = http.MethodPost
+	_, pattern := d.mux.Handler(post)
+	return d.takes[pattern]
 }
 
 // refuse answers a request that reaches no route.

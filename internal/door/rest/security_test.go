@@ -318,9 +318,10 @@ func TestHealth(t *testing.T) {
 	fault = errRefused
 	r := h.do("GET", "/readyz", "").want(503)
 	contains(t, r.body, "refused")
-	var first struct{ Links map[string]string }
+	var first linksBody
 	h.do("GET", "/", "").want(200).json(&first)
-	if first.Links["queues"] != "/v1/queues" {
+	if first.Links["listQueues"] != "/v1/queues" || first.Links["ready"] != "/readyz" ||
+		len(first.Links) != len(h.door.table())+len(h.door.publicRoutes()) {
 		t.Errorf("links %v", first.Links)
 	}
 }

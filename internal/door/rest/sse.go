@@ -4,11 +4,10 @@ package rest
 
 import (
 	"bytes"
-	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -21,206 +20,83 @@ const (
 	streamComment   = 15 * time.Second
 	streamWriteTime = 30 * time.Second
 	streamBytes     = 2 << 20 // what waits for a slow reader
-	prefetchDefault = 100
-	prefetchMax     = 1_000
 )
 
-// streamPrefix begins the names of the queues of durable topic streams.
-const streamPrefix = "subscription."
+// typeEvents is the type of an event stream.
+const typeEvents = "text/event-stream"
 
-// streamCount bounds the open streams.
-type streamCount struct {
-	mu     sync.Mutex
-	all    int
-	byUser map[string]int
-}
-
-// count returns how many streams are open.
-func (s *streamCount) count() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return int64(s.all)
-}
-
-func (d *Door) enterStream(user string) error {
-	s := &d.streams
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all >= d.options.StreamsMax || s.byUser[user] >= d.options.StreamsPerUser {
-		return problemf("quota", "too many open streams")
-	}
-	s.all++
-	s.byUser[user]++
-	return nil
-}
-
-func (d *Door) leaveStream(user string) {
-	s := &d.streams
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all--
-	if s.byUser[user]--; s.byUser[user] <= 0 {
-		delete(s.byUser, user)
-	}
-}
-
-// stream is one event stream. It has a connection of the heart to itself, so that its own queue
-// goes with it.
-type stream struct {
+// eventWriter writes server-sent events (HTML, Server-sent events §9.2).
+type eventWriter struct {
 	v       *visit
-	conn    *broker.Connection
-	holder  *holder
 	control *http.ResponseController
-	closed  chan struct{} // the hub ends the connection
-	manual  bool
 	whole   bool // each event is the message as JSON, not the body alone
-	leases  []*lease
-	count   uint64
 }
 
-// streamQueue is GET /queues/{q}/stream.
-func (d *Door) streamQueue(v *visit) error {
-	return d.stream(v, func(*broker.Session) (string, error) { return v.path("q"), nil })
-}
-
-// streamTopic is GET /topics/{pattern}/stream: a queue of its own, which goes with the stream, or
-// with ?name= a durable one that all streams of that name share.
-func (d *Door) streamTopic(v *visit) error {
-	return d.stream(v, func(s *broker.Session) (string, error) {
-		var p broker.QueueParams
-		p.Exclusive, p.AutoDelete = true, true
-		if name := v.r.URL.Query().Get("name"); name != "" {
-			if err := checkName("subscription", streamPrefix+name); err != nil {
-				return "", err
-			}
-			p.Name, p.Durable, p.Exclusive, p.AutoDelete = streamPrefix+name, true, false, false
-		}
-		info, err := s.DeclareQueue(p)
-		if err != nil {
-			return "", err
-		}
-		b := broker.BindingParams{
-			Source: d.options.TopicExchange, Destination: info.Name, Key: v.path("t"),
-			Arguments: nil, ToExchange: false,
-		}
-		return info.Name, s.Bind(b)
-	})
-}
-
-// stream opens the consumer and passes events on until somebody ends it.
-func (d *Door) stream(v *visit, queue func(*broker.Session) (string, error)) error {
-	s := &stream{v: v, control: http.NewResponseController(v.w), closed: make(chan struct{})}
-	prefetch, err := s.options()
-	if err != nil {
-		return err
-	}
-	if v.r.Method == http.MethodHead { // it must not consume
-		s.head()
-		v.w.WriteHeader(http.StatusOK)
-		return nil
-	}
-	if err := d.enterStream(v.client.key.user); err != nil {
-		return err
-	}
-	defer d.leaveStream(v.client.key.user)
-	var once sync.Once
-	s.conn, err = d.open(v.client.key, "http stream "+v.r.RemoteAddr, func(string) {
-		once.Do(func() { close(s.closed) })
-	})
-	if err != nil {
-		return err
-	}
-	sink := newMessageSink(streamBytes)
-	session, err := s.conn.OpenSession(sink)
-	if err != nil {
-		s.conn.Close()
-		return err
-	}
-	s.holder = &holder{session: session, sink: sink, open: true, ended: s.conn.Close}
-	defer s.end()
-	var p broker.ConsumerParams
-	if p.Queue, err = queue(session); err != nil {
-		return err
-	}
-	p.Prefetch = prefetch
-	if p.Tag, err = v.instance(); err != nil {
-		return err
-	}
-	c, err := session.PrepareConsume(p)
-	if err != nil {
-		return err
-	}
-	// A client that has seen the head of its stream is asked by the next gather. What is delivered
-	// before the head is written waits in the sink.
-	s.holder.mu.Lock()
-	session.StartConsume(c)
-	s.holder.mu.Unlock()
-	if err := s.begin(); err != nil {
-		return ignoreWrite(err)
-	}
-	s.run()
-	s.holder.mu.Lock()
-	session.Cancel(p.Tag)
-	s.holder.mu.Unlock()
-	return nil
-}
-
-// options reads the query.
-func (s *stream) options() (prefetch int, err error) {
-	q := s.v.r.URL.Query()
-	prefetch = prefetchDefault
-	if text := q.Get("prefetch"); text != "" {
-		prefetch, err = strconv.Atoi(text)
-		if err != nil || prefetch < 1 || prefetch > prefetchMax {
-			return 0, badRequest("prefetch must be 1 to %d", prefetchMax)
-		}
-	}
-	switch q.Get("ack") {
-	case "", "auto":
-	case "manual":
-		s.manual = true
-	default:
-		return 0, badRequest("ack must be auto or manual")
-	}
-	s.whole, err = s.v.flag("envelope")
-	return prefetch, err
-}
-
-// head sets the headers of a stream.
-func (s *stream) head() {
-	h := s.v.w.Header()
+// eventHead sets the headers of a stream.
+func eventHead(h http.Header) {
 	h.Set("Content-Type", typeEvents)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 }
 
 // begin sends the head of the stream.
-func (s *stream) begin() error {
-	s.head()
-	s.v.w.WriteHeader(http.StatusOK)
-	return s.write([]byte("retry: " + strconv.FormatInt(streamRetry.Milliseconds(), 10) + "\n\n"))
+func (w *eventWriter) begin() error {
+	eventHead(w.v.w.Header())
+	w.v.w.WriteHeader(http.StatusOK)
+	return w.retry(streamRetry)
+}
+
+// retry says after what time to come back.
+func (w *eventWriter) retry(after time.Duration) error {
+	return w.write([]byte("retry: " + strconv.FormatInt(after.Milliseconds(), 10) + "\n\n"))
+}
+
+// gap tells of events that the client will not see.
+func (w *eventWriter) gap(g gap) error {
+	return w.write([]byte("event: gap\ndata: " + string(writeJSON(g)) + "\n\n"))
+}
+
+// event sends a message.
+func (w *eventWriter) event(m *message, id eventID, leased bool) error {
+	return w.write(w.format(m, id.String(), leased))
 }
 
 // write sends bytes at once; a reader that does not take them in time loses the stream.
-func (s *stream) write(b []byte) error {
+func (w *eventWriter) write(b []byte) error {
 	// Not every ResponseWriter has deadlines.
-	_ = s.control.SetWriteDeadline(time.Now().Add(streamWriteTime))
-	if _, err := s.v.w.Write(b); err != nil {
+	_ = w.control.SetWriteDeadline(time.Now().Add(streamWriteTime))
+	if _, err := w.v.w.Write(b); err != nil {
 		return err
 	}
-	return s.control.Flush()
+	return w.control.Flush()
 }
 
+// serve passes events on, behind what first writes, until somebody ends it.
+func (s *stream) serve(w *eventWriter, first func() error) error {
+	err := w.begin()
+	if err == nil {
+		err = first()
+	}
+	if err == nil {
+		s.run(w)
+	}
+	s.leave(s.told(w.v))
+	return ignoreWrite(err)
+}
+
+// told reports that the hub ends the stream's connection, or all of its client's.
+func (s *stream) told(v *visit) bool { return isClosed(s.closed) || isClosed(v.client.gone) }
+
 // run passes events on.
-func (s *stream) run() {
+func (s *stream) run(w *eventWriter) {
 	ticker := time.NewTicker(streamComment)
 	defer ticker.Stop()
 	for {
-		if s.told() { // what has arrived since goes to others
+		if s.told(w.v) { // what has arrived since goes to others
 			return
 		}
 		list, resume, cancelled := s.holder.sink.take()
-		if !s.events(list) {
+		if !s.events(w, list) {
 			return
 		}
 		if resume {
@@ -228,110 +104,127 @@ func (s *stream) run() {
 		}
 		if cancelled {
 			// Whether it arrives or not, the stream ends.
-			_ = s.write([]byte("event: gone\ndata: the queue was deleted\n\n"))
+			_ = w.write([]byte("event: gone\ndata: the queue was deleted\n\n"))
 			return
 		}
 		select {
 		case <-s.holder.sink.wake:
 		case <-ticker.C:
-			if s.write([]byte(":\n\n")) != nil {
+			s.trim(time.Now())
+			if w.write([]byte(":\n\n")) != nil {
 				return
 			}
-		case <-s.v.r.Context().Done():
+		case <-w.v.r.Context().Done():
+			return
+		case <-s.kicked:
 			return
 		case <-s.closed:
 			return
-		case <-s.v.client.gone:
+		case <-w.v.client.gone:
 			return
-		case <-s.v.door.draining:
+		case <-w.v.door.draining:
 			// All clients at once would come back at once.
-			spread := streamRetry + rand.N(streamRetry)
-			_ = s.write([]byte("retry: " + strconv.FormatInt(spread.Milliseconds(), 10) + "\n\n"))
+			_ = w.retry(streamRetry + rand.N(streamRetry))
 			return
 		}
 	}
 }
 
 // events sends deliveries; it reports false when the reader is gone.
-func (s *stream) events(list []parcel) bool {
-	list = s.holder.readable(list)
+func (s *stream) events(w *eventWriter, list []parcel) bool {
+	list = s.notSeen(s.holder.readable(list))
 	if len(list) == 0 {
 		return true
 	}
 	var leases []*lease
-	if s.manual {
+	if s.terms.manual {
 		var err error
-		if leases, err = s.v.door.leases.add(s.holder, list, 0); err != nil {
+		leases, err = s.door.leases.add(s.holder, list, 0, func(i int) string {
+			return eventID{token: s.token, n: s.count + 1 + uint64(i), at: 0}.String()
+		})
+		if err != nil {
 			s.holder.giveBack() // the table is full; the client comes back
 			return false
 		}
-		s.keep(leases)
 	}
 	for i := range list {
 		s.count++
-		id, leased := strconv.FormatUint(s.count, 10), ""
-		if s.manual {
-			id, leased = leases[i].id, leases[i].id
+		e := sentEvent{
+			id: eventID{token: s.token, n: s.count, at: 0}, tag: list[i].tag,
+			bytes: len(list[i].message.body) + parcelBytes, lease: nil, at: time.Now(),
 		}
-		if s.write(s.event(&list[i].message, id, leased)) != nil {
+		switch {
+		case s.terms.manual:
+			e.lease = leases[i]
+			s.keep(e)
+		case s.tails():
+			if s.terms.name != "" {
+				e.id.at = s.place(e.tag)
+			}
+			s.keep(e)
+		}
+		if w.event(&list[i].message, e.id, s.terms.manual) != nil {
 			s.failed(list[i:], leases)
 			return false
 		}
-		if !s.manual {
-			s.holder.settle(list[i].tag, broker.Accepted)
+		if e.lease == nil && !s.tails() {
+			s.holder.settle(e.tag, broker.Accepted)
 		}
 	}
+	s.trim(time.Now())
 	return true
 }
 
-// keep remembers the leases that are still out.
-func (s *stream) keep(leases []*lease) {
-	if len(s.leases) > 2*prefetchMax {
-		out := s.leases[:0]
-		for _, l := range s.leases {
-			if !l.isGone() {
-				out = append(out, l)
-			}
-		}
-		clear(s.leases[len(out):])
-		s.leases = out
-	}
-	s.leases = append(s.leases, leases...)
+// place returns where the log has the message of a delivery.
+func (s *stream) place(tag uint64) broker.LSN {
+	at, _ := s.holder.session.Locate(tag)
+	return at.At()
 }
 
-// failed gives back what could not be written.
+// notSeen acknowledges what the client has seen before the hub was started again, and returns the rest.
+func (s *stream) notSeen(list []parcel) []parcel {
+	if s.skip == 0 {
+		return list
+	}
+	return slices.DeleteFunc(list, func(p parcel) bool {
+		at := s.place(p.tag)
+		seen := p.message.redelivered && at != 0 && at <= s.skip
+		if seen {
+			s.holder.settle(p.tag, broker.Accepted)
+		}
+		return seen
+	})
+}
+
+// failed gives back what could not be written. The first may have been seen in part: who comes back
+// gets it again, if it is one that can be sent again.
 func (s *stream) failed(rest []parcel, leases []*lease) {
-	if !s.manual {
-		for i := range rest {
-			// The first may have been seen in part.
-			outcome := broker.Undelivered
-			if i == 0 {
-				outcome = broker.Released
-			}
-			s.holder.settle(rest[i].tag, outcome)
+	for i := range rest {
+		switch {
+		case i == 0 && (s.tails() || s.terms.manual):
+		case s.terms.manual:
+			_ = leases[len(leases)-len(rest)+i].settle(broker.Undelivered) // or by whom ever
+		case i == 0:
+			s.holder.settle(rest[i].tag, broker.Released)
+		default:
+			s.holder.settle(rest[i].tag, broker.Undelivered)
 		}
-		return
-	}
-	for _, l := range leases[len(leases)-len(rest):] {
-		_ = l.settle(broker.Released) // it may have been settled meanwhile
 	}
 }
 
-// event writes one message as an event: its body line by line when it is text, else the message as
+// format writes one message as an event: its body line by line when it is text, else the message as
 // JSON under the name envelope.
-func (s *stream) event(m *message, id, leased string) []byte {
+func (w *eventWriter) format(m *message, id string, leased bool) []byte {
 	var b bytes.Buffer
 	b.WriteString("id: " + id + "\n")
 	body := m.body
-	if s.whole || !utf8.Valid(body) {
+	if w.whole || !utf8.Valid(body) {
 		envelope := m.json()
-		envelope.Lease = leased
-		text, err := json.Marshal(envelope)
-		if err != nil { // nothing in it that JSON cannot write
-			text = []byte("{}")
+		if leased {
+			envelope.Lease = id
 		}
 		b.WriteString("event: envelope\n")
-		body = text
+		body = writeJSON(envelope)
 	}
 	// A line ends at CR LF, CR or LF (HTML, Server-sent events §9.2.6).
 	for {
@@ -351,32 +244,6 @@ func (s *stream) event(m *message, id, leased string) []byte {
 	b.Write(body)
 	b.WriteString("\n\n")
 	return b.Bytes()
-}
-
-// end lets the session go. Leases that are out get a grace time, unless the hub ended the
-// connection.
-func (s *stream) end() {
-	if s.told() {
-		s.v.door.leases.release(func(h *holder) bool { return h == s.holder })
-	} else {
-		for _, l := range s.leases {
-			l.grace(leaseDefault)
-		}
-	}
-	unseen, _, _ := s.holder.sink.take()
-	for i := range unseen {
-		s.holder.settle(unseen[i].tag, broker.Undelivered)
-	}
-	s.holder.finish()
-}
-
-// told reports that the hub ends the stream's connection, or all of its client's.
-func (s *stream) told() bool { return isClosed(s.closed) || isClosed(s.v.client.gone) }
-
-func (l *lease) isGone() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.gone
 }
 
 func isClosed(c <-chan struct{}) bool {

@@ -94,6 +94,7 @@ func TestStreamTopic(t *testing.T) {
 		t.Errorf("%d queues, want 2", n)
 	}
 	cancel()
+	h.giveUp()
 	h.eventually("the stream's own queue is gone", func() bool { return len(v.Queues()) == 1 })
 	h.eventually("no consumer is left", func() bool {
 		return h.stats("subscription.tea").Consumers == 0

@@ -139,6 +139,9 @@ func (d *Door) admit(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if err := d.admitRate(v, user); err != nil {
+		return err
+	}
 	vhost := v.path("v")
 	if vhost == "" {
 		vhost = "/"
@@ -200,6 +203,15 @@ func (v *visit) noContent() error {
 	v.status = http.StatusNoContent
 	v.w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// isSafe reports whether the request's method changes nothing (RFC 9110 §9.2.1).
+func (v *visit) isSafe() bool {
+	switch v.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
 }
 
 // flag reads a yes-or-no query parameter.

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"net/http"
+
+	restdoor "github.com/parley-ipc/parley/internal/door/rest"
+	"github.com/parley-ipc/parley/internal/listen"
+)
+
+// upgrade takes requests for the REST door's streams over.
+func upgrade(w http.ResponseWriter, r *http.Request, limit int64) (restdoor.MessageConn, error) {
+	return listen.Upgrade(w, r, limit)
+}
