@@ -19,7 +19,7 @@ func (instant) Prepare(*broker.EndpointCall) (Call, error)  { return instant{}, 
 func (instant) Check(context.Context, Target, Health) error { return nil }
 func (instant) Forget(Target)                               {}
 func (instant) Close() error                                { return nil }
-func (instant) Traits() Traits                              { return Traits{} }
+func (instant) Traits() Traits                              { return Traits{Timed: true} }
 func (instant) Try(context.Context, Attempt) (*broker.Reply, Outcome) {
 	return &broker.Reply{}, Outcome{}
 }

@@ -61,7 +61,7 @@ func (p *Pool) Call(ctx context.Context, c *broker.EndpointCall) (*broker.Reply,
 	if out.Class.failed() {
 		p.counts.failed.Add(1)
 	}
-	return p.result(ctx, reply, out)
+	return p.conclude(ctx, reply, out)
 }
 
 // finish ends the credit of a call, unless its stream still holds it.
@@ -145,37 +145,52 @@ type try struct {
 
 // attempt makes one attempt.
 func (p *Pool) attempt(ctx context.Context, r *run, t try) (*broker.Reply, Outcome) {
-	m := t.m
 	p.counts.attempts.Add(1)
-	own, cancel := context.WithCancelCause(ctx)
-	limit := p.options.AttemptTimeout
-	if !r.c.Deadline.IsZero() {
-		if left := time.Until(r.c.Deadline); limit == 0 || left < limit {
-			limit = max(left, 1)
+	a := Attempt{Target: t.m.target, Number: t.number, Deadline: r.c.Deadline, Until: r.c.Deadline}
+	if limit := p.options.AttemptTimeout; limit > 0 {
+		if own := time.Now().Add(limit); a.Until.IsZero() || own.Before(a.Until) {
+			a.Until = own
 		}
 	}
-	var timer *time.Timer
-	if limit > 0 {
-		timer = time.AfterFunc(limit, func() { cancel(errLate) })
+	if r.traits.Timed || a.Until.IsZero() {
+		reply, out := r.call.Try(ctx, a)
+		return p.attempted(ctx, r, t, result{reply, out, nil})
 	}
-	reply, out := r.call.Try(own, Attempt{Target: m.target, Number: t.number, Deadline: r.c.Deadline})
-	if timer != nil {
-		timer.Stop()
+	own, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(time.Until(a.Until), func() { cancel(errLate) })
+	reply, out := r.call.Try(own, a)
+	timer.Stop()
+	return p.attempted(own, r, t, result{reply, out, cancel})
+}
+
+// result is what came of a try. cancel ends its context; nil: the context is the caller's.
+type result struct {
+	reply  *broker.Reply
+	out    Outcome
+	cancel context.CancelCauseFunc
+}
+
+// attempted judges an attempt that has its answer or none. A stream keeps the member's slot, and the
+// attempt's context, until it is closed.
+func (p *Pool) attempted(ctx context.Context, r *run, t try, w result) (*broker.Reply, Outcome) {
+	if !w.out.Class.Answered() && ctx.Err() != nil {
+		w.out.Class, w.out.Err = interrupted(ctx), context.Cause(ctx)
 	}
-	if own.Err() != nil && !out.Class.Answered() {
-		out.Class, out.Err = interrupted(own), context.Cause(own)
+	p.judge(t.m, w.out, t.start) //nolint:contextcheck // what it starts outlives the call
+	if w.reply != nil && w.reply.Stream != nil {
+		t.m.streams.Add(1)
+		t.m.end(t.start)
+		w.reply.Stream = &stream{
+			ReadCloser: w.reply.Stream, p: p, r: r, m: t.m, cancel: w.cancel,
+		}
+		return w.reply, w.out
 	}
-	p.judge(m, out, t.start) //nolint:contextcheck // what it starts outlives the call
-	if reply != nil && reply.Stream != nil {
-		m.streams.Add(1)
-		m.end(t.start)
-		reply.Stream = &stream{ReadCloser: reply.Stream, p: p, r: r, m: m, cancel: cancel}
-		return reply, out
+	if w.cancel != nil {
+		w.cancel(nil)
 	}
-	cancel(nil)
-	m.end(t.start)
-	p.quit(m)
-	return reply, out
+	t.m.end(t.start)
+	p.quit(t.m)
+	return w.reply, w.out
 }
 
 // interrupted says what ended an attempt.
@@ -302,8 +317,8 @@ func discard(reply *broker.Reply) {
 	}
 }
 
-// result is what the caller gets.
-func (p *Pool) result(ctx context.Context, reply *broker.Reply, out Outcome) (
+// conclude returns what the caller gets.
+func (p *Pool) conclude(ctx context.Context, reply *broker.Reply, out Outcome) (
 	*broker.Reply, error,
 ) {
 	if out.Class.Answered() && reply != nil {
@@ -369,5 +384,5 @@ func (p *Pool) CallMember(ctx context.Context, name string, c *broker.EndpointCa
 	defer p.wake()
 	defer p.finish(r)
 	reply, out := p.attempt(ctx, r, try{m: m, start: now, number: 1})
-	return p.result(ctx, reply, out)
+	return p.conclude(ctx, reply, out)
 }

@@ -20,6 +20,7 @@ import (
 type world struct {
 	mu        sync.Mutex
 	servers   map[string]*server
+	timed     bool // it ends attempts itself
 	forgotten []string
 	closed    atomic.Bool
 }
@@ -128,9 +129,24 @@ type worldCall struct {
 	c *broker.EndpointCall
 }
 
-func (c *worldCall) Traits() Traits { return Traits{Attempt: int(c.c.Attempt)} }
+func (c *worldCall) Traits() Traits {
+	return Traits{Attempt: int(c.c.Attempt), Timed: c.w.timed}
+}
 
 func (c *worldCall) Try(ctx context.Context, a Attempt) (*broker.Reply, Outcome) {
+	if c.w.timed && !a.Until.IsZero() {
+		inTime, cancel := context.WithDeadline(ctx, a.Until)
+		defer cancel()
+		reply, out := c.answer(inTime, a)
+		if inTime.Err() != nil && ctx.Err() == nil {
+			out.Class = ClassTimeout
+		}
+		return reply, out
+	}
+	return c.answer(ctx, a)
+}
+
+func (c *worldCall) answer(ctx context.Context, a Attempt) (*broker.Reply, Outcome) {
 	s := c.w.at(a.Target)
 	s.calls.Add(1)
 	s.attempts.Store(a.Number, true)

@@ -129,8 +129,11 @@ func (h *race) finish(w racer) (*broker.Reply, Outcome, bool) {
 	cancel := h.cancels[w.lane]
 	if w.reply != nil {
 		if s, ok := w.reply.Stream.(*stream); ok {
-			own := s.cancel
-			s.cancel = func(cause error) { own(cause); cancel(cause) }
+			if own := s.cancel; own != nil {
+				s.cancel = func(cause error) { own(cause); cancel(cause) }
+			} else {
+				s.cancel = cancel
+			}
 			return w.reply, w.out, true
 		}
 	}

@@ -24,18 +24,18 @@ const (
 // Instance is a server as somebody registered it. Each address of its host is a member.
 type Instance struct {
 	// ID names it within its service.
-	ID string
+	ID string `yaml:"id"`
 	// URL says where it is: scheme://host:port and what the kind understands behind it, or
 	// scheme+unix:///path. Host and port without a scheme do too.
-	URL string
+	URL string `yaml:"url"`
 	// Weight is its share of the load beside others. Default 100, range 1 to 1,000.
-	Weight int
+	Weight int `yaml:"weight"`
 	// Health is how it is checked. Default: as the pool's Options say.
-	Health Health
+	Health Health `yaml:"health"`
 	// TTL is how long it stays without being put again. Default for ever, range 1 s to 24 h.
-	TTL time.Duration
+	TTL time.Duration `yaml:"ttl"`
 	// Draining keeps it from getting new calls.
-	Draining bool
+	Draining bool `yaml:"draining"`
 }
 
 // Health says how a member is checked. The zero value is no check: failed calls alone tell.

@@ -32,7 +32,7 @@ type Call interface {
 	Traits() Traits
 	// Try makes one attempt and waits for its answer. The reply is nil unless the outcome is an
 	// answer ([Class.Answered]). When ctx ends first it returns at once, with ClassCanceled; the pool
-	// knows why it ended. Where the reply has a stream, ctx lives until that is closed.
+	// knows why it ended. Where the reply has a stream, closing that frees what the attempt holds.
 	Try(ctx context.Context, a Attempt) (*broker.Reply, Outcome)
 }
 
@@ -46,6 +46,9 @@ type Traits struct {
 	Attempt int
 	// Once says that its body is a stream, of which nothing can be sent again.
 	Once bool
+	// Timed says that Try itself ends at Attempt.Until, with ClassTimeout. Without it the pool ends
+	// the context then, which costs a timer and a context for each attempt.
+	Timed bool
 }
 
 // Attempt is one try of a call.
@@ -55,6 +58,9 @@ type Attempt struct {
 	Number int
 	// Deadline is when the call ends, for the member to know; zero: never.
 	Deadline time.Time
+	// Until is when this attempt has to have the head of its answer, the deadline or earlier; zero:
+	// never.
+	Until time.Time
 }
 
 // Target is where a member is.

@@ -357,40 +357,49 @@ func TestRetryAfterAlone(t *testing.T) {
 // dispatched.
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		a := w.add(func() (time.Duration, Outcome) { return -1, Outcome{} })
-		g := start(t, w, Options{AttemptTimeout: time.Second})
-		begin := time.Now()
-		_, err := g.call(t.Context(), options{timeout: 500 * time.Millisecond})
-		if code(err) != broker.CodeDeadline || time.Since(begin) != 500*time.Millisecond {
-			t.Errorf("%v after %v", err, time.Since(begin))
-		}
-		begin = time.Now()
-		_, err = g.call(t.Context(), options{timeout: time.Minute})
-		if code(err) != broker.CodeDeadline || time.Since(begin) != time.Second {
-			t.Errorf("%v after %v", err, time.Since(begin))
-		}
-		begin = time.Now()
-		_, err = g.call(t.Context(), options{timeout: 1900 * time.Millisecond, idempotent: true})
-		if took := time.Since(begin); code(err) != broker.CodeDeadline || took < time.Second ||
-			took > 1900*time.Millisecond {
-			t.Errorf("%v after %v", err, took)
-		}
-		before := a.calls.Load()
-		if _, err = g.call(t.Context(), options{timeout: 1}); err == nil { // over after one tick
-			t.Error("a call without time succeeded")
-		}
-		time.Sleep(time.Second)
-		g.Take(nil)
-		_, err = g.Call(t.Context(), &broker.EndpointCall{
-			Message: &broker.Message{}, Deadline: time.Now(),
+	for name, timed := range map[string]bool{"by the pool": false, "by the kind": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { testDeadlines(t, timed) })
 		})
-		if code(err) != broker.CodeDeadline || a.calls.Load() > before+1 ||
-			g.Status().Counts.Expired == 0 {
-			t.Errorf("%v, %d expired", err, g.Status().Counts.Expired)
-		}
+	}
+}
+
+func testDeadlines(t *testing.T, timed bool) {
+	t.Helper()
+	w := newWorld()
+	w.timed = timed
+	a := w.add(func() (time.Duration, Outcome) { return -1, Outcome{} })
+	g := start(t, w, Options{AttemptTimeout: time.Second})
+	begin := time.Now()
+	_, err := g.call(t.Context(), options{timeout: 500 * time.Millisecond})
+	if code(err) != broker.CodeDeadline || time.Since(begin) != 500*time.Millisecond {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	begin = time.Now()
+	_, err = g.call(t.Context(), options{timeout: time.Minute})
+	if code(err) != broker.CodeDeadline || time.Since(begin) != time.Second {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	begin = time.Now()
+	_, err = g.call(t.Context(), options{timeout: 1900 * time.Millisecond, idempotent: true})
+	if took := time.Since(begin); code(err) != broker.CodeDeadline || took < time.Second ||
+		took > 1900*time.Millisecond {
+		t.Errorf("%v after %v", err, took)
+	}
+	before := a.calls.Load()
+	if _, err = g.call(t.Context(), options{timeout: 1}); err == nil { // over after one tick
+		t.Error("a call without time succeeded")
+	}
+	time.Sleep(time.Second)
+	g.Take(nil)
+	_, err = g.Call(t.Context(), &broker.EndpointCall{
+		Message: &broker.Message{}, Deadline: time.Now(),
 	})
+	if code(err) != broker.CodeDeadline || a.calls.Load() > before+1 ||
+		g.Status().Counts.Expired == 0 {
+		t.Errorf("%v, %d expired", err, g.Status().Counts.Expired)
+	}
 }
 
 // TestResolve: each address of a name is a member, and they follow the name.

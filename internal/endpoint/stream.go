@@ -16,7 +16,7 @@ type stream struct {
 	p      *Pool
 	r      *run
 	m      *member
-	cancel context.CancelCauseFunc
+	cancel context.CancelCauseFunc // may be nil
 	kept   bool
 	broken atomic.Bool
 	closed atomic.Bool
@@ -40,7 +40,9 @@ func (s *stream) Close() error {
 		return nil
 	}
 	err := s.ReadCloser.Close()
-	s.cancel(nil)
+	if s.cancel != nil {
+		s.cancel(nil)
+	}
 	s.m.streams.Add(-1)
 	s.p.quit(s.m)
 	if s.kept {
