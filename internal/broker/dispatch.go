@@ -290,6 +290,10 @@ func (w *dispatch) answerError(err error, t *turn) {
 	w.a.session.answerError(string(w.replyTo), string(w.message.CorrelationID), e, t)
 }
 
+// Failure returns the error that the answer of an endpoint is, in one word; "" for none. Where it is a
+// header too, the headers have it.
+func (m *Message) Failure() string { return m.failure }
+
 // showFailure puts the failure of a service into the headers, for askers whose protocol has no status
 // (rest.md §4).
 func (m *Message) showFailure() {

@@ -225,7 +225,7 @@ func isFailure(m *broker.Message) bool {
 		return true
 	}
 	_, failed := p.Headers.Text(broker.HeaderError)
-	return failed
+	return failed || m.Failure() != ""
 }
 
 // refuseFrom answers with an error, from any goroutine.

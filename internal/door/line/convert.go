@@ -346,7 +346,7 @@ func appendAnswer(b []byte, m *broker.Message, s *scanner) []byte {
 		return appendFault(b, newFault(codeBadReply, "the properties of the answer cannot be read"))
 	}
 	body.contentType, body.encoded = []byte(p.ContentType), p.ContentEncoding != ""
-	if f := answerFault(&p, body); f != nil {
+	if f := answerFault(&p, m.Failure(), body); f != nil {
 		return appendFault(b, f)
 	}
 	b = body.append(b, s)

@@ -40,6 +40,7 @@ type fault struct {
 	exception string
 	data      []byte
 	traceID   string
+	retry     time.Duration // when it is not what the code says
 	// fatal faults end the connection.
 	fatal bool
 	// cause is for the log.
@@ -107,7 +108,7 @@ func faultOf(err error) *fault {
 	case e.Code == broker.CodeUnknownTag:
 		return newFault(codeNotFound, "no such delivery, or it is settled")
 	}
-	return &fault{code: e.Code.String(), message: e.Text, cause: err}
+	return &fault{code: e.Code.String(), message: e.Text, cause: err, retry: e.RetryAfter}
 }
 
 // openFault translates why the heart did not open a connection. It does not tell a virtual host that
@@ -121,15 +122,25 @@ func openFault(err error, vhost []byte) *fault {
 	return f
 }
 
+// headerStatus is the header in which a service that speaks HTTP says its status (rest.md §5.2).
+const headerStatus = "http-status"
+
 // answerFault returns the error that an answer is: the hub's own, or the service's. A word that is no
-// code of the hub's is the service's own exception (rest.md §4).
-func answerFault(p *broker.Properties, body bodyOf) *fault {
+// code of the hub's is the service's own exception (rest.md §4). failure is what the heart knows of an
+// answer that does not say it itself.
+func answerFault(p *broker.Properties, failure string, body bodyOf) *fault {
 	word, ok := p.Headers.Text(broker.HeaderError)
+	f := &fault{code: word}
+	f.message, _ = p.Headers.Text(broker.HeaderErrorMessage)
+	if !ok && failure != "" {
+		f.code, ok = failure, true
+		if status, has := p.Headers.Get(headerStatus); has {
+			f.message = fmt.Sprintf("the service answered with status %v", status)
+		}
+	}
 	if !ok {
 		return nil
 	}
-	f := &fault{code: word}
-	f.message, _ = p.Headers.Text(broker.HeaderErrorMessage)
 	if !isCode(word) {
 		f.code, f.exception = codeException, word
 	}
@@ -173,7 +184,11 @@ func appendFault(b []byte, f *fault) []byte {
 	if f.data != nil {
 		b = append(append(b, `,"data":`...), f.data...)
 	}
-	if after := retryAfter(f.code); after > 0 {
+	after := f.retry
+	if after == 0 {
+		after = retryAfter(f.code)
+	}
+	if after > 0 {
 		b = strconv.AppendInt(append(b, `,"retry_after_ms":`...), after.Milliseconds(), 10)
 	}
 	if f.traceID != "" {

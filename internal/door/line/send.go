@@ -103,26 +103,33 @@ func (k *composer) publish(cmd *command, persistent bool) *fault {
 // put publishes the composed message; when it returns an error nothing was published.
 func (c *conn) put(p broker.PublishParams) (routed int, f *fault) {
 	m := &c.composer.message
-	if string(m.ReplyTo) == broker.DirectReplyTo {
-		if f := c.answerHere(m); f != nil {
-			return 0, f
-		}
+	if f := c.answerHere(m); f != nil {
+		return 0, f
 	}
 	c.returned = false
 	c.confirms.begin()
 	routed, err := c.session.Publish(m, p)
-	if err == nil {
-		return routed, nil
+	if err != nil {
+		return 0, c.notPublished(err)
 	}
+	return routed, nil
+}
+
+// notPublished takes a publish back that the heart refused before it counted it. Of one that failed
+// that is not known, and confirms may be one off: it ends the connection.
+func (c *conn) notPublished(err error) *fault {
 	c.confirms.forget()
-	f = faultOf(err)
-	f.fatal = f.code == codeInternal // the heart may have counted it: confirms would be one off
-	return 0, f
+	f := faultOf(err)
+	f.fatal = f.code == codeInternal
+	return f
 }
 
 // answerHere puts the address of the connection's own reply subscription in place of the name that
 // stands for it.
 func (c *conn) answerHere(m *broker.Message) *fault {
+	if string(m.ReplyTo) != broker.DirectReplyTo {
+		return nil
+	}
 	address, err := c.session.ReplyAddress()
 	if err != nil {
 		return faultOf(err)

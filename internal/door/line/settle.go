@@ -2,11 +2,7 @@
 
 package line
 
-import (
-	"bytes"
-
-	"github.com/parley-ipc/parley/internal/broker"
-)
+import "github.com/parley-ipc/parley/internal/broker"
 
 // deliveryOf reads which delivery a request is about. One that is settled, or goes back later, is none.
 func (c *conn) deliveryOf(cmd *command) (tag uint64, of *letter, err *fault) {
@@ -114,9 +110,7 @@ func (c *conn) giveBackLater(tag uint64, of *letter, ms int64) {
 	c.letters.add(tag, kept)
 }
 
-// reply answers a delivery and acknowledges it. Where the answer goes to a queue, both are one record
-// of the log; where somebody waits for it, the answer comes first, so that a crash between the two
-// brings the question back rather than lose the answer.
+// reply answers a delivery and acknowledges it, in one durable step.
 func (c *conn) reply(cmd *command) *fault {
 	if cmd.has(memberKey) {
 		return badRequest("'key' goes with 'exchange'")
@@ -145,10 +139,18 @@ func (c *conn) reply(cmd *command) *fault {
 		c.composer.correlate(of.correlationID)
 	}
 	c.composer.persist(true)
-	if bytes.HasPrefix(m.Key, []byte(broker.DirectReplyTo+".")) {
-		return c.replyToAsker(cmd, tag)
+	if err := c.answerHere(m); err != nil {
+		return err
 	}
-	return c.replyToQueue(cmd, tag)
+	c.confirms.begin()
+	if err := c.session.Answer(m, tag); err != nil {
+		return c.notPublished(err)
+	}
+	c.letters.drop(tag)
+	if cmd.id != nil {
+		_ = c.session.Settled() // as in answerSettled
+	}
+	return c.answerWhenSafe(cmd.id, notTold)
 }
 
 // failureOf reads the member error of a reply.
@@ -181,37 +183,4 @@ func failureOf(cmd *command) (*failure, *fault) {
 		err = badRequest("an error needs a 'code' of up to %d bytes", nameBytesMax)
 	}
 	return &out, err
-}
-
-// replyToAsker answers somebody who waits: for a call, a request or a gather.
-func (c *conn) replyToAsker(cmd *command, tag uint64) *fault {
-	if _, err := c.put(broker.PublishParams{}); err != nil {
-		return err
-	}
-	if err := c.settleTag(tag, broker.Accepted); err != nil {
-		return err
-	}
-	if cmd.id != nil {
-		_ = c.session.Settled() // ″
-	}
-	return c.answerWhenSafe(cmd.id, notTold)
-}
-
-// replyToQueue answers into a queue of the asker's.
-func (c *conn) replyToQueue(cmd *command, tag uint64) *fault {
-	c.confirms.begin()
-	_, failed := c.session.Commit(broker.Commit{
-		Publishes: []broker.CommitPublish{{Message: &c.composer.message}},
-		Settlements: []broker.SettleParams{{
-			Tag: tag, Multiple: false, Of: nil, Outcome: broker.Accepted,
-		}},
-	})
-	if failed != nil {
-		c.confirms.forget()
-		f := faultOf(failed)
-		f.fatal = f.code == codeInternal // as in put
-		return f
-	}
-	c.letters.drop(tag)
-	return c.answerWhenSafe(cmd.id, notTold)
 }
