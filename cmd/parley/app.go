@@ -91,7 +91,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
 	root.AddCommand(
 		a.serveCommand(), a.callCommand(), a.resultCommand(), a.gatherCommand(), a.sendCommand(),
-		a.pubCommand(), a.subCommand(), a.replyCommand(), a.configCommand(),
+		a.pubCommand(), a.subCommand(), a.replyCommand(), a.lineCommand(), a.configCommand(),
 		a.logCommand(), a.exportCommand(), a.importCommand(), a.versionCommand(),
 	)
 	return root

@@ -58,7 +58,7 @@ func startScriptHub(e *testscript.Env) error {
 	const free = "127.0.0.1:0"
 	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
 	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
-	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen = hub.Off, hub.Off
+	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen = hub.Off, free
 	h, err := hub.New(o)
 	if err != nil {
 		return err
@@ -77,6 +77,7 @@ func startScriptHub(e *testscript.Env) error {
 	e.Setenv("AMQP", h.Addr("amqp").String())
 	e.Setenv("MANAGEMENT", "http://"+h.Addr("management").String())
 	e.Setenv("STOMP", h.Addr("stomp").String())
+	e.Setenv("PARLEY_CLI_LINE", h.Addr("line").String())
 	e.Setenv("REST", "http://"+h.Addr("rest").String())
 	return nil
 }
