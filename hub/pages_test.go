@@ -5,11 +5,13 @@
 package hub
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -96,6 +98,53 @@ func TestPages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// slowReader is a client that takes nothing until it is released.
+type slowReader struct {
+	*httptest.ResponseRecorder
+
+	began   chan<- struct{}
+	release <-chan struct{}
+}
+
+// Write implements io.Writer.
+func (s slowReader) Write(b []byte) (int, error) {
+	s.began <- struct{}{}
+	<-s.release
+	return s.ResponseRecorder.Write(b)
+}
+
+// TestPagesAtOnce: clients that take their file slowly hold a bounded number of files open; who comes
+// then waits, as long as there is somebody to wait for.
+func TestPagesAtOnce(t *testing.T) {
+	t.Parallel()
+	p := site(t)
+	began, release := make(chan struct{}), make(chan struct{})
+	var clients sync.WaitGroup
+	get := func(ctx context.Context, w http.ResponseWriter) {
+		p.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/app.js", nil))
+	}
+	for range pagesAtOnce {
+		clients.Go(func() { get(t.Context(), slowReader{httptest.NewRecorder(), began, release}) })
+	}
+	for range pagesAtOnce {
+		<-began
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	early := httptest.NewRecorder()
+	get(gone, early)
+	if early.Body.Len() > 0 {
+		t.Errorf("more than %d files are sent at a time", pagesAtOnce)
+	}
+	late := httptest.NewRecorder()
+	clients.Go(func() { get(t.Context(), late) })
+	close(release)
+	clients.Wait()
+	if late.Body.String() != "run()" {
+		t.Errorf("who waited gets %d %q", late.Code, late.Body)
 	}
 }
 
