@@ -82,6 +82,7 @@ func newHubOn(tb testing.TB, b *broker.Broker, change func(*Options)) *hub {
 	if change != nil {
 		change(&o)
 	}
+	h.broker = o.Broker
 	var err error
 	if h.door, err = New(o); err != nil {
 		tb.Fatal(err)
