@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/listen"
 )
 
@@ -28,6 +29,7 @@ func (h *Hub) openWebSockets() (*opened, error) {
 		Door: "websocket", Metrics: h.metrics, Logger: h.options.Logger,
 	}, listen.WebSocketOptions{
 		Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, Origins: h.options.Origins,
+		LoopbackHost: auth.LoopbackHost,
 	})
 	o := &opened{stop: func() {}}
 	o.listeners = append(o.listeners, &listener{h.web.Listener, "", func(ctx context.Context) {

@@ -316,7 +316,7 @@ func (s *Store) SetLogin(name string, l Login) (created bool, err error) {
 
 // SetPermission gives a user a permission in a virtual host, in place of an earlier one.
 func (s *Store) SetPermission(name, vhost string, permission Permission) error {
-	return s.update(name, func(u *User) { u.Permissions[vhost] = permission })
+	return s.update(name, func(u *User) { u.Grant(vhost, permission) })
 }
 
 // ClearPermission takes a user's permission in a virtual host away.
@@ -331,12 +331,7 @@ type Topic struct {
 
 // SetTopicPermission limits a user's routing keys on an exchange.
 func (s *Store) SetTopicPermission(name string, topic Topic, permission TopicPermission) error {
-	return s.update(name, func(u *User) {
-		if u.Topics[topic.VHost] == nil {
-			u.Topics[topic.VHost] = make(map[string]TopicPermission)
-		}
-		u.Topics[topic.VHost][topic.Exchange] = permission
-	})
+	return s.update(name, func(u *User) { u.GrantTopic(topic, permission) })
 }
 
 // ClearTopicPermission takes the limit away, so that every routing key is allowed.

@@ -68,6 +68,25 @@ type User struct {
 // HasTag reports whether the user has a tag. The zero User has none.
 func (u User) HasTag(tag string) bool { return slices.Contains(u.Tags, tag) }
 
+// Grant gives the user permissions in a virtual host, in the place of those there are.
+func (u *User) Grant(vhost string, p Permission) {
+	if u.Permissions == nil {
+		u.Permissions = make(map[string]Permission)
+	}
+	u.Permissions[vhost] = p
+}
+
+// GrantTopic gives the user permissions on a topic exchange, in the place of those there are.
+func (u *User) GrantTopic(t Topic, p TopicPermission) {
+	if u.Topics == nil {
+		u.Topics = make(map[string]map[string]TopicPermission)
+	}
+	if u.Topics[t.VHost] == nil {
+		u.Topics[t.VHost] = make(map[string]TopicPermission)
+	}
+	u.Topics[t.VHost][t.Exchange] = p
+}
+
 // Guest returns the default user: guest, password guest, administrator, everything on "/".
 func Guest() User {
 	return User{

@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/auth"
@@ -59,43 +57,23 @@ func peerOf(r *http.Request) auth.Peer {
 		return auth.PeerOf(nil)
 	}
 	peer := auth.PeerAt(at.Addr())
-	if peer.Loopback() && (!loopbackName(r.Host) || r.Header.Get("Forwarded") != "" ||
+	if peer.Loopback() && (!auth.LoopbackHost(r.Host) || r.Header.Get("Forwarded") != "" ||
 		r.Header.Get("X-Forwarded-For") != "") {
 		return auth.PeerOf(nil)
 	}
 	return peer
 }
 
-// loopbackName reports whether the Host of a request names this machine.
-func loopbackName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
-// checkOrigin refuses what a page of another origin sends, whatever its method: a browser adds
-// the credentials by itself.
+// checkOrigin refuses what a page of another origin sends.
 func checkOrigin(r *http.Request) error {
-	refused := &fault{
-		status: http.StatusForbidden, word: "forbidden",
-		reason: "requests from pages of another origin are refused",
+	page := auth.Page{
+		Host: r.Host, Origins: r.Header.Values("Origin"), Site: r.Header.Get("Sec-Fetch-Site"),
 	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-			return refused // "null" among them
+	if page.Foreign(nil) {
+		return &fault{
+			status: http.StatusForbidden, word: "forbidden",
+			reason: "requests from pages of another origin are refused",
 		}
-		return nil
 	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-		return nil
-	}
-	return refused
+	return nil
 }

@@ -176,43 +176,47 @@ func (v *visit) mergeUsers(d *definitions) ([]auth.User, error) {
 		}
 		users[body.Name] = &u
 	}
-	for i := range d.Permissions {
-		body := &d.Permissions[i]
-		p, err := body.permission()
-		if err == nil {
-			err = v.knows(d, body.VHost)
+	for _, g := range d.grants() {
+		if err := g.fault; err != nil {
+			return nil, err
 		}
+		if err := v.knows(d, g.vhost); err != nil {
+			return nil, err
+		}
+		u, err := find(g.user)
 		if err != nil {
 			return nil, err
 		}
-		u, err := find(body.User)
-		if err != nil {
-			return nil, err
-		}
-		if u.Permissions == nil {
-			u.Permissions = make(map[string]auth.Permission)
-		}
-		u.Permissions[body.VHost] = p
-	}
-	for i := range d.Topics {
-		body := &d.Topics[i]
-		p, err := body.permission()
-		if err == nil {
-			err = v.knows(d, body.VHost)
-		}
-		if err != nil {
-			return nil, err
-		}
-		u, err := find(body.User)
-		if err != nil {
-			return nil, err
-		}
-		if u.Topics[body.VHost] == nil {
-			u.Topics[body.VHost] = make(map[string]auth.TopicPermission)
-		}
-		u.Topics[body.VHost][*body.Exchange] = p
+		g.to(u)
 	}
 	return v.checkUsers(users)
+}
+
+// grant is a permission of either kind that a user gets.
+type grant struct {
+	user, vhost string
+	to          func(*auth.User)
+	fault       error // of the body
+}
+
+// grants lists the permissions: those over names, then those over routing keys.
+func (d *definitions) grants() []grant {
+	list := make([]grant, 0, len(d.Permissions)+len(d.Topics))
+	for i := range d.Permissions {
+		b := &d.Permissions[i]
+		p, err := b.permission()
+		list = append(list, grant{b.User, b.VHost, func(u *auth.User) {
+			u.Grant(b.VHost, p)
+		}, err})
+	}
+	for i := range d.Topics {
+		b := &d.Topics[i]
+		p, err := b.permission()
+		list = append(list, grant{b.User, b.VHost, func(u *auth.User) {
+			u.GrantTopic(auth.Topic{VHost: b.VHost, Exchange: *b.Exchange}, p)
+		}, err})
+	}
+	return list
 }
 
 // merge returns the user that a body makes of the one there is. Permissions stay.
@@ -222,9 +226,6 @@ func (b *userBody) merge(v *visit) (auth.User, error) {
 		return u, badRequest("user '%s': tags_not_present", b.Name)
 	}
 	u.Name, u.Tags = b.Name, b.Tags
-	if u.Topics == nil {
-		u.Topics = make(map[string]map[string]auth.TopicPermission)
-	}
 	if b.Limits != nil {
 		u.Limits = b.Limits
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -30,6 +29,9 @@ type WebSocketOptions struct {
 	// Origins are the origins ("https://app.example") whose pages may connect, besides the hub's
 	// own. What is not a browser names no origin.
 	Origins []string
+	// LoopbackHost reports whether a request's Host is a name of this machine: on loopback the hub's
+	// own pages have no other. Default: none is.
+	LoopbackHost func(host string) bool
 	// MessageBytes bounds a message of who has logged in; before, it is 64 KiB. Default 17 MiB.
 	MessageBytes int64
 }
@@ -54,6 +56,9 @@ func NewWebSocket(options Options, web WebSocketOptions) *WebSocket {
 	options.setDefaults()
 	if web.MessageBytes == 0 {
 		web.MessageBytes = DefaultMessageBytes
+	}
+	if web.LoopbackHost == nil {
+		web.LoopbackHost = func(string) bool { return false }
 	}
 	queue := NewQueue()
 	w := &WebSocket{
@@ -118,25 +123,12 @@ func (w *WebSocket) allowed(r *http.Request) bool {
 	}
 	// A name of the attacker's that leads to loopback is the page's own origin, too (DNS rebinding).
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && (!isLoopback(local) || isLoopbackName(r.Host))
+	return ok && (!isLoopback(local) || w.options.LoopbackHost(r.Host))
 }
 
 func isLoopback(address net.Addr) bool {
 	tcp, ok := address.(*net.TCPAddr)
 	return !ok || tcp.AddrPort().Addr().Unmap().IsLoopback()
-}
-
-// isLoopbackName reports whether a Host names this machine.
-func isLoopbackName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // takenOver keeps the connection of a request that is taken over.

@@ -74,7 +74,10 @@ func upgrade(t *testing.T, conn net.Conn, lines ...string) (string, *bufio.Reade
 // H1: whose page it is decides, not whom it asks for; what is no browser is let through.
 func TestSecH1Origin(t *testing.T) {
 	t.Parallel()
-	w, l := web(t, WebSocketOptions{Origins: []string{"https://app.example"}}, echo)
+	w, l := web(t, WebSocketOptions{
+		Origins:      []string{"https://app.example"},
+		LoopbackHost: func(host string) bool { return strings.HasPrefix(host, "127.0.0.1:") },
+	}, echo)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	own := "http://127.0.0.1:" + port
 	testCases := []struct {

@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"strings"
 
 	"github.com/parley-ipc/parley/internal/auth"
 )
@@ -66,44 +64,21 @@ func (d *Door) guest(v *visit) (string, error) {
 	switch {
 	case !ok || !auth.PeerOf(local).Loopback():
 		return "", refused
-	case local.Network() != "unix" && !loopbackName(v.r.Host):
+	case local.Network() != "unix" && !auth.LoopbackHost(v.r.Host):
 		return "", problemf("forbidden", "without a user, the host must be a name of this machine")
 	}
 	return d.options.Guest, nil
 }
 
-// loopbackName reports whether the Host of a request names this machine.
-func loopbackName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
-// checkOrigin refuses what a page of another origin sends, whatever its method: a GET may consume
-// messages here (streams).
+// checkOrigin refuses what a page of another origin sends.
 func (d *Door) checkOrigin(r *http.Request) error {
-	refused := problemf("forbidden", "requests from pages of another origin are refused")
-	if origin := r.Header.Get("Origin"); origin != "" {
-		if d.origins[origin] {
-			return nil
-		}
-		u, err := url.Parse(origin)
-		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-			return refused // "null" among them
-		}
-		return nil
+	page := auth.Page{
+		Host: r.Host, Origins: r.Header.Values("Origin"), Site: r.Header.Get("Sec-Fetch-Site"),
 	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-		return nil
+	if page.Foreign(d.origins) {
+		return problemf("forbidden", "requests from pages of another origin are refused")
 	}
-	return refused
+	return nil
 }
 
 // cors tells the browser that a page of an allowed origin may read the answer, and answers its
