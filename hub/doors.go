@@ -35,8 +35,8 @@ func (h *Hub) newDoor(name string) (service, error) {
 	case "amqp":
 		door, err := amqp091door.New(amqp091door.Options{
 			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
-			AnonymousUser: h.options.AnonymousUser,
-			Product:       h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.Version,
+			AnonymousUser: h.options.AnonymousUser, HandshakeTimeout: h.options.Listeners.HandshakeTimeout,
+			Product: h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.Version,
 		})
 		if err != nil {
 			return service{}, err
@@ -92,6 +92,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 func (h *Hub) newSTOMP(dialect Dialect) (*stompdoor.Door, error) {
 	return stompdoor.New(stompdoor.Options{
 		Dialect: dialect, Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
+		LoginTimeout: h.options.Listeners.HandshakeTimeout,
 	})
 }
 
@@ -172,7 +173,8 @@ const TLSSuffix = "-tls"
 func (h *Hub) listen(
 	ctx context.Context, o *opened, options listen.Options, routes ...listen.Route,
 ) error {
-	options.ListenAll, options.Room = h.options.ListenAll, h.room
+	options.ListenAll, options.Limits = h.options.ListenAll, h.options.Listeners
+	options.Room = h.room
 	options.Metrics, options.Logger = h.metrics, h.options.Logger
 	proxies, err := h.options.proxies()
 	if err != nil {

@@ -36,6 +36,8 @@ type Options struct {
 	ListenAll bool `yaml:"listen_all"`
 	// Drain bounds the wait for clients at shutdown. Default 10 s.
 	Drain time.Duration `yaml:"drain"`
+	// Listeners bound what each listener takes, the shared one and those of TLS too.
+	Listeners Listeners `yaml:"listeners"`
 	// TLS are the certificates of all listeners that speak TLS; a door may have its own.
 	TLS TLS `yaml:"tls"`
 	// Proxies are addresses or networks ("10.0.0.0/24") of proxies that begin each connection with a
@@ -83,6 +85,9 @@ const (
 
 // Limits are the heart's limits.
 type Limits = broker.Limits
+
+// Listeners are the limits of a listener.
+type Listeners = listen.Limits
 
 // Doors are the hub's listeners.
 type Doors struct {
@@ -142,7 +147,7 @@ type Product struct {
 func Defaults() Options {
 	return Options{
 		Name: "hub", Sync: "always", Listen: Off, Drain: 10 * time.Second,
-		Log: Log{SegmentBytes: 64 << 20},
+		Log: Log{SegmentBytes: 64 << 20}, Listeners: listen.DefaultLimits(),
 		Doors: Doors{
 			AMQP:       Door{Listen: "127.0.0.1:5672"},
 			STOMP:      Door{Listen: "127.0.0.1:61613"},
@@ -234,6 +239,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Drain < 0 {
 		fault("drain: must not be negative")
+	}
+	for _, f := range o.Listeners.Validate() {
+		fault("listeners.%w", f)
 	}
 	for _, origin := range o.Origins {
 		if err := checkOrigin(origin); err != nil {

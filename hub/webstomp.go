@@ -26,7 +26,7 @@ func (h *Hub) openWebSockets() (*opened, error) {
 		return nil, err
 	}
 	h.web = listen.NewWebSocket(listen.Options{
-		Door: "websocket", Metrics: h.metrics, Logger: h.options.Logger,
+		Door: "websocket", Limits: h.options.Listeners, Metrics: h.metrics, Logger: h.options.Logger,
 	}, listen.WebSocketOptions{
 		Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, Origins: h.options.Origins,
 		LoopbackHost: auth.LoopbackHost,

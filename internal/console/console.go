@@ -69,14 +69,25 @@ func (c *Console) ServePrometheus(ctx context.Context, l net.Listener) error {
 	return c.serveHTTP(ctx, l, c.PrometheusHandler())
 }
 
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+// told tells a connection that a request has come, before h handles it.
+func told(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if in, ok := r.Context().Value(connKey{}).(interface{ LoggedIn() }); ok {
+			in.LoggedIn()
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 func (c *Console) serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime,
+		Handler: told(h), ReadHeaderTimeout: headerTime, ReadTimeout: readTime,
 		WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
-		ConnState: func(conn net.Conn, s http.ConnState) {
-			if in, ok := conn.(interface{ LoggedIn() }); ok && s == http.StateActive {
-				in.LoggedIn()
-			}
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
 		},
 		ErrorLog: slog.NewLogLogger(c.options.Logger.Handler(), slog.LevelDebug),
 	}

@@ -82,7 +82,7 @@ func TestSecDetect(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	l, err := Listen(t.Context(), Options{
-		Address: "127.0.0.1:0", HandshakeTimeout: 100 * time.Millisecond,
+		Address: "127.0.0.1:0", Limits: Limits{HandshakeTimeout: 100 * time.Millisecond},
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if err != nil {

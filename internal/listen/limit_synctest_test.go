@@ -113,7 +113,7 @@ func run(t *testing.T, options Options, test func(s *scripted, l *Listener, logi
 // Section 2: at most so many connections of an address that are not logged in.
 func TestSecPendingPerAddress(t *testing.T) {
 	t.Parallel()
-	options := Options{MaxPendingPerAddress: 3}
+	options := Options{Limits: Limits{MaxPendingPerAddress: 3}}
 	run(t, options, func(s *scripted, l *Listener, login chan<- struct{}) {
 		for range 3 {
 			if closed(s.connect("192.0.2.1")) {
@@ -153,7 +153,7 @@ func TestSecPendingPerAddress(t *testing.T) {
 func TestSecPending(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	options := Options{MaxPending: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	options := Options{Limits: Limits{MaxPending: 2}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	run(t, options, func(s *scripted, l *Listener, login chan<- struct{}) {
 		first := s.connect("127.0.0.1")
 		s.connect("192.0.2.1")
@@ -184,7 +184,7 @@ func TestSecPending(t *testing.T) {
 
 func TestSecConnections(t *testing.T) {
 	t.Parallel()
-	run(t, Options{MaxConnections: 2}, func(s *scripted, l *Listener, login chan<- struct{}) {
+	run(t, Options{Limits: Limits{MaxConnections: 2}}, func(s *scripted, l *Listener, login chan<- struct{}) {
 		first := s.connect("192.0.2.1")
 		s.connect("192.0.2.1")
 		login <- struct{}{}
@@ -258,6 +258,9 @@ func TestSecHandshakeTimeout(t *testing.T) {
 		if got := l.refused[tooLate].Value(); got != 1 {
 			t.Errorf("%d time-outs were counted, want 1", got)
 		}
+		if got := l.logins.Snapshot().Count; got != 1 {
+			t.Errorf("%d handshakes were counted, want 1: who did not log in has none", got)
+		}
 	})
 }
 
@@ -274,6 +277,51 @@ func TestAcceptFailureIsNoEnd(t *testing.T) {
 		}
 		if took := time.Since(start); took < 15*time.Millisecond || took > time.Second {
 			t.Errorf("paused %v in all", took)
+		}
+	})
+}
+
+// As many connections as a second has are taken at once, then at the rate, after a silence again as
+// many, and never more.
+func TestSecAcceptRate(t *testing.T) {
+	t.Parallel()
+	const rate = 10
+	run(t, Options{Limits: Limits{AcceptRate: rate}}, func(s *scripted, l *Listener, _ chan<- struct{}) {
+		took := func(n int) time.Duration {
+			start := time.Now()
+			for range n {
+				s.connect("127.0.0.1")
+			}
+			return time.Since(start)
+		}
+		for range 2 {
+			if d := took(rate); d != 0 {
+				t.Errorf("%d connections took %v after a silence", rate, d)
+			}
+			if d := took(2 * rate); d != 2*time.Second {
+				t.Errorf("%d more took %v, want 2 s", 2*rate, d)
+			}
+			time.Sleep(time.Minute)
+		}
+		const pauses = 2 * (2*rate + 1) // each time one more, before the next that may come
+		if got := l.paused.Value(); got != pauses {
+			t.Errorf("%d pauses were counted, want %d", got, pauses)
+		}
+	})
+}
+
+// A listener that pauses is closed at once.
+func TestCloseWhilePaused(t *testing.T) {
+	t.Parallel()
+	run(t, Options{Limits: Limits{AcceptRate: 1}}, func(s *scripted, l *Listener, _ chan<- struct{}) {
+		s.connect("127.0.0.1")
+		start := time.Now()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("closed after %v", took)
 		}
 	})
 }

@@ -26,10 +26,14 @@ type Listener struct {
 	options  Options
 	listener net.Listener
 	tls      *secure // nil: none
+	pace     pace    // of accepting; the accept loop's own
 	accepted *metric.Counter
+	paused   *metric.Counter
 	openNow  *metric.Gauge
+	logins   *metric.Histogram // time from accept to login
 	refused  map[refusal]*metric.Counter
-	lastLog  atomic.Int64 // ns since the epoch of the last refusal that was logged
+	lastLog  atomic.Int64  // ns since the epoch of the last refusal that was logged
+	stopping chan struct{} // closed when it stops accepting
 
 	mu         sync.Mutex
 	slots      map[*slot]struct{}
@@ -66,8 +70,9 @@ func Listen(ctx context.Context, options Options) (*Listener, error) {
 
 func newListener(options Options, listener net.Listener) *Listener {
 	l := &Listener{
-		options: options, listener: listener,
-		slots: make(map[*slot]struct{}), sources: make(map[netip.Addr]int),
+		options: options, listener: listener, pace: newPace(options.AcceptRate),
+		stopping: make(chan struct{}),
+		slots:    make(map[*slot]struct{}), sources: make(map[netip.Addr]int),
 		stopServe: func() {}, idle: make(chan struct{}),
 	}
 	l.register()
@@ -81,6 +86,15 @@ func (l *Listener) register() {
 		Name: "parley_connections_accepted_total", Help: "Connections accepted.",
 		Labels: []metric.Label{door}, Scale: 0,
 	})
+	l.paused = l.options.Metrics.Counter(metric.Desc{
+		Name:   "parley_accept_paused_total",
+		Help:   "Times that accepting paused because connections came faster than accept_rate.",
+		Labels: []metric.Label{door}, Scale: 0,
+	})
+	l.logins = l.options.Metrics.Histogram(metric.Desc{
+		Name: "parley_handshake_seconds", Help: "Time from accept to login.",
+		Labels: []metric.Label{door}, Scale: 1e-9,
+	}, handshakeBounds()...)
 	l.openNow = l.options.Metrics.Gauge(metric.Desc{
 		Name: "parley_connections_open", Help: "Connections open now.",
 		Labels: []metric.Label{door}, Scale: 0,
@@ -132,9 +146,13 @@ func (l *Listener) Serve(ctx context.Context, routes ...Route) {
 func (l *Listener) accept() *slot {
 	pause := minAcceptPause
 	for {
+		if !l.keepPace() {
+			return nil
+		}
 		conn, err := l.listener.Accept()
 		switch {
 		case err == nil:
+			l.pace.took(time.Now())
 			pause = minAcceptPause
 			if slot := l.admit(conn); slot != nil {
 				return slot
@@ -152,14 +170,30 @@ func (l *Listener) accept() *slot {
 	}
 }
 
-// pauseAccept waits, unless the listener is closed meanwhile.
+// keepPace waits while connections come too fast; it reports false when the listener is closed.
+func (l *Listener) keepPace() bool {
+	wait := l.pace.wait(time.Now())
+	if wait <= 0 {
+		return true
+	}
+	l.paused.Inc()
+	if l.mayLog() {
+		l.options.Logger.Warn("connections come faster than they are accepted",
+			"door", l.options.Door, "accept_rate", l.options.AcceptRate)
+	}
+	return l.pauseAccept(wait)
+}
+
+// pauseAccept waits, and reports false when the listener is closed meanwhile.
 func (l *Listener) pauseAccept(pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	<-timer.C
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.stopped
+	select {
+	case <-timer.C:
+		return true
+	case <-l.stopping:
+		return false
+	}
 }
 
 // stop ends accepting and tells the handlers.
@@ -170,6 +204,7 @@ func (l *Listener) stop() {
 	l.checkIdle()
 	l.mu.Unlock()
 	if first {
+		close(l.stopping)
 		l.listener.Close()
 	}
 	tell()

@@ -100,10 +100,12 @@ func TestLoopbackOnly(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	options := Options{MaxConnections: -1, MaxPending: -1, HandshakeTimeout: -1}
+	options := Options{Limits: Limits{
+		MaxConnections: -1, MaxPending: -1, HandshakeTimeout: -1, AcceptRate: maxAcceptRate + 1,
+	}}
 	err := options.Validate()
-	if err == nil || strings.Count(err.Error(), "\n") != 3 {
-		t.Errorf("Validate = %v, want four faults", err)
+	if err == nil || strings.Count(err.Error(), "\n") != 4 {
+		t.Errorf("Validate = %v, want five faults", err)
 	}
 }
 
@@ -249,7 +251,8 @@ func TestQueue(t *testing.T) {
 	t.Parallel()
 	registry := metric.NewRegistry()
 	l, err := Listen(t.Context(), Options{
-		Address: "127.0.0.1:0", HandshakeTimeout: time.Millisecond, Door: "rest", Metrics: registry,
+		Address: "127.0.0.1:0", Limits: Limits{HandshakeTimeout: minHandshakeTimeout}, Door: "rest",
+		Metrics: registry,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +292,9 @@ func TestQueue(t *testing.T) {
 		t.Error(err)
 	}
 	for series := range registry.All() {
-		want := map[string]float64{"parley_connections_accepted_total": 1}[series.Name]
+		want := map[string]float64{
+			"parley_connections_accepted_total": 1, "parley_handshake_seconds": 1,
+		}[series.Name]
 		if series.Value() != want || series.Labels[0].Value != "rest" {
 			t.Errorf("%s%v = %v, want %v", series.Name, series.Labels, series.Value(), want)
 		}

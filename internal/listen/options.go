@@ -18,7 +18,87 @@ const (
 	DefaultMaxPending           = 1_000
 	DefaultMaxPendingPerAddress = 64
 	DefaultHandshakeTimeout     = 10 * time.Second
+	DefaultAcceptRate           = 10_000
 )
+
+// Bounds of Limits.
+const (
+	maxAcceptRate       = 1_000_000
+	minHandshakeTimeout = 10 * time.Millisecond
+	maxHandshakeTimeout = 10 * time.Minute
+)
+
+// Limits bound what one listener takes. Zero stands for the default.
+type Limits struct {
+	// MaxConnections bounds the connections that are open at a time. Default 100,000.
+	MaxConnections int
+	// MaxPending bounds those of them that are not logged in. Default 1,000.
+	MaxPending int
+	// MaxPendingPerAddress bounds those that are not logged in and come from one address, for
+	// IPv6 from one /64 network; loopback is not bounded. Default 64.
+	MaxPendingPerAddress int
+	// AcceptRate is how many connections are taken a second; after a quiet second that many at once.
+	// More wait in the system's queue, and are refused when that is full. Default 10,000, at most
+	// 1,000,000.
+	AcceptRate int
+	// HandshakeTimeout is the time from accept to login. Default 10 s, 10 ms to 10 min.
+	HandshakeTimeout time.Duration
+}
+
+// Validate returns all faults at once, as *FieldError.
+func (o *Limits) Validate() []*FieldError {
+	var faults []*FieldError
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, &FieldError{field, fmt.Errorf(format, args...)})
+	}
+	for _, count := range []struct {
+		field string
+		value int
+	}{
+		{"max_connections", o.MaxConnections},
+		{"max_pending", o.MaxPending},
+		{"max_pending_per_address", o.MaxPendingPerAddress},
+		{"accept_rate", o.AcceptRate},
+	} {
+		if count.value < 0 {
+			fault(count.field, "%d is negative", count.value)
+		}
+	}
+	if o.AcceptRate > maxAcceptRate {
+		fault("accept_rate", "%d is more than %d", o.AcceptRate, maxAcceptRate)
+	}
+	if t := o.HandshakeTimeout; t != 0 && (t < minHandshakeTimeout || t > maxHandshakeTimeout) {
+		fault("handshake_timeout", "%v is not between %v and %v", t, minHandshakeTimeout,
+			maxHandshakeTimeout)
+	}
+	return faults
+}
+
+// DefaultLimits returns the limits of a listener that has none of its own.
+func DefaultLimits() Limits {
+	return Limits{
+		MaxConnections: DefaultMaxConnections, MaxPending: DefaultMaxPending,
+		MaxPendingPerAddress: DefaultMaxPendingPerAddress, AcceptRate: DefaultAcceptRate,
+		HandshakeTimeout: DefaultHandshakeTimeout,
+	}
+}
+
+func (o *Limits) setDefaults() {
+	d := DefaultLimits()
+	for field, value := range map[*int]int{
+		&o.MaxConnections:       d.MaxConnections,
+		&o.MaxPending:           d.MaxPending,
+		&o.MaxPendingPerAddress: d.MaxPendingPerAddress,
+		&o.AcceptRate:           d.AcceptRate,
+	} {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	if o.HandshakeTimeout == 0 {
+		o.HandshakeTimeout = d.HandshakeTimeout
+	}
+}
 
 // Options are the settings of a Listener. Address is required; zero stands for the default in
 // all other fields.
@@ -27,15 +107,10 @@ type Options struct {
 	Address string
 	// ListenAll allows addresses that are not loopback. Default: they are refused.
 	ListenAll bool
-	// MaxConnections bounds the connections that are open at a time. Default 100,000.
-	MaxConnections int
-	// Room bounds them together with those of other listeners. Default: no such bound.
+	// Limits bound what the listener takes.
+	Limits
+	// Room bounds the open connections together with those of other listeners. Default: no such bound.
 	Room *Room
-	// MaxPending bounds those of them that are not logged in. Default 1,000.
-	MaxPending int
-	// MaxPendingPerAddress bounds those that are not logged in and come from one address, for
-	// IPv6 from one /64 network; loopback is not bounded. Default 64.
-	MaxPendingPerAddress int
 	// TLS is spoken on every connection. Default: none.
 	TLS TLS
 	// PlainToo serves clients that do not speak TLS beside those that do. Default: they are closed.
@@ -45,8 +120,6 @@ type Options struct {
 	// Proxies are addresses whose connections begin with a PROXY protocol header, of version 1 or 2,
 	// and are those of the client that it names. Default: none.
 	Proxies []netip.Prefix
-	// HandshakeTimeout is the time from accept to login. Default 10 s.
-	HandshakeTimeout time.Duration
 	// Door is the label of this listener's metrics and logs, such as "amqp".
 	Door string
 	// Metrics lists the listener's counters. Default: they are not listed.
@@ -61,14 +134,8 @@ func (o *Options) Validate() error {
 	if o.Address == "" {
 		faults = append(faults, errors.New("address is missing"))
 	}
-	for name, value := range map[string]int{
-		"max connections": o.MaxConnections, "max pending": o.MaxPending,
-		"max pending per address": o.MaxPendingPerAddress,
-		"handshake timeout":       int(o.HandshakeTimeout),
-	} {
-		if value < 0 {
-			faults = append(faults, fmt.Errorf("%s is negative", name))
-		}
+	for _, fault := range o.Limits.Validate() {
+		faults = append(faults, fault)
 	}
 	if o.TLS.On() {
 		for _, fault := range o.TLS.Validate() {
@@ -79,18 +146,7 @@ func (o *Options) Validate() error {
 }
 
 func (o *Options) setDefaults() {
-	for field, value := range map[*int]int{
-		&o.MaxConnections:       DefaultMaxConnections,
-		&o.MaxPending:           DefaultMaxPending,
-		&o.MaxPendingPerAddress: DefaultMaxPendingPerAddress,
-	} {
-		if *field == 0 {
-			*field = value
-		}
-	}
-	if o.HandshakeTimeout == 0 {
-		o.HandshakeTimeout = DefaultHandshakeTimeout
-	}
+	o.Limits.setDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

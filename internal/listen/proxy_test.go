@@ -74,7 +74,8 @@ func TestSecA11Proxy(t *testing.T) {
 		_, _ = io.Copy(conn, conn)
 	}
 	trusted := start(t, Options{
-		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, MaxPendingPerAddress: 1,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Limits:  Limits{MaxPendingPerAddress: 1},
 	}, handler)
 	ask := func(l *Listener, text string) (answer string, conn net.Conn) {
 		conn = dial(t, l)

@@ -59,7 +59,7 @@ type countedConn struct {
 }
 
 // LoggedIn ends the time limit; it may be repeated.
-func (c *countedConn) LoggedIn() { c.slot.settle() }
+func (c *countedConn) LoggedIn() { c.slot.admitted() }
 
 // Identity returns whom the client's verified certificate names, or nothing.
 func (c *countedConn) Identity() string { return identity(c.Conn) }

@@ -88,6 +88,7 @@ func (l *Listener) secured(s *slot, c *conn) (*conn, error) {
 // notPrepared counts and logs why a connection did not get to its handler. A client that just
 // leaves is nobody's business.
 func (l *Listener) notPrepared(s *slot, err error) {
+	s.settle() // counted once, for this reason
 	l.refused[failed].Inc()
 	if !errors.Is(err, io.EOF) && l.mayLog() {
 		l.options.Logger.Warn("connection failed before its protocol began",

@@ -53,9 +53,9 @@ type TLS struct {
 // On reports whether anything is set.
 func (o *TLS) On() bool { return *o != TLS{} }
 
-// FieldError is what is wrong with one field of TLS.
+// FieldError is what is wrong with one field of TLS or Limits.
 type FieldError struct {
-	// Field is its name in a configuration: cert, key, client_ca, client_auth or identity.
+	// Field is its name in a configuration, such as client_ca.
 	Field string
 	Err   error
 }

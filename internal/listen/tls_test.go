@@ -261,7 +261,7 @@ func expand(t *testing.T, secret []byte, label string, n int) []byte {
 func TestSecHandshakeBounds(t *testing.T) {
 	t.Parallel()
 	ca := newIssuer(t, "ca")
-	l := start(t, Options{TLS: served(t, ca), HandshakeTimeout: 300 * time.Millisecond}, echo)
+	l := start(t, Options{TLS: served(t, ca), Limits: Limits{HandshakeTimeout: 300 * time.Millisecond}}, echo)
 	silent := dial(t, l)
 	if began := time.Now(); readByte(silent) || time.Since(began) > 5*time.Second {
 		t.Error("a silent client was kept")

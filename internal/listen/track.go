@@ -123,9 +123,18 @@ func (s *slot) deadline(step time.Duration) time.Time {
 
 // loggedIn takes s out of the counts of those who are not.
 func (s *slot) loggedIn() {
-	if s.settle() {
+	if s.admitted() {
 		_ = s.conn.SetReadDeadline(time.Time{}) // ″
 	}
+}
+
+// admitted ends the time before login by a login, and reports whether it is the first.
+func (s *slot) admitted() bool {
+	if !s.settle() {
+		return false
+	}
+	s.listener.logins.ObserveDuration(time.Since(s.began))
+	return true
 }
 
 // settle ends the time before login, and reports whether it was not over yet.
@@ -153,16 +162,17 @@ func (s *slot) expire() {
 	pending := s.pending
 	s.listener.mu.Unlock()
 	if pending {
-		s.listener.refuse(s, tooLate)
 		s.conn.Close()
 	}
 }
 
 // release closes the connection and takes it out of all counts. It may be repeated.
 func (s *slot) release() {
-	s.settle()
-	s.conn.Close()
 	l := s.listener
+	if s.settle() && time.Since(s.began) >= l.options.HandshakeTimeout {
+		l.refuse(s, tooLate) // by expire, or by the handler, whose reads failed
+	}
+	s.conn.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.released {

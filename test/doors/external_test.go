@@ -22,7 +22,7 @@ func TestExternal(t *testing.T) {
 		o.TLS = ca.hubTLS(t)
 		o.Doors.AMQP.TLSListen = free
 		o.Doors.AMQP.TLS = hub.TLS{
-			ClientCA: filepath.Join(ca.dir, "ca.pem"), ClientAuth: "request", Identity: "common_name",
+			ClientCA: filepath.Join(ca.Dir, "ca.pem"), ClientAuth: "request", Identity: "common_name",
 		}
 		o.Users = []hub.User{{
 			Name:        "ada",

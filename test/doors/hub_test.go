@@ -141,14 +141,13 @@ func amqpWorks(t *testing.T, d dialer) {
 }
 
 // stompWorks sends a large message to itself with go-stomp over a connection that stands.
-func stompWorks(t *testing.T, conn io.ReadWriteCloser) {
+func stompWorks(t *testing.T, conn io.ReadWriteCloser, topic string) {
 	t.Helper()
 	client, err := stomp.Connect(conn, stomp.ConnOpt.Login("guest", "guest"),
 		stomp.ConnOpt.HeartBeat(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const topic = "/topic/doors"
 	sub, err := client.Subscribe(topic, stomp.AckAuto)
 	if err != nil {
 		t.Fatal(err)

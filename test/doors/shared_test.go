@@ -4,7 +4,6 @@ package doors
 
 import (
 	"io"
-	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -26,25 +25,32 @@ func TestSharedPort(t *testing.T) {
 			t.Errorf("%s has a port of its own", door)
 		}
 	}
-	var clients sync.WaitGroup
-	for _, d := range []dialer{{address, nil}, {address, ca.client(t, "")}} {
-		for _, run := range []func(){
-			func() { amqpWorks(t, d) },
-			func() { restWorks(t, d) },
+	for name, d := range map[string]dialer{
+		"plain": {address, nil}, "tls": {address, ca.client(t, "")},
+	} {
+		for protocol, works := range map[string]func(t *testing.T){
+			"amqp":  func(t *testing.T) { t.Helper(); amqpWorks(t, d) },
+			"http":  func(t *testing.T) { t.Helper(); restWorks(t, d) },
+			"stomp": func(t *testing.T) { t.Helper(); stompWorks(t, d.dial(t), "/topic/tcp."+name) },
+			"websocket": func(t *testing.T) {
+				t.Helper()
+				stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary), "/topic/ws."+name)
+			},
 		} {
-			clients.Go(run)
+			t.Run(protocol+" "+name, func(t *testing.T) {
+				t.Parallel()
+				works(t)
+			})
 		}
 	}
-	for _, garbage := range []string{"\x00\x00\x00\x01", "HELO there\r\n", "CONNECTED\n"} {
-		conn := dialer{address, nil}.dial(t)
-		if _, err := io.WriteString(conn, garbage); err != nil || !refused(conn) {
-			t.Errorf("%q was taken, %v", garbage, err)
+	t.Run("garbage", func(t *testing.T) {
+		t.Parallel()
+		for _, garbage := range []string{"\x00\x00\x00\x01", "HELO there\r\n", "CONNECTED\n"} {
+			conn := dialer{address, nil}.dial(t)
+			if _, err := io.WriteString(conn, garbage); err != nil || !refused(conn) {
+				t.Errorf("%q was taken, %v", garbage, err)
+			}
+			conn.Close()
 		}
-		conn.Close()
-	}
-	clients.Wait()
-	for _, d := range []dialer{{address, nil}, {address, ca.client(t, "")}} { // one topic: one at a time
-		stompWorks(t, d.dial(t))
-		stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary))
-	}
+	})
 }

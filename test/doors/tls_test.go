@@ -23,7 +23,7 @@ func TestTLS(t *testing.T) {
 		return dialer{h.Addr(door + hub.TLSSuffix).String(), ca.client(t, "")}
 	}
 	t.Run("amqp", func(t *testing.T) { amqpWorks(t, at("amqp")) })
-	t.Run("stomp", func(t *testing.T) { stompWorks(t, at("stomp").dial(t)) })
+	t.Run("stomp", func(t *testing.T) { stompWorks(t, at("stomp").dial(t), "/topic/doors") })
 	t.Run("rest", func(t *testing.T) { restWorks(t, at("rest")) })
 	for _, door := range []string{"amqp", "stomp", "rest"} {
 		if h.Addr(door) != nil {
@@ -39,11 +39,11 @@ func TestClientCertificates(t *testing.T) {
 	h := start(t, func(o *hub.Options) {
 		o.TLS = ca.hubTLS(t)
 		o.Doors.AMQP.TLSListen, o.Doors.STOMP.TLSListen = free, free
-		o.Doors.AMQP.TLS.ClientCA = filepath.Join(ca.dir, "ca.pem")
+		o.Doors.AMQP.TLS.ClientCA = filepath.Join(ca.Dir, "ca.pem")
 	})
 	amqps, stomps := h.Addr("amqp-tls").String(), h.Addr("stomp-tls").String()
 	amqpWorks(t, dialer{amqps, ca.client(t, "ada")})
-	stompWorks(t, dialer{stomps, ca.client(t, "")}.dial(t))
+	stompWorks(t, dialer{stomps, ca.client(t, "")}.dial(t), "/topic/doors")
 	if conn, err := (dialer{amqps, ca.client(t, "")}).tryDial(); err == nil {
 		// TLS 1.3 tells the client later.
 		if !refused(conn) {

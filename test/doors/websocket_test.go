@@ -69,7 +69,7 @@ func TestWebSTOMP(t *testing.T) {
 	t.Parallel()
 	for name, d := range webSTOMP(t, newIssuer(t)) {
 		t.Run(name, func(t *testing.T) {
-			stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary))
+			stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary), "/topic/doors")
 		})
 	}
 }

@@ -155,10 +155,8 @@ func (d *Door) Server(h http.Handler) *http.Server {
 			MaxConcurrentStreams: h2StreamsMax,
 			MaxReadFrameSize:     h2FrameBytesMax,
 		},
-		ConnState: func(c net.Conn, s http.ConnState) {
-			if s == http.StateActive {
-				loggedIn(c)
-			}
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
 		},
 		ErrorLog: slog.NewLogLogger(d.options.Logger.Handler(), slog.LevelDebug),
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 )
 
@@ -44,6 +45,20 @@ func (c *guardConn) Identity() string {
 		return known.Identity()
 	}
 	return ""
+}
+
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+// requestCame tells the listener that the client is one that asks. Half a request is none, and a
+// WebSocket logs in by itself.
+func requestCame(r *http.Request) {
+	if r.URL.Path == webSocketPath {
+		return
+	}
+	if c, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		loggedIn(c)
+	}
 }
 
 func loggedIn(c net.Conn) {

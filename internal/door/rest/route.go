@@ -27,6 +27,9 @@ type route struct {
 // typeJSON is the type of this door's own answers.
 const typeJSON = "application/json"
 
+// webSocketPath is where STOMP over WebSocket is, as RabbitMQ's.
+const webSocketPath = "/ws"
+
 func (d *Door) table() []route {
 	return []route{
 		{"GET", "/queues", typeJSON, d.listQueues},
@@ -110,7 +113,7 @@ func (d *Door) publicRoutes() map[string]http.Handler {
 		"GET /openapi.json":    d.public(typeJSON, d.showOpenAPI),
 	}
 	if d.options.WebSocket != nil {
-		out["GET /ws"] = d.options.WebSocket
+		out["GET "+webSocketPath] = d.options.WebSocket
 	}
 	if page := d.options.MetricsPage; page != nil {
 		out["GET /metrics"] = page
@@ -120,6 +123,7 @@ func (d *Door) publicRoutes() map[string]http.Handler {
 
 // serve is the door's handler: the mux, with problems where it has plain texts.
 func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
+	requestCame(r)
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The connection's last answer had a deadline of its own.
