@@ -88,6 +88,7 @@ func (w *WebSocket) Serve(ctx context.Context, handler Handler) {
 func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if !w.allowed(r) {
 		w.refused[foreign].Inc()
+		rw.Header().Set("Connection", "close") // nothing else is to be had here
 		http.Error(rw, "pages of this origin may not connect", http.StatusForbidden)
 		return
 	}

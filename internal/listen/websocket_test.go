@@ -102,6 +102,9 @@ func TestSecH1Origin(t *testing.T) {
 			if want := map[bool]string{true: " 101 ", false: " 403 "}[tc.ok]; !strings.Contains(status, want) {
 				t.Errorf("%q", status)
 			}
+			if strings.Contains(status, "Connection: close") == tc.ok {
+				t.Errorf("%q: a refused page is not kept", status)
+			}
 		})
 	}
 	// A name that was made to lead here: the page's own origin, and no name of this machine.

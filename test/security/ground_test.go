@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,6 +44,7 @@ const (
 type ground struct {
 	*harness.Hub
 	pprof    string
+	certs    *certificates
 	canary   *canary
 	baseline time.Duration
 }
@@ -193,9 +195,9 @@ func exchange(t *testing.T, conn net.Conn, send []byte, enough func([]byte) bool
 
 func TestUnderCanary(t *testing.T) {
 	pprof := harness.FreeAddr(t)
-	g := &ground{pprof: pprof}
+	g := &ground{pprof: pprof, certs: newCertificates(t)}
 	g.Hub = harness.Start(t, harness.Build(t), harness.Options{
-		Args: []string{"--pprof", pprof, "-c", configuration(t)},
+		Args: []string{"--pprof", pprof, "-c", configuration(t, g.certs)},
 	})
 	g.canary = startCanary(t, g.Hub)
 	const warmUp = 2 * time.Second
@@ -204,13 +206,33 @@ func TestUnderCanary(t *testing.T) {
 	<-timer.C // the baseline needs time to be one
 	g.baseline = g.canary.lap()
 	t.Logf("baseline p99 %v", g.baseline)
-	for _, rows := range [][]attack{
-		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(), restAttacks(),
-		restFramingAttacks(),
-	} {
-		for _, a := range rows {
-			t.Run(a.row, func(t *testing.T) { g.run(t, a) }) // one at a time: they share the canary
-		}
+	for _, a := range attacks() {
+		t.Run(a.row, func(t *testing.T) { g.run(t, a) }) // one at a time: they share the canary
 	}
 	g.canary.end(t)
+}
+
+// attacks are all of them.
+func attacks() []attack {
+	return slices.Concat(
+		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(),
+		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(),
+	)
+}
+
+// TestRows: each row of the doors that are attacked here has an attack.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	for _, a := range attacks() {
+		number, _, _ := strings.Cut(a.row, " ")
+		there[number] = true
+	}
+	for letter, last := range map[string]int{"A": 13, "S": 7, "L": 1, "H": 6} {
+		for n := 1; n <= last; n++ {
+			if row := letter + strconv.Itoa(n); !there[row] {
+				t.Errorf("no row %s", row)
+			}
+		}
+	}
 }

@@ -31,12 +31,25 @@ func stompFrameAttacks() []attack {
 		stompRow("S3 NUL in a body without content-length", send+"\nab\x00cd\x00", "ERROR"),
 		{"S4 line breaks for a 1.0 client", injected},
 		stompRow("S4 raw CR in a value", send+"a:b\rc\n\nx\x00", "malformed header line"),
-		{"S5 selector", func(t *testing.T, g *ground) {
-			subscribe := "SUBSCRIBE\nid:1\nreceipt:r\ndestination:/topic/s5\nselector:" +
-				strings.Repeat("(", 20_000) + "a LIKE '%%%%%%%%'\n\n\x00"
-			volley(t, repeats, func() { // no expression is read: the header does nothing
-				answered(t, dialQuick(t, g.STOMP), []byte(connect+subscribe), "receipt-id:r")
+		{"S4 raw escapes of a 1.0 client", injecting},
+		stompRow("S5 selector of 20,000 parentheses", "SUBSCRIBE\nid:1\ndestination:/topic/s5\nselector:"+
+			strings.Repeat("(", 20_000)+"a LIKE '%%%%%%%%'\n\n\x00", "message:Invalid selector"),
+		stompRow("S5 selector that is nested", "SUBSCRIBE\nid:1\ndestination:/topic/s5\nselector:"+
+			strings.Repeat("(", 65)+"a"+strings.Repeat(")", 65)+"\n\n\x00", "message:Invalid selector"),
+		{"S5 pattern that backtracks", backtracking},
+		{"S6 too many frames in a transaction", func(t *testing.T, g *ground) {
+			raw := connect + "BEGIN\ntransaction:t\n\n\x00" +
+				strings.Repeat(send+"transaction:t\n\nx\x00", 1025)
+			volley(t, 40, func() {
+				answered(t, dialQuick(t, g.STOMP), []byte(raw), "Too many actions in transaction (limit 1024)")
 			})
+		}},
+		{"S6 too many bytes in transactions", func(t *testing.T, g *ground) {
+			frame := send + "transaction:t\n\n" + strings.Repeat("x", 1<<20) + "\x00"
+			raw := []byte(connect + "BEGIN\ntransaction:t\n\n\x00" + strings.Repeat(frame, 65))
+			for range 2 {
+				answered(t, dialQuick(t, g.STOMP), raw, "Too many bytes in transactions (limit 67108864)")
+			}
 		}},
 		{"S7 heart-beat", func(t *testing.T, g *ground) {
 			head, _, _ := strings.Cut(connect, "\n\n")
@@ -74,6 +87,42 @@ func holdHalf(half string) func(*testing.T, *ground) {
 			_ = conn.Close()
 		}
 	}
+}
+
+// injecting is what a client without escapes sends: what others read as a line break is two octets.
+func injecting(t *testing.T, g *ground) {
+	evil := []byte("CONNECT\nlogin:guest\npasscode:guest\n\n\x00SUBSCRIBE\ndestination:/topic/s4b\n\n\x00" +
+		"SEND\ndestination:/topic/s4b\nevil:a\\nSEND\\c\\r\\t\n\nbody\x00")
+	young := dial(t, g.STOMP)
+	_, err := io.WriteString(young, connect+"SUBSCRIBE\nid:1\ndestination:/topic/s4b\nreceipt:r\n\n\x00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(young)
+	for text := ""; !strings.Contains(text, "RECEIPT"); {
+		if text, err = answers.ReadString(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	volley(t, 40, func() {
+		answered(t, dialQuick(t, g.STOMP), evil, "\nevil:a\\nSEND\\c\\r\\t\n")
+	})
+	for range 40 {
+		text, err := answers.ReadString(0)
+		if err != nil || !strings.Contains(text, "\nevil:a\\\\nSEND\\\\c\\\\r\\\\t\n") {
+			t.Fatalf("a client of 1.2 got %q, %v", text, err)
+		}
+	}
+	_ = young.Close()
+}
+
+// backtracking has many messages looked at by a pattern that would take for ever if it went back.
+func backtracking(t *testing.T, g *ground) {
+	raw := connect + "SUBSCRIBE\nid:1\ndestination:/topic/s5b\nselector:a LIKE '" +
+		strings.Repeat("%a", 120) + "b'\n\n\x00" +
+		strings.Repeat("SEND\ndestination:/topic/s5b\na:"+strings.Repeat("a", 8<<10)+"\n\n\x00", 100) +
+		"BEGIN\ntransaction:t\nreceipt:r\n\n\x00"
+	volley(t, 8, func() { answered(t, dialQuick(t, g.STOMP), []byte(raw), "receipt-id:r") })
 }
 
 // injected sends a value with a line break to a subscriber whose version has no escapes.
