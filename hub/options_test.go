@@ -56,6 +56,11 @@ func TestOptionsValidate(t *testing.T) {
 		{"page", func(o *Options) { o.Origins = []string{"https://app.example/"} }, "is not like https"},
 		{"proxies", func(o *Options) { o.Proxies = []string{"10.0.0.1", "fd00::/8"} }, ""},
 		{"a proxy's name", func(o *Options) { o.Proxies = []string{"lb"} }, "is no address and no network"},
+		{"dialects", func(o *Options) {
+			o.Doors.STOMP.Dialect, o.Doors.WebSTOMP.Dialect = "activemq", "rabbitmq"
+		}, ""},
+		{"no such dialect", func(o *Options) { o.Doors.STOMP.Dialect = "artemis" }, `dialect: "artemis" is not`},
+		{"a dialect of AMQP", func(o *Options) { o.Doors.AMQP.Dialect = "rabbitmq" }, "only stomp and webstomp"},
 		{"sync", func(o *Options) { o.Sync = "never" }, `sync: "never" is not`},
 		{"drain", func(o *Options) { o.Drain = -1 }, "drain: must not be negative"},
 		{"hub's name", func(o *Options) { o.Name = "a.b" }, "may hold only letters"},

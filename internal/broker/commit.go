@@ -55,8 +55,8 @@ type commitShare struct {
 
 // Commit does everything in a transaction, or nothing when it returns an error: what has to be
 // durable is one record. The sink's Confirm tells when that is, with the number returned; it needs
-// EnableConfirms. Calls, gathers and answers to reply addresses are no part of the record; they go
-// out behind it. A queue that is full and refuses a message makes the whole fail, as CodeQueueFull.
+// EnableConfirms. Calls, gathers, answers to reply addresses and what has to wait are no part of the
+// record; they go out behind it. A queue that is full and refuses a message makes the whole fail, as CodeQueueFull.
 func (s *Session) Commit(c Commit) (upTo uint64, err error) {
 	t := &commit{s: s, shares: make(map[*Queue]*commitShare)}
 	if err := t.prepare(&c); err != nil {
@@ -111,7 +111,7 @@ func (t *commit) publish(p *CommitPublish) error {
 	if err != nil {
 		return err
 	}
-	if p.Call != nil || p.Gather != nil {
+	if p.Call != nil || p.Gather != nil || p.Delay > 0 {
 		r = nil
 	}
 	t.puts = append(t.puts, commitPut{CommitPublish: p, route: r})

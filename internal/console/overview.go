@@ -136,6 +136,8 @@ func (l *Listener) protocol() string {
 		door = "http"
 	case "webstomp":
 		door = "http/web-stomp"
+	case "activemq":
+		door = "stomp" // in another dialect
 	}
 	if encrypted {
 		return door + "/ssl"

@@ -4,6 +4,7 @@ package stomp
 
 import (
 	"math"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
@@ -98,6 +99,10 @@ func (s *activeScan) header(c *conn, h *wire.Header) *fault {
 		s.typed = true
 	case "expires":
 		s.expires, ok = number(h.Value, math.MaxInt64)
+	case "AMQ_SCHEDULED_DELAY":
+		var ms int64
+		ms, ok = number(h.Value, expirationMaxMS)
+		in.delay = time.Duration(ms) * time.Millisecond
 	case "timestamp":
 		_, ok = number(h.Value, math.MaxInt64)
 		s.stamped = true

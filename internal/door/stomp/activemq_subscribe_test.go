@@ -403,3 +403,72 @@ func TestActiveRedeclared(t *testing.T) {
 		}
 	}
 }
+
+// TestActiveHostile: what breaks the rules of the format is refused in both dialects, and what is
+// hostile in this one alone ends nothing but its connection.
+func TestActiveHostile(t *testing.T) {
+	t.Parallel()
+	h := newActiveHub(t)
+	canary := h.login(t, wire.V12)
+	canary.do("SUBSCRIBE\nid:canary\ndestination:/queue/canary", "")
+	sings := func() {
+		t.Helper()
+		canary.do("SEND\ndestination:/queue/canary", "tweet")
+		canary.wantBody("tweet")
+	}
+	for _, line := range hostileLines(t) {
+		c := h.login(t, wire.V12)
+		c.send(line[2])
+		message := line[1]
+		if message == "Bad command" {
+			if f := c.want("ERROR"); !strings.HasPrefix(f.headers["message"], "Unknown STOMP action: ") &&
+				f.headers["message"] != message {
+				t.Errorf("%s: ERROR %q", line[0], f.headers["message"])
+			}
+			c.wantClose()
+		} else {
+			c.wantError(message, "")
+		}
+		sings()
+	}
+	for _, frame := range []string{
+		"SUBSCRIBE\nid:1\ndestination:/queue/" + strings.Repeat("x", 256),
+		"SUBSCRIBE\nid:1\ndestination:/queue/\xff",
+		"SUBSCRIBE\nid:1\ndestination:/queue/amq.gen-taken",
+		"SUBSCRIBE\nid:1\ndestination:/remote-temp-topic/amq.fanout",
+		"SUBSCRIBE\nid:1\ndestination:/queue/q,",
+		"SUBSCRIBE\nid:1\ndestination:,,,",
+		"SUBSCRIBE\nid:1\ndestination:/queue/q\nactivemq.prefetchSize:-1",
+		"SUBSCRIBE\nid:1\ndestination:/queue/q\nselector:" + strings.Repeat("(", 1_000),
+		"SEND\ndestination:/queue/q\nexpires:" + strings.Repeat("9", 30),
+		"SEND\ndestination:/queue/q\npriority:-1",
+		"ACK\nid:@@@@18446744073709551615",
+		"NACK\nid:T_1@@session-x@@1",
+	} {
+		c := h.login(t, wire.V12)
+		c.send(frame + "\n\n\x00")
+		c.want("ERROR")
+		c.wantClose()
+		sings()
+	}
+}
+
+// TestActiveForged: a name from another protocol cannot make headers of its own.
+func TestActiveForged(t *testing.T) {
+	t.Parallel()
+	h := newActiveHub(t)
+	c := h.login(t, wire.V10)
+	c.do("SUBSCRIBE\ndestination:/topic/>", "")
+	s := h.session(t)
+	m := broker.Message{Body: []byte("x")}
+	m.Exchange, m.Key = []byte("amq.topic"), []byte("a\nforged:yes")
+	m.CorrelationID, m.ReplyTo = []byte("c\nforged:yes"), []byte("r\nforged:yes")
+	if _, err := s.Publish(&m, broker.PublishParams{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Flush()
+	c.wantBody("x").wantHeaders(t, map[string]string{
+		"destination": "/topic/a%0Aforged:yes", "forged": "-", "correlation-id": "-",
+		"reply-to": "/queue/r%0Aforged:yes",
+	})
+}

@@ -345,6 +345,31 @@ func TestActiveExpires(t *testing.T) {
 	}
 }
 
+// TestActiveDelay: AMQ_SCHEDULED_DELAY is how long a message waits, also in a list and in a
+// transaction.
+func TestActiveDelay(t *testing.T) {
+	t.Parallel()
+	c := newActiveHub(t).login(t, wire.V12)
+	c.do("SUBSCRIBE\nid:1\ndestination:/queue/a,/queue/b", "")
+	began := time.Now()
+	const wait = 300 * time.Millisecond
+	c.do("SEND\ndestination:/queue/a\nAMQ_SCHEDULED_DELAY:300", "late")
+	c.do("SEND\ndestination:/queue/a,/queue/b\nAMQ_SCHEDULED_DELAY:300", "late")
+	c.do("BEGIN\ntransaction:x", "")
+	c.send("SEND\ntransaction:x\ndestination:/queue/a\nAMQ_SCHEDULED_DELAY:300\n\nlate\x00")
+	c.do("COMMIT\ntransaction:x", "")
+	c.do("SEND\ndestination:/queue/a", "now")
+	c.wantBody("now")
+	for range 4 {
+		c.wantBody("late")
+		if waited := time.Since(began); waited < wait {
+			t.Errorf("it came after %v", waited)
+		}
+	}
+	c.send("SEND\ndestination:/queue/a\nAMQ_SCHEDULED_DELAY:soon\n\n\x00")
+	c.wantError("Invalid AMQ_SCHEDULED_DELAY header: soon", "")
+}
+
 // TestActiveOthers: what clients of other protocols and of the other dialect see and send.
 func TestActiveOthers(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ package stomp
 
 import (
 	"math"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
@@ -26,6 +27,8 @@ type sendHeaders struct {
 	dropped bool
 	// unique says that the message has a header that no other has.
 	unique bool
+	// delay is how long it waits before it is routed.
+	delay time.Duration
 	// terms says that there are headers of parley's own, which make a call or a gather.
 	terms bool
 	own   bool // a name that a MESSAGE uses for itself
@@ -76,6 +79,7 @@ func (c *conn) compose(f *wire.Frame) (params broker.PublishParams, err *fault) 
 	if len(c.raw) == 1 {
 		m.Props = nil
 	}
+	params.Delay = in.delay
 	if in.terms {
 		err = c.callTerms(f, &params)
 	}
