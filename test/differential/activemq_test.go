@@ -89,7 +89,7 @@ func activeAllowed() []activeDifference {
 }
 
 // activeNoise is what differs from run to run or is the same decision everywhere.
-var activeNoise = []struct { //nolint:gochecknoglobals // a table, never written
+var activeNoise = []struct {
 	pattern *regexp.Regexp
 	by      string
 }{

@@ -47,10 +47,19 @@ type activeDestination struct {
 	name []byte
 }
 
-// parseActive reads one destination. A name without a prefix is a queue's.
+// parseActive reads one destination.
 func parseActive(text []byte) (activeDestination, *fault) {
+	d, ok := readActive(text)
+	if !ok {
+		return d, illegalDestination(d.text)
+	}
+	return d, nil
+}
+
+// readActive reads one destination, if it is one. A name without a prefix is a queue's.
+func readActive(text []byte) (d activeDestination, ok bool) {
 	text = bytes.TrimSpace(text) // clients pad
-	d := activeDestination{text: text}
+	d.text = text
 	for _, p := range [...]struct {
 		prefix string
 		kind   activeKind
@@ -70,10 +79,7 @@ func parseActive(text []byte) (activeDestination, *fault) {
 	if d.kind == 0 && len(text) > 0 && text[0] != '/' {
 		d.kind, d.name = activeQueue, text
 	}
-	if len(d.name) == 0 || len(d.name) > nameBytesMax || !utf8.Valid(d.name) {
-		return d, illegalDestination(text)
-	}
-	return d, nil
+	return d, len(d.name) > 0 && len(d.name) <= nameBytesMax && utf8.Valid(d.name)
 }
 
 // illegalDestination is a destination that names nothing.

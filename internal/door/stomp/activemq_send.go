@@ -231,8 +231,8 @@ func (c *activeMQ) answerTo(in *sendHeaders) *fault {
 	if len(in.replyTo) == 0 {
 		return nil
 	}
-	d, illegal := parseActive(in.replyTo)
-	if illegal != nil { // ActiveMQ passes it on
+	d, ok := readActive(in.replyTo)
+	if !ok { // ActiveMQ passes it on
 		c.message.ReplyTo = in.replyTo
 		c.raw = wire.AppendHeader(c.raw, wire.V12, "reply-to", in.replyTo)
 		return nil
