@@ -173,7 +173,16 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	broker, err := e.start(ctx, p, dir)
+	place := peer.Place{Dir: dir}
+	if w.proxied {
+		upstream, err := load.NewUpstream(ctx)
+		if err != nil {
+			return err
+		}
+		defer upstream.Close()
+		place.Upstream = upstream.Addr
+	}
+	broker, err := e.start(ctx, p, place)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -202,9 +211,14 @@ func (e *engine) params(w work, p peer.Peer, broker *peer.Running) load.Params {
 	if protocol == load.STOMP {
 		addr = broker.Stomp
 	}
+	if w.proxied {
+		addr = broker.HTTP
+	}
 	return load.Params{
 		Protocol:  protocol,
 		Addr:      addr,
+		Path:      broker.Path,
+		Server:    broker.Version,
 		QueueType: queueTypeOf(p.Name()),
 		Warmup:    warmupOf(p.Name()),
 		Measure:   e.opts.Measure,
@@ -226,11 +240,13 @@ func warmupOf(name string) time.Duration {
 // another process before the broker listens on them.
 const startAttempts = 2
 
-// start runs a peer in a fresh place below dir.
-func (e *engine) start(ctx context.Context, p peer.Peer, dir string) (*peer.Running, error) {
+// start runs a peer in a fresh directory below the place's.
+func (e *engine) start(ctx context.Context, p peer.Peer, place peer.Place) (*peer.Running, error) {
+	dir := place.Dir
 	return e.startAt(ctx, p, func() (peer.Place, error) {
-		place, err := os.MkdirTemp(dir, "start-")
-		return peer.Place{Dir: place}, err
+		at, err := os.MkdirTemp(dir, "start-")
+		place.Dir = at
+		return place, err
 	})
 }
 

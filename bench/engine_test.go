@@ -40,7 +40,7 @@ func TestStartTriesOnceMoreInAFreshPlace(t *testing.T) {
 	for _, tc := range testCases {
 		e := &engine{progress: io.Discard}
 		p := &shyPeer{failures: tc.failures}
-		broker, err := e.start(t.Context(), p, t.TempDir())
+		broker, err := e.start(t.Context(), p, peer.Place{Dir: t.TempDir()})
 		if (err == nil) != tc.ok || (broker != nil) != tc.ok {
 			t.Errorf("%d failures: %v, %v", tc.failures, broker, err)
 		}
@@ -56,7 +56,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p := &shyPeer{failures: 1}
-	_, err := (&engine{progress: io.Discard}).start(ctx, p, t.TempDir())
+	_, err := (&engine{progress: io.Discard}).start(ctx, p, peer.Place{Dir: t.TempDir()})
 	if !errors.Is(err, context.Canceled) || len(p.dirs) != 1 {
 		t.Errorf("%v after %d starts", err, len(p.dirs))
 	}

@@ -194,6 +194,6 @@ func (o Options) shouldWrite(flagValue string) (bool, error) {
 func allPeers() []string {
 	return []string{
 		peer.Parley, peer.ParleyAMQP, peer.RabbitMQ, peer.RabbitQuorum, peer.RabbitStomp, peer.ActiveMQ,
-		peer.NATS, peer.JetStream, peer.JetStreamSync,
+		peer.NATS, peer.JetStream, peer.JetStreamSync, peer.Nginx, peer.HAProxy, peer.ReverseProxy,
 	}
 }

@@ -56,6 +56,8 @@ func criteria() []criterion {
 		list = append(list, ahead)
 	}
 	list = append(list, stompCriteria()...)
+	list = append(list, timesPeer(proxy1K, true, 1, peer.ReverseProxy),
+		timesPeer(proxy1K, false, 1.5, peer.ReverseProxy), timesPeer(proxy1K, false, 0.6, peer.Nginx))
 	list = append(list, atMost(idle10K, "at most %s KiB for an idle connection", 40, idleKiB))
 	return append(list, atMost(paced1K, "publish to confirm at most %s x the disk's own fdatasync, p50",
 		1.5, byDisk(diskP50)))

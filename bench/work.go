@@ -28,6 +28,8 @@ const (
 	stomp16       = "stomp-16"
 	stomp1K       = "stomp-1k"
 	stompDurable  = "stomp-persistent-1k"
+	proxy1K       = "proxy-1k"
+	proxyOne      = "proxy-1k-1"
 	declare10K    = "declare-10k"
 	reverseAcks   = "reverse-acks"
 	priority10    = "priority-10"
@@ -61,6 +63,7 @@ type work struct {
 	syncs   bool   // the system calls for syncing are counted in a run of their own
 	explain bool   // a profile of parley is shown
 	stomp   bool   // over STOMP, but for those peers that have none
+	proxied bool   // over HTTP, through the peer to a service in this program
 	once    bool   // one round only, because a peer takes minutes
 	do      func(context.Context, load.Params) (load.Result, error)
 }
@@ -109,7 +112,7 @@ const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queu
 
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
-	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(),
+	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(), proxyWorks(),
 		[]work{crowdWork(), deepWork()})
 }
 
@@ -295,6 +298,38 @@ func stompWorks() []work {
 	}
 	works[2].title = "STOMP, persistent 1 KiB, receipts (window 1,000), ack client-individual"
 	return works
+}
+
+// proxyNote says how proxies are set up.
+const proxyNote = "A POST of 1 KiB that a service answers with the same. The service is a part of the " +
+	"generator, over raw sockets; every answer is compared with its request. The proxies keep " +
+	"connections to it (nginx 64 a worker, of which there are two; HAProxy `http-reuse always`, two " +
+	"threads; Go 1,024 idle ones) and log no requests. Parley balances, counts, has a circuit breaker " +
+	"and passes deadlines on, as always."
+
+// proxyWorks are those that go through a proxy of HTTP.
+func proxyWorks() []work {
+	works := []work{
+		proxyWork(proxy1K, "HTTP proxied to a service, 1 KiB, 64 connections", 64),
+		proxyWork(proxyOne, "HTTP proxied to a service, 1 KiB, 1 connection", 1),
+	}
+	works[0].explain = true
+	return works
+}
+
+func proxyWork(name, title string, connections int) work {
+	return work{
+		name:    name,
+		title:   title,
+		unit:    "calls",
+		note:    proxyNote,
+		proxied: true,
+		peers:   []string{peer.Parley, peer.Nginx, peer.HAProxy, peer.ReverseProxy},
+		latency: "call to answer",
+		do: func(ctx context.Context, p load.Params) (load.Result, error) {
+			return load.Proxied(ctx, p, connections, 1<<10)
+		},
+	}
 }
 
 func requestWork(name, title string, outstanding int) work {

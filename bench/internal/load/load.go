@@ -43,6 +43,8 @@ const (
 type Params struct {
 	Protocol Protocol
 	Addr     string
+	// Path is what Proxied asks for, and Server what it calls who answers.
+	Path, Server string
 	// QueueType is the x-queue-type of durable queues on AMQP; empty is the broker's default.
 	QueueType string
 	Warmup    time.Duration

@@ -30,6 +30,10 @@ func (p *parley) Build(ctx context.Context, dir string) error {
 	return goBuild(ctx, p.root, "./cmd/parley", p.program)
 }
 
+// parleyConfig is a service behind the hub.
+const parleyConfig = `services: {echo: {members: {one: {url: "http://%s"}}}}
+`
+
 func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 	ports, err := freePorts(ctx, 4)
 	if err != nil {
@@ -37,9 +41,17 @@ func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 	}
 	amqp, stomp, rest, pprof := hostPort(ports[0]), hostPort(ports[1]), hostPort(ports[2]),
 		hostPort(ports[3])
+	args := []string{"serve", "--pprof", pprof}
+	if place.Upstream != "" {
+		path, err := writeFile(place.Dir, "parley.yaml", fmt.Sprintf(parleyConfig, place.Upstream))
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--config", path)
+	}
 	proc, err := start(spawn{
 		program: p.program,
-		args:    []string{"serve", "--pprof", pprof},
+		args:    args,
 		dir:     place.Dir,
 		trace:   place.Trace,
 		env: append(os.Environ(),
@@ -57,7 +69,10 @@ func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &Running{Addr: amqp, Stomp: stomp, Pprof: pprof, counted: proc}
+	run := &Running{
+		Addr: amqp, Stomp: stomp, HTTP: rest, Path: "/v1/services/echo/call", Version: "parley",
+		Pprof: pprof, counted: proc,
+	}
 	return run.once(ctx, func(ctx context.Context) error {
 		return answersOK(ctx, "http://"+rest+"/readyz")
 	})

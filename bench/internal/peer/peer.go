@@ -35,7 +35,11 @@ const (
 	// RabbitStomp is RabbitMQ with its STOMP plugin, used over STOMP.
 	RabbitStomp = "rabbitmq-stomp"
 	ActiveMQ    = "activemq"
-	NATS        = "nats"
+	// Nginx, HAProxy and ReverseProxy (Go's httputil.ReverseProxy) are proxies of HTTP.
+	Nginx        = "nginx"
+	HAProxy      = "haproxy"
+	ReverseProxy = "reverseproxy"
+	NATS         = "nats"
 	// JetStream is nats-server with JetStream, which by default syncs every two minutes.
 	JetStream = "jetstream"
 	// JetStreamSync is the same with sync_interval: always.
@@ -70,12 +74,17 @@ type Place struct {
 	Dir string // its data and its output; what an earlier start has left there is found again
 	// Trace, when set, is the file into which strace counts its system calls for syncing.
 	Trace string
+	// Upstream is host:port of the service that a proxy is for, or empty.
+	Upstream string
 }
 
 // Running is a broker that serves.
 type Running struct {
 	Addr    string        // of AMQP or NATS, or empty
 	Stomp   string        // of STOMP, or empty
+	HTTP    string        // of HTTP, or empty
+	Path    string        // of the service behind a proxy
+	Version string        // of a proxy
 	Pprof   string        // address of net/http/pprof, or empty
 	ReadyIn time.Duration // from the start of the process until it served
 
@@ -132,6 +141,10 @@ func New(name string, from Source) (Peer, error) {
 		return &activeMQ{}, nil
 	case RabbitMQ, RabbitQuorum, RabbitStomp:
 		return &rabbitMQ{name: name}, nil
+	case Nginx, HAProxy:
+		return &proxy{name: name}, nil
+	case ReverseProxy:
+		return &goProxy{root: from.Root}, nil
 	case NATS, JetStream, JetStreamSync:
 		return &natsServer{name: name, root: from.Root}, nil
 	default:
