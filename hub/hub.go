@@ -14,6 +14,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/listen"
 	"github.com/parley-ipc/parley/internal/metric"
+	"github.com/parley-ipc/parley/internal/webhook"
 )
 
 // Hub is a whole hub. Its methods are safe for concurrent use.
@@ -27,6 +28,7 @@ type Hub struct {
 	called  *services
 	memory  memoryWatch
 	web     *listen.WebSocket
+	hooks   *webhook.Pusher
 	ready   atomic.Bool
 	failed  chan error
 
@@ -68,6 +70,9 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 	})
 	h.log.Bind(h.broker)
 	users.Watch(h.broker.Recheck)
+	if h.hooks, err = h.newPusher(); err != nil {
+		return nil, err
+	}
 	h.memory = memoryWatch{
 		tell: h.broker.MemoryFull, inUse: memoryInUse, limit: o.Limits.MemoryBytes,
 	}
@@ -155,6 +160,7 @@ func (h *Hub) startDoors() error {
 	ctx, stop := context.WithCancel(context.Background())
 	h.watch = stop
 	h.watching.Go(func() { h.memory.run(ctx) })
+	h.watching.Go(func() { h.hooks.Run(ctx) })
 	h.ready.Store(true)
 	return nil
 }

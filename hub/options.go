@@ -13,6 +13,7 @@ import (
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
 	"github.com/parley-ipc/parley/internal/listen"
+	"github.com/parley-ipc/parley/internal/webhook"
 )
 
 // Off as a door's Listen leaves the door closed.
@@ -53,6 +54,8 @@ type Options struct {
 	Services map[string]Service `yaml:"services"`
 	// REST are the rules of the REST door.
 	REST restdoor.Rules `yaml:"rest"`
+	// Webhooks say to whom the hub may post.
+	Webhooks Webhooks `yaml:"webhooks"`
 	// Limits bound what clients can make the hub hold.
 	Limits Limits `yaml:"limits"`
 	// Compat is what the hub calls itself towards clients that sniff.
@@ -82,6 +85,9 @@ const (
 	maxSegmentBytes   = 1 << 30
 	firstSegmentBytes = 4 << 20
 )
+
+// Webhooks are the rules of posts to URLs of others.
+type Webhooks = webhook.Rules
 
 // Limits are the heart's limits.
 type Limits = broker.Limits
@@ -250,6 +256,9 @@ func (o *Options) Validate() error {
 	}
 	if _, err := o.proxies(); err != nil {
 		fault("proxies: %w", err)
+	}
+	if err := o.Webhooks.Validate(); err != nil {
+		fault("webhooks: %w", err)
 	}
 	faults = append(faults, o.REST.Validate())
 	faults = append(faults, o.validateDoors()...)

@@ -55,6 +55,12 @@ func TestOptionsValidate(t *testing.T) {
 		{"any origin", func(o *Options) { o.Origins = []string{"*"} }, "is not like https://app.example"},
 		{"page", func(o *Options) { o.Origins = []string{"https://app.example/"} }, "is not like https"},
 		{"proxies", func(o *Options) { o.Proxies = []string{"10.0.0.1", "fd00::/8"} }, ""},
+		{"webhooks", func(o *Options) {
+			o.Webhooks.Networks = []string{"127.0.0.1", "fd00::/8"}
+			o.Webhooks.Callbacks = []string{"https://ci.example"}
+		}, ""},
+		{"a webhook's name", func(o *Options) { o.Webhooks.Networks = []string{"lan"} }, "is no address and no network"},
+		{"a callback's path", func(o *Options) { o.Webhooks.Callbacks = []string{"https://a.example/x"} }, "is no origin"},
 		{"a proxy's name", func(o *Options) { o.Proxies = []string{"lb"} }, "is no address and no network"},
 		{"dialects", func(o *Options) {
 			o.Doors.STOMP.Dialect, o.Doors.WebSTOMP.Dialect = "activemq", "rabbitmq"
