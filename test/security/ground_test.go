@@ -216,7 +216,7 @@ func TestUnderCanary(t *testing.T) {
 func attacks() []attack {
 	return slices.Concat(
 		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(),
-		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(),
+		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(), webhookAttacks(),
 	)
 }
 
