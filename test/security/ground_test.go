@@ -217,6 +217,7 @@ func attacks() []attack {
 	return slices.Concat(
 		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(),
 		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(), webhookAttacks(),
+		lineAttacks(),
 	)
 }
 

@@ -278,8 +278,8 @@ func (c *command) flag(m member, absent bool) bool {
 }
 
 // body returns the body's bytes: a string's own, base64's, any other value's JSON text. Those that
-// have to be decoded are appended to buf, which is returned.
-func (c *command) body(buf []byte) (body, longer []byte, err *fault) {
+// have to be decoded go to buf, which is returned, unless they are certain to be more than most.
+func (c *command) body(buf []byte, most int) (body, longer []byte, err *fault) {
 	switch {
 	case c.has(memberBody):
 		v := &c.values[memberBody]
@@ -296,6 +296,9 @@ func (c *command) body(buf []byte) (body, longer []byte, err *fault) {
 		if err != nil {
 			return nil, buf, err
 		}
+		if n := base64.StdEncoding.DecodedLen(len(text)) - base64Padding; n > most {
+			return nil, buf, bodyTooLarge(n, most)
+		}
 		var failed error
 		buf, failed = base64.StdEncoding.AppendDecode(buf[:0], text)
 		if failed != nil || bytes.ContainsAny(text, "\r\n") { // which it would skip
@@ -304,6 +307,13 @@ func (c *command) body(buf []byte) (body, longer []byte, err *fault) {
 		return buf, buf, nil
 	}
 	return nil, buf, nil
+}
+
+// base64Padding is how many bytes base64 may announce that are none.
+const base64Padding = 2
+
+func bodyTooLarge(n, most int) *fault {
+	return newFault(codeTooLarge, "the body has %d bytes, more than %d", n, most)
 }
 
 // isWhole reports whether the text of a number is that of a whole one.

@@ -118,9 +118,9 @@ func (k *composer) text(name string, value []byte) {
 // content sets body and content type, and returns what is known of the body.
 func (k *composer) content(c *command) (flags byte, err *fault) {
 	m := &k.message
-	m.Body, k.body, err = c.body(k.body)
+	m.Body, k.body, err = c.body(k.body, k.bodyMax)
 	if err == nil && len(m.Body) > k.bodyMax {
-		err = newFault(codeTooLarge, "the body has %d bytes, more than %d", len(m.Body), k.bodyMax)
+		err = bodyTooLarge(len(m.Body), k.bodyMax)
 	}
 	if err != nil {
 		return 0, err
