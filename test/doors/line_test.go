@@ -107,7 +107,7 @@ func TestLineIdentity(t *testing.T) {
 	h := start(t, func(o *hub.Options) {
 		o.Users, o.TLS = []hub.User{ada}, ca.hubTLS(t)
 		o.Doors.Line.TLSListen = free
-		o.Doors.Line.TLS.ClientCA = filepath.Join(ca.dir, "ca.pem")
+		o.Doors.Line.TLS.ClientCA = filepath.Join(ca.Dir, "ca.pem")
 		o.Doors.Line.TLS.Identity = "common_name"
 	})
 	at := h.Addr("line" + hub.TLSSuffix).String()
