@@ -177,7 +177,9 @@ func TestRejectTo(t *testing.T) {
 	c.queue("own")
 	c.queue("q")
 	c.queue("says", arg("x-dead-letter-exchange", ""), arg("x-dead-letter-routing-key", "own"))
-	c.RejectTo("dead")
+	if err := c.RejectTo("dead"); err != nil {
+		t.Fatal(err)
+	}
 	reject := func(queue string, settle func(tag uint64)) {
 		t.Helper()
 		c.publish("", queue, queue)
@@ -209,5 +211,35 @@ func TestRejectTo(t *testing.T) {
 	}
 	if dead := stats(b, "dead"); dead.Ready+dead.Unsettled != 0 {
 		t.Errorf("what was rejected from the queue of dead letters is there: %+v", dead)
+	}
+}
+
+// TestSecA10Browse: to look at a queue one must be allowed to read it, and to name a queue for rejects
+// one must be allowed to write to queues.
+func TestSecA10Browse(t *testing.T) {
+	t.Parallel()
+	b := secured(t)
+	g, a := as(t, b, "guest"), as(t, b, "ann")
+	g.queue("secret")
+	g.publish("", "secret", "x")
+	err := a.Browse(broker.BrowseParams{Queue: "secret", Messages: 1}, func(*broker.Delivery) bool {
+		t.Error("ann sees it")
+		return true
+	})
+	forbidden := &broker.Error{Code: broker.CodeForbidden}
+	if !errors.Is(err, forbidden) {
+		t.Errorf("ann browses: %v", err)
+	}
+	if err := a.RejectTo("secret"); !errors.Is(err, forbidden) {
+		t.Errorf("ann rejects to a queue: %v", err)
+	}
+	info, err := g.DeclareQueue(broker.QueueParams{Exclusive: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := as(t, b, "guest")
+	err = other.Browse(broker.BrowseParams{Queue: info.Name, Messages: 1}, nil)
+	if !errors.Is(err, &broker.Error{Code: broker.CodeLocked}) {
+		t.Errorf("another's exclusive queue: %v", err)
 	}
 }

@@ -2,6 +2,8 @@
 
 package broker
 
+import "github.com/parley-ipc/parley/internal/auth"
+
 // Settle gives deliveries their outcome. A tag that is not outstanding is CodeUnknownTag, with the
 // text that clients match.
 func (s *Session) Settle(p SettleParams) error {
@@ -110,8 +112,15 @@ func (q *Queue) settleAll(s *Session, list []delivered, o Outcome) (full bool) {
 }
 
 // RejectTo names the queue for what the session rejects from queues that have no dead-letter exchange.
-// Until then, and from that queue itself, it is dropped.
-func (s *Session) RejectTo(queue string) { s.deadQueue = queue }
+// Until then, and from that queue itself, it is dropped. It needs the permission to write to queues by
+// their names.
+func (s *Session) RejectTo(queue string) error {
+	if err := s.conn.allow(auth.Write, "reject", "exchange", ""); err != nil {
+		return err
+	}
+	s.deadQueue = queue
+	return nil
+}
 
 // buries reports whether what a session with a queue of RejectTo rejects goes somewhere; the queue's
 // lock is held.

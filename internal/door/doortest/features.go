@@ -26,6 +26,10 @@ const (
 	BindExchange    Ability = "bind an exchange"
 	UnbindQueue     Ability = "unbind a queue"
 
+	// AnyExchange: messages may be published to each exchange that there is.
+	AnyExchange Ability = "publish to any exchange"
+	// PutBack returns a delivery to its place.
+	PutBack Ability = "put a message back"
 	// Mandatory messages come back when they reach no queue.
 	Mandatory Ability = "be told of an unroutable message"
 	// CountConsumers: a client's consumers count against one limit.
@@ -83,6 +87,12 @@ func (f *Features) need(t *testing.T, a Ability) {
 	if why, lacks := f.Lacks[a]; lacks {
 		t.Skipf("cannot %s: %s", a, why)
 	}
+}
+
+// lacks reports whether the protocol cannot do something.
+func (f *Features) lacks(a Ability) bool {
+	_, lacks := f.Lacks[a]
+	return lacks
 }
 
 // form returns the door's form of a fault.

@@ -91,7 +91,7 @@ func attempts() []attempt {
 		manage("bind exchange to", Op{Do: BindExchange, Source: mineX, Exchange: theirX}),
 		manage("dead letters", Op{Do: DeclareQueue, Queue: mine + ".new", DeadLetters: theirX}),
 		manage("alternate", Op{Do: DeclareExchange, Exchange: mine + ".new", Alternate: theirX}),
-		{"publish", limited, "", publish(&Message{Exchange: theirX, Key: "k"})},
+		{"publish", limited, AnyExchange, publish(&Message{Exchange: theirX, Key: "k"})},
 		{"publish on a topic", limited, "", publish(&Message{Exchange: topics, Key: "k"})},
 		{"consume", limited, "", consume(Subscription{Queue: theirs})},
 		{"subscribe", limited, "", consume(Subscription{Topic: "k"})},

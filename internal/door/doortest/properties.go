@@ -77,6 +77,9 @@ func (f *Features) withoutAdded(p broker.Properties, sent broker.PropertySet) br
 	if added&broker.HasMessageID != 0 {
 		p.MessageID = ""
 	}
+	if added&broker.HasTimestamp != 0 {
+		p.Timestamp = 0
+	}
 	if added&broker.HasContentType != 0 {
 		p.ContentType = ""
 	}

@@ -62,6 +62,7 @@ func consumeAuto(t *testing.T, p pair) {
 
 // release puts a message back in its place, flagged.
 func release(t *testing.T, p pair) {
+	p.features.need(t, PutBack)
 	p.queue("q")
 	send(t, p.from, "q", "a", "b", "c")
 	k := consume(t, p.to, Subscription{Queue: "q", Prefetch: 1})
@@ -197,6 +198,7 @@ func expiry(t *testing.T, p pair) {
 // unroutable: a message that reaches no queue is no error, unless it is mandatory.
 func unroutable(t *testing.T, d Driver) {
 	h := newHub(t, &d, hubOptions{})
+	h.features.need(t, AnyExchange)
 	h.exchange("x")
 	c := h.connect("from")
 	m := &Message{Exchange: "x", Key: "nowhere", Body: "lost"}

@@ -29,7 +29,9 @@ func (c *activeMQ) settlements(
 		if err := c.makeQueue(deadQueue); err != nil {
 			return to, err
 		}
-		c.session.RejectTo(deadQueue)
+		if err := c.session.RejectTo(deadQueue); err != nil {
+			return to, brokerFault(err)
+		}
 		return append(to, broker.SettleParams{Tag: tag, Outcome: broker.Rejected}), nil
 	case sub.mode != ackClient:
 		return append(to, broker.SettleParams{Tag: tag}), nil

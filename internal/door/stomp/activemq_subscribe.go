@@ -350,10 +350,16 @@ func (c *activeMQ) durableQueue(name string, to broker.BindingParams) (string, *
 			break
 		}
 	}
+	fresh := !c.hasQueue(queue)
 	if err := c.makeQueue(queue); err != nil {
 		return "", err
 	}
-	if failed := c.session.Bind(to); failed != nil {
+	failed := c.session.Bind(to)
+	switch {
+	case failed != nil && fresh: // the client may not read the topic
+		_, undone := c.session.DeleteQueue(broker.DeleteParams{Name: queue, IfUnused: true})
+		return "", brokerFault(errors.Join(failed, undone))
+	case failed != nil:
 		return "", brokerFault(failed)
 	}
 	return queue, nil

@@ -20,7 +20,10 @@ import (
 // TestDoor plays the scenarios that every door must pass.
 func TestDoor(t *testing.T) {
 	t.Parallel()
-	doortest.Run(t, doortest.Driver{Features: suiteFeatures(), Format: Format{}, Serve: suiteServe})
+	doortest.Run(t, doortest.Driver{
+		Features: suiteFeatures(), Format: Format{},
+		Serve: func(tb testing.TB, s doortest.Setup) doortest.Door { return suiteServe(tb, s, RabbitMQ) },
+	})
 }
 
 func suiteFeatures() doortest.Features {
@@ -85,14 +88,15 @@ func (l passcodeLogin) Login(user, passcode string, _ net.Addr) error { return l
 
 // suiteDoor is the door on a listener.
 type suiteDoor struct {
+	dialect Dialect
 	ln      net.Listener
 	stop    context.CancelFunc
 	serving sync.WaitGroup
 }
 
-func suiteServe(tb testing.TB, s doortest.Setup) doortest.Door {
+func suiteServe(tb testing.TB, s doortest.Setup, dialect Dialect) doortest.Door {
 	tb.Helper()
-	o := Options{Broker: s.Broker, Auth: passcodeLogin(s.Login), RefuseUnknownHost: true}
+	o := Options{Dialect: dialect, Broker: s.Broker, Auth: passcodeLogin(s.Login), RefuseUnknownHost: true}
 	o.Limits.BodyBytes = s.BodyBytes
 	d, err := New(o)
 	if err != nil {
@@ -103,7 +107,7 @@ func suiteServe(tb testing.TB, s doortest.Setup) doortest.Door {
 		tb.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	out := &suiteDoor{ln: ln, stop: stop}
+	out := &suiteDoor{dialect: dialect, ln: ln, stop: stop}
 	out.serving.Go(func() {
 		for {
 			nc, err := ln.Accept()
@@ -133,6 +137,11 @@ func (d *suiteDoor) Connect(tb testing.TB, who doortest.Account) (doortest.Clien
 		nc: nc, in: wire.NewReader(nc, wire.Limits{}),
 		receipts: doortest.NewMailbox[string](),
 		boxes:    make(map[string]*doortest.Mailbox[*doortest.Delivery]),
+		dialect:  d.dialect, delivery: suiteDelivery,
+	}
+	var out doortest.Client = c
+	if d.dialect == ActiveMQ {
+		out, c.delivery = &activeSuiteClient{c}, activeDelivery
 	}
 	c.in.SetVersion(wire.V12)
 	tb.Cleanup(c.Abort)
@@ -145,7 +154,7 @@ func (d *suiteDoor) Connect(tb testing.TB, who doortest.Account) (doortest.Clien
 	if err != nil {
 		return nil, err
 	}
-	return c, c.receipt("") // CONNECTED
+	return out, c.receipt("") // CONNECTED
 }
 
 // suiteClient speaks STOMP 1.2. Messages go to their subscriptions, receipts to whoever waits.
@@ -155,6 +164,9 @@ type suiteClient struct {
 	reading  sync.WaitGroup
 	receipts *doortest.Mailbox[string]
 	number   int
+	dialect  Dialect
+	asked    bool // it has subscribed to the answers
+	delivery func(*wire.Frame) *doortest.Delivery
 
 	mu    sync.Mutex
 	boxes map[string]*doortest.Mailbox[*doortest.Delivery]
@@ -224,7 +236,7 @@ func (c *suiteClient) take(f *wire.Frame) {
 		c.receipts.Put(string(id))
 	case wire.Message:
 		subscription, _ := f.Get("subscription")
-		c.box(string(subscription)).Put(suiteDelivery(f))
+		c.box(string(subscription)).Put(c.delivery(f))
 	case wire.ErrorFrame:
 		message, _ := f.Get("message")
 		c.end(&doortest.Refusal{Form: string(message), Text: string(f.Body)})
@@ -423,9 +435,13 @@ func (c *suiteClient) question(
 	q *doortest.Question, headers ...string,
 ) (*doortest.Mailbox[*doortest.Delivery], error) {
 	const replies = prefixTemp + "replies"
-	destination := destinationOf("", q.Service)
+	exchange, key := "", q.Service
 	if q.Topic != "" {
-		destination = destinationOf("amq.topic", q.Topic)
+		exchange, key = "amq.topic", q.Topic
+	}
+	destination := destinationOf(exchange, key)
+	if c.dialect == ActiveMQ {
+		destination = activeDestinationOf(exchange, key)
 	}
 	return c.box(replies), c.do(wire.Send, q.Body, append(headers,
 		"destination", destination, "reply-to", replies, "type", q.Operation,
