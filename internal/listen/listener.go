@@ -202,10 +202,14 @@ func (l *Listener) stop() {
 	first, tell := !l.stopped, l.stopServe
 	l.stopped = true
 	l.checkIdle()
+	mute := l.mute()
 	l.mu.Unlock()
 	if first {
 		close(l.stopping)
 		l.listener.Close()
+	}
+	for _, conn := range mute {
+		conn.Close()
 	}
 	tell()
 }

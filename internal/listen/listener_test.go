@@ -301,6 +301,45 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// Who has asked a server for nothing is closed when the listener stops; who has is the server's.
+func TestQueueStops(t *testing.T) {
+	t.Parallel()
+	queue := NewQueue()
+	l, err := Listen(t.Context(), Options{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go l.Serve(t.Context(), Route{Queue: queue})
+	mute, asked := dial(t, l), dial(t, l)
+	var accepted []net.Conn
+	for range 2 {
+		conn, err := queue.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn.RemoteAddr().String() == asked.LocalAddr().String() {
+			conn.(*countedConn).LoggedIn() //nolint:errcheck // what a queue gives
+		}
+		accepted = append(accepted, conn)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- l.Shutdown(context.WithoutCancel(t.Context())) }()
+	if readByte(mute) {
+		t.Error("something came")
+	}
+	for _, conn := range accepted {
+		if conn.RemoteAddr().String() == asked.LocalAddr().String() {
+			if _, err := conn.Write([]byte("x")); err != nil || !readByte(asked) {
+				t.Errorf("who has asked is closed: %v", err)
+			}
+		}
+		conn.Close()
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
 	l := start(t, Options{}, echo)

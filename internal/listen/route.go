@@ -37,11 +37,23 @@ func (l *Listener) serve(ctx context.Context, s *slot, routes []Route) {
 		s.release()
 	case route.Queue != nil:
 		_ = s.conn.SetReadDeadline(time.Time{}) // the server has its own; a closed one fails there
+		s.queue()
 		route.Queue.give(&countedConn{Conn: conn, slot: s})
 	default:
 		defer s.release()
 		defer conn.Close()
 		route.Handler(ctx, conn, s.loggedIn)
+	}
+}
+
+// queue notes that a server gets the connection, or closes it when the listener has stopped.
+func (s *slot) queue() {
+	s.listener.mu.Lock()
+	s.queued = true
+	stopped := s.listener.stopped
+	s.listener.mu.Unlock()
+	if stopped {
+		s.conn.Close()
 	}
 }
 

@@ -44,6 +44,7 @@ type slot struct {
 
 	// Guarded by listener.mu.
 	pending  bool
+	queued   bool // given to a server that accepts by itself, and hears nothing of ctx
 	released bool
 }
 
@@ -232,6 +233,18 @@ func (l *Listener) Close() error {
 		return nil
 	}
 	return err
+}
+
+// mute returns the connections of servers that accept by themselves whose clients have asked for
+// nothing yet: a server would wait for them when it stops. mu is held.
+func (l *Listener) mute() []net.Conn {
+	var conns []net.Conn
+	for s := range l.slots {
+		if s.pending && s.queued {
+			conns = append(conns, s.conn)
+		}
+	}
+	return conns
 }
 
 // closeAll closes every connection and returns how many there were.

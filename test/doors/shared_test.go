@@ -3,13 +3,38 @@
 package doors
 
 import (
+	"bufio"
 	"io"
+	"net"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/parley-ipc/parley/hub"
 )
+
+// lineWorks sends a message to itself in lines.
+func lineWorks(t *testing.T, conn net.Conn) {
+	t.Helper()
+	defer conn.Close()
+	const lines = `{"op":"subscribe","id":"s","topic":"lines.*","ack":"auto"}` + "\n" +
+		`{"op":"publish","id":"p","topic":"lines.a","body":"hello"}` + "\n"
+	if _, err := io.WriteString(conn, lines); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(wait)) // a read fails if it cannot be set
+	for in := bufio.NewReader(conn); ; {
+		text, err := in.ReadString('\n')
+		if err != nil || strings.Contains(text, "error") {
+			t.Fatalf("%q, %v", text, err)
+		}
+		if strings.Contains(text, `"hello"`) {
+			return
+		}
+	}
+}
 
 // TestSharedPort: clients of every door, with TLS and without, on one port at once; what is none of
 // them is closed.
@@ -31,6 +56,7 @@ func TestSharedPort(t *testing.T) {
 		for protocol, works := range map[string]func(t *testing.T){
 			"amqp":  func(t *testing.T) { t.Helper(); amqpWorks(t, d) },
 			"http":  func(t *testing.T) { t.Helper(); restWorks(t, d) },
+			"line":  func(t *testing.T) { t.Helper(); lineWorks(t, d.dial(t)) },
 			"stomp": func(t *testing.T) { t.Helper(); stompWorks(t, d.dial(t), "/topic/tcp."+name) },
 			"websocket": func(t *testing.T) {
 				t.Helper()
