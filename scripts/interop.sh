@@ -21,6 +21,7 @@ command -v php >/dev/null && php -r 'exit((int) !extension_loaded("stomp"));' ||
 command -v ruby >/dev/null && ruby -e 'require "stomp"' 2>/dev/null || packages+=(ruby-stomp)
 perl -MNet::Stomp -e 1 2>/dev/null || packages+=(libnet-stomp-perl)
 command -v curl >/dev/null || packages+=(curl ca-certificates)
+command -v wrk >/dev/null || packages+=(wrk)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 command -v chromium >/dev/null || packages+=(chromium fonts-liberation)

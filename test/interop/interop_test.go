@@ -49,6 +49,8 @@ func clients() []client {
 		{"amqplib", []string{"node", "node/amqplib_peer.js"}, nil},
 		{"stompjs", []string{"node", "node/stompjs_peer.js"}, nil},
 		{"curl", []string{"sh", "curl/curl_peer.sh"}, nil},
+		{"urllib", []string{python, "python/urllib_peer.py"}, nil},
+		{"fetch", []string{"node", "node/fetch_peer.js"}, nil},
 	}
 }
 

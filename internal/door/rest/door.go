@@ -22,8 +22,8 @@ const (
 	headerBytes     = 64 << 10
 	idleTime        = 2 * time.Minute
 	targetBytesMax  = 8 << 10
-	h2StreamsMax    = 1_000 // long polls and calls of one client share a connection
-	h2FrameBytesMax = 64 << 10
+	h2StreamsMax    = 1_000    // long polls and calls of one client share a connection
+	h2FrameBytesMax = 16 << 10 // the least that RFC 9113 §4.2 allows, and what peers assume
 )
 
 // Door serves HTTP. All methods are safe for concurrent use.
