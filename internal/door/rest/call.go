@@ -38,7 +38,7 @@ func (d *Door) service(v *visit) error {
 		timeout = d.options.CallTimeout
 	}
 	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
-	if len(v.r.Header.Values("Idempotency-Key")) > 0 || (d.options.Rules.KeysRequired && !v.isSafe()) {
+	if len(v.r.Header.Values("Idempotency-Key")) > 0 || (d.options.KeysRequired && !v.isSafe()) {
 		return d.callOnce(v, timeout)
 	}
 	done, body, err := d.pass(v, timeout)

@@ -107,7 +107,7 @@ func New(o Options) (*Door, error) {
 	d.clients.byKey = make(map[clientKey]*client)
 	d.leases.init(d.options.LeasesMax)
 	d.streams.init()
-	d.rates = rateTable{max: o.Rules.RequestsPerMinute, byUser: map[string]rateCount{}}
+	d.rates = rateTable{max: o.RequestsPerMinute, byUser: map[string]rateCount{}}
 	d.mux = d.routes()
 	var err error
 	if d.document, err = d.openAPI(); err != nil {

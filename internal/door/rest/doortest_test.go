@@ -104,7 +104,7 @@ type suiteDoor struct {
 func suiteServe(tb testing.TB, s doortest.Setup) doortest.Door {
 	tb.Helper()
 	d, err := New(Options{
-		Broker: s.Broker, BodyBytes: s.BodyBytes,
+		Broker: s.Broker, Rules: Rules{BodyBytes: s.BodyBytes},
 		Authenticate: func(_ context.Context, c auth.Credentials) (auth.User, error) {
 			return auth.User{Name: c.Name}, s.Login(c.Name, c.Password.Reveal())
 		},

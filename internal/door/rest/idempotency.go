@@ -21,7 +21,7 @@ const keyBytesMax = 255
 func (v *visit) idempotency(body []byte) (key, fingerprint string, err error) {
 	lines := v.r.Header.Values("Idempotency-Key")
 	if len(lines) == 0 {
-		if v.door.options.Rules.KeysRequired {
+		if v.door.options.KeysRequired {
 			return "", "", problemf(wordKeyMissing, "this hub wants an Idempotency-Key")
 		}
 		return "", "", nil

@@ -32,6 +32,16 @@ const (
 // Rules are what the operator of a hub decides about HTTP; hub.Options has them as rest. The zero value
 // of a field is its default.
 type Rules struct {
+	// BodyBytes bounds the body of a request. Default 16 MiB, at most 512 MiB.
+	BodyBytes int `yaml:"body_bytes"`
+	// CallTimeout is how long a call may take when the client does not say. Default 15 s, at most 1 h.
+	CallTimeout time.Duration `yaml:"call_timeout"`
+	// LeasesMax bounds the leases that are out. Default 100,000.
+	LeasesMax int `yaml:"leases"`
+	// StreamsMax bounds the open event streams and WebSockets, StreamsPerUser those of one user.
+	// Defaults 10,000 and 1,000.
+	StreamsMax     int `yaml:"streams"`
+	StreamsPerUser int `yaml:"streams_per_user"`
 	// RequestsPerMinute bounds the requests of one user. Default 0: no bound.
 	RequestsPerMinute int `yaml:"requests_per_minute"`
 	// KeysRequired refuses what is sent or asked for without an Idempotency-Key. Default false.
@@ -40,11 +50,29 @@ type Rules struct {
 
 // Validate returns all faults at once.
 func (r *Rules) Validate() error {
-	if r.RequestsPerMinute < 0 {
-		return fmt.Errorf("rest.requests_per_minute: %d, want 0 (no bound) or more",
-			r.RequestsPerMinute)
+	var faults []error
+	if r.BodyBytes < 0 || r.BodyBytes > bodyBytesHard {
+		faults = append(faults, fmt.Errorf("rest.body_bytes: %d, want 1 to %d", r.BodyBytes,
+			bodyBytesHard))
 	}
-	return nil
+	if r.CallTimeout < 0 || r.CallTimeout > timeoutMax {
+		faults = append(faults, fmt.Errorf("rest.call_timeout: %v, want up to %v", r.CallTimeout,
+			timeoutMax))
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"leases", r.LeasesMax},
+		{"streams", r.StreamsMax},
+		{"streams_per_user", r.StreamsPerUser},
+		{"requests_per_minute", r.RequestsPerMinute},
+	} {
+		if f.n < 0 {
+			faults = append(faults, fmt.Errorf("rest.%s: %d, want 0 (default) or more", f.name, f.n))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // Options are the settings of the door. Broker and Authenticate are required; the zero value of
@@ -56,7 +84,8 @@ type Options struct {
 	// It is (*auth.Store).Login.
 	Authenticate func(ctx context.Context, c auth.Credentials) (auth.User, error)
 	// Rules are the operator's.
-	Rules Rules
+	Rules
+
 	// Guest is who a client without credentials is, on a loopback address. Default "guest"; "-"
 	// refuses such clients.
 	Guest string
@@ -83,17 +112,8 @@ type Options struct {
 	// AllowedOrigins are the origins ("https://app.example") whose pages may use this door from a
 	// browser, besides its own. Default: none.
 	AllowedOrigins []string
-	// BodyBytes bounds the body of a request. Default 16 MiB, at most 512 MiB.
-	BodyBytes int
-	// CallTimeout is how long a call may take when the client does not say. Default 15 s.
-	CallTimeout time.Duration
 	// TopicExchange is the exchange of /topics. Default "amq.topic".
 	TopicExchange string
-	// LeasesMax bounds the leases that are out. Default 100,000.
-	LeasesMax int
-	// StreamsMax bounds the open event streams, StreamsPerUser those of one user. Defaults 10,000
-	// and 1,000.
-	StreamsMax, StreamsPerUser int
 }
 
 // bodyBytesHard is what no setting exceeds (security.md §3).
@@ -104,27 +124,6 @@ func (o *Options) Validate() error {
 	faults := []error{o.Rules.Validate()}
 	if o.Broker == nil || o.Authenticate == nil {
 		faults = append(faults, errors.New("rest: Broker and Authenticate are required"))
-	}
-	if o.BodyBytes < 0 || o.BodyBytes > bodyBytesHard {
-		faults = append(faults, fmt.Errorf("rest: BodyBytes is %d, want 1 to %d", o.BodyBytes,
-			bodyBytesHard))
-	}
-	if o.CallTimeout < 0 || o.CallTimeout > timeoutMax {
-		faults = append(faults, fmt.Errorf("rest: CallTimeout is %v, want up to %v", o.CallTimeout,
-			timeoutMax))
-	}
-	for _, f := range []struct {
-		name string
-		n    int
-	}{
-		{"LeasesMax", o.LeasesMax},
-		{"StreamsMax", o.StreamsMax},
-		{"StreamsPerUser", o.StreamsPerUser},
-	} {
-		if f.n < 0 {
-			faults = append(faults, fmt.Errorf("rest: %s is %d, want 0 (default) or more",
-				f.name, f.n))
-		}
 	}
 	return errors.Join(faults...)
 }

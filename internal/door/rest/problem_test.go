@@ -52,7 +52,7 @@ func problemCases() map[string]problemCase {
 	return map[string]problemCase{
 		wordBadRequest: ask("PUT", "/v1/queues/x", "{"),
 		wordKeyMissing: {
-			change: func(o *Options) { o.Rules.KeysRequired = true },
+			change: func(o *Options) { o.KeysRequired = true },
 			reach: func(h *hub) *response {
 				h.queue("q")
 				h.do("POST", "/v1/queues/q/messages", "x", key).want(201)
@@ -104,7 +104,7 @@ func problemCases() map[string]problemCase {
 		}},
 		wordException: saysWord("OutOfMilk"),
 		"quota": {
-			change: func(o *Options) { o.Rules.RequestsPerMinute = 1 },
+			change: func(o *Options) { o.RequestsPerMinute = 1 },
 			reach:  ask("GET", "/v1/queues", "").reach,
 		},
 		"queue-full": {reach: func(h *hub) *response {

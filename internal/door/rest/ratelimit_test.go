@@ -12,7 +12,7 @@ import (
 // limit; others have their own.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
-	h := newHub(t, func(o *Options) { o.Rules.RequestsPerMinute = 3 })
+	h := newHub(t, func(o *Options) { o.RequestsPerMinute = 3 })
 	for left := 2; left >= 0; left-- {
 		r := h.do("GET", "/v1/queues", "").want(200)
 		if got := r.header.Get("RateLimit-Policy"); got != `"requests";q=3;w=60` {

@@ -441,11 +441,17 @@ func TestEveryRouteAsksForPermission(t *testing.T) {
 
 func TestOptionsValidate(t *testing.T) {
 	t.Parallel()
-	_, err := New(Options{BodyBytes: -1, CallTimeout: -1, LeasesMax: -1, StreamsMax: -1})
+	_, err := New(Options{Rules: Rules{
+		BodyBytes: -1, CallTimeout: -1, LeasesMax: -1, StreamsMax: -1, StreamsPerUser: -1,
+		RequestsPerMinute: -1,
+	}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, name := range []string{"Broker", "BodyBytes", "CallTimeout", "LeasesMax", "StreamsMax"} {
+	for _, name := range []string{
+		"Broker", "rest.body_bytes", "rest.call_timeout", "rest.leases", "rest.streams",
+		"rest.streams_per_user", "rest.requests_per_minute",
+	} {
 		contains(t, []byte(err.Error()), name)
 	}
 }
