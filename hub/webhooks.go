@@ -3,7 +3,6 @@
 package hub
 
 import (
-	"github.com/parley-ipc/parley/internal/auth"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	"github.com/parley-ipc/parley/internal/webhook"
 )
@@ -12,10 +11,7 @@ import (
 func (h *Hub) newPusher() (*webhook.Pusher, error) {
 	return webhook.New(webhook.Options{
 		Rules: h.options.Webhooks, Broker: h.broker, Writer: restdoor.Writer{},
-		Administrator: func(name string) bool {
-			user, ok := h.users.User(name)
-			return ok && user.HasTag(auth.TagAdministrator)
-		},
-		Metrics: h.metrics, Logger: h.options.Logger,
+		Administrator: h.isAdministrator,
+		Metrics:       h.metrics, Logger: h.options.Logger,
 	})
 }
