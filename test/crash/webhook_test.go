@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -83,9 +84,7 @@ func (h *hooks) do(t *testing.T, method, path string, body any, want int) []byte
 func (h *hooks) subscribe(t *testing.T, name, queue, path string, more map[string]any) {
 	t.Helper()
 	push := map[string]any{"url": "http://" + h.address + path, "format": "plain"}
-	for name, value := range more {
-		push[name] = value
-	}
+	maps.Copy(push, more)
 	h.do(t, http.MethodPut, "/v1/subscriptions/"+name, map[string]any{
 		"source": map[string]any{"queue": queue}, "push": push,
 	}, http.StatusCreated)
