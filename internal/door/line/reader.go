@@ -72,7 +72,7 @@ func (r *reader) room() {
 		buf := make([]byte, size)
 		copy(buf, r.buf[r.start:r.end])
 		r.buf = buf
-	} else {
+	} else if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])
 	}
 	r.start, r.end = 0, pending
