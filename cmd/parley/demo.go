@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ const demoWait = 5 * time.Second
 const demoQuotes = 3
 
 // demo is a handful of services in this process that reach the hub as others do, through its doors:
-// greeter and quote speak AMQP through the SDK, eta speaks STOMP, fare works over REST. What they
-// answer depends on nothing but the question.
+// greeter and quote speak AMQP through the SDK, eta speaks STOMP, fare works over REST, tip reads lines
+// of JSON. What they answer depends on nothing but the question.
 type demo struct {
 	hub    *hub.Hub
 	logger *slog.Logger
@@ -69,6 +70,10 @@ func startDemo(ctx context.Context, h *hub.Hub, logger *slog.Logger) (*demo, err
 	if addr, ok := demoDoor(h, "rest"); ok {
 		w := &restWorker{base: "http://" + addr, client: &http.Client{Timeout: restTimeout}}
 		workers = append(workers, d.keep(ctx, "fare over REST", w.run))
+	}
+	if addr, ok := demoDoor(h, "line"); ok {
+		tip := func(ctx context.Context, attached func()) error { return lineTip(ctx, addr, attached) }
+		workers = append(workers, d.keep(ctx, "tip in lines", tip))
 	}
 	patience := time.NewTimer(demoWait)
 	defer patience.Stop()
@@ -175,7 +180,7 @@ func (d *demo) introduce(w io.Writer) {
 	amqp, hasAMQP := demoDoor(d.hub, "amqp")
 	stomp, hasSTOMP := demoDoor(d.hub, "stomp")
 	rest, hasREST := demoDoor(d.hub, "rest")
-	fmt.Fprintln(w, "\ndemo services: greeter and quote (AMQP), eta (STOMP), fare (REST). Try:")
+	fmt.Fprintln(w, "\ndemo services: greeter and quote (AMQP), eta (STOMP), fare (REST), tip (lines). Try:")
 	if hasREST {
 		fmt.Fprintf(w, "  curl -d '{\"name\":\"Ada\"}' http://%s/v1/services/greeter/SayHello\n", rest)
 		fmt.Fprintf(w, "  curl -d '{\"km\":12}' http://%s/v1/services/eta/Estimate\n", rest)
@@ -190,6 +195,10 @@ func (d *demo) introduce(w io.Writer) {
 	}
 	if hasSTOMP {
 		fmt.Fprint(w, stompLine(stomp))
+	}
+	if line, ok := demoDoor(d.hub, "line"); ok {
+		fmt.Fprintf(w, "  echo '{\"op\":\"call\",\"id\":1,\"service\":\"greeter\",\"method\":\"SayHello\","+
+			"\"body\":{\"name\":\"Ada\"}}' | nc -q 1 %s\n", strings.Replace(line, ":", " ", 1))
 	}
 	fmt.Fprintln(w)
 }

@@ -87,6 +87,7 @@ func newShell(t *testing.T) *shell {
 		s.shown = append(s.shown,
 			"127.0.0.1:"+port, addr, "localhost:"+port, addr)
 	}
+	s.shown = append(s.shown, "127.0.0.1 7070", strings.Replace(s.hub.Line, ":", " ", 1))
 	return s
 }
 
@@ -149,7 +150,7 @@ func (s *shell) run(c Command, shown []string) {
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(),
 		"PATH="+filepath.Join(s.dir, "bin")+":"+os.Getenv("PATH"),
-		"PARLEY_CLI_URL=parley://guest:guest@"+s.hub.AMQP+"/",
+		"PARLEY_CLI_URL=parley://guest:guest@"+s.hub.AMQP+"/", "PARLEY_CLI_LINE="+s.hub.Line,
 	)
 	if background {
 		harness.Run(s.t, text, cmd)
