@@ -3,38 +3,13 @@
 package doors
 
 import (
-	"bufio"
 	"io"
-	"net"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/parley-ipc/parley/hub"
 )
-
-// lineWorks sends a message to itself in lines.
-func lineWorks(t *testing.T, conn net.Conn) {
-	t.Helper()
-	defer conn.Close()
-	const lines = `{"op":"subscribe","id":"s","topic":"lines.*","ack":"auto"}` + "\n" +
-		`{"op":"publish","id":"p","topic":"lines.a","body":"hello"}` + "\n"
-	if _, err := io.WriteString(conn, lines); err != nil {
-		t.Fatal(err)
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(wait)) // a read fails if it cannot be set
-	for in := bufio.NewReader(conn); ; {
-		text, err := in.ReadString('\n')
-		if err != nil || strings.Contains(text, "error") {
-			t.Fatalf("%q, %v", text, err)
-		}
-		if strings.Contains(text, `"hello"`) {
-			return
-		}
-	}
-}
 
 // TestSharedPort: clients of every door, with TLS and without, on one port at once; what is none of
 // them is closed.
