@@ -18,9 +18,9 @@ const maxLineEvent = 64 << 10 // bytes
 
 // lineEvent is what the hub says in a line: an answer to serve, or a request.
 type lineEvent struct {
-	Event    string `json:"event"`
-	Delivery string `json:"delivery"`
-	Method   string `json:"method"`
+	Event    string        `json:"event"`
+	Delivery string        `json:"delivery"`
+	Method   string        `json:"method"`
 	Body     bill          `json:"body"`
 	BodyB64  []byte        `json:"body_b64"` // when its sender did not call it JSON
 	Error    *parley.Error `json:"error"`

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package interop drives a hub with clients of other languages, as Debian and npm
-// have them; docs/amqp-0-9-1.md and docs/stomp.md list them.
+// have them; docs/amqp-0-9-1.md, docs/stomp.md and docs/line.md list them.
 //
 // Basics: a peer script (…_peer) has the same six commands for every client (send,
 // consume, publish, subscribe, call, serve); the tests put them together, also

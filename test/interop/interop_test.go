@@ -51,6 +51,8 @@ func clients() []client {
 		{"curl", []string{"sh", "curl/curl_peer.sh"}, nil},
 		{"urllib", []string{python, "python/urllib_peer.py"}, nil},
 		{"fetch", []string{"node", "node/fetch_peer.js"}, nil},
+		{"nc", []string{"bash", "line/line_peer.sh"}, []string{"LINE_BY=nc"}},
+		{"bash", []string{"bash", "line/line_peer.sh"}, []string{"LINE_BY=bash"}},
 	}
 }
 
@@ -90,7 +92,7 @@ func (c client) cmd(ctx context.Context, t *testing.T, hub *harness.Hub, args ..
 	cmd.Env = append(cmd.Env, c.env...)
 	for name, addr := range map[string]string{
 		"HUB_AMQP": hub.AMQP, "HUB_STOMP": hub.STOMP, "HUB_REST": hub.REST,
-		"HUB_MANAGEMENT": hub.Management,
+		"HUB_MANAGEMENT": hub.Management, "HUB_LINE": hub.Line,
 	} {
 		_, port, err := net.SplitHostPort(addr)
 		if err != nil {
