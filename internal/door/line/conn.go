@@ -86,7 +86,9 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 	}
 	c.composer.bodyMax = d.options.BodyBytes
 	c.open.limit = d.options.OpenMax
-	c.out = output.New(nc, output.Options{LimitBytes: d.options.OutputBytes, OnDrain: c.drained})
+	c.out = output.New(nc, output.Options{
+		LimitBytes: d.options.OutputBytes, OnDrain: c.drained, ReadOn: true,
+	})
 	c.reader = reader{src: nc, limit: beforeLoginBytes}
 	return c
 }
@@ -141,8 +143,8 @@ func (c *conn) run() {
 		c.busy.Store(false)
 		c.flush()
 		c.timeLine()
-		if c.out.Throttle() != nil {
-			return
+		if err := c.out.Throttle(); err != nil && !output.Gone(err) {
+			return // else it may have sent more before it went
 		}
 	}
 }
