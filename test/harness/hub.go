@@ -196,7 +196,7 @@ func (h *Hub) serve(tb testing.TB) error {
 	)
 	cmd.Env = append(cmd.Env, opts.Env...)
 	h.Process = Run(tb, "parley serve", cmd)
-	// No spare connection: a hub that stops waits a while for one that said nothing.
+	// No spare connection: tests count those of a hub.
 	client := &http.Client{
 		Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true},
 	}
