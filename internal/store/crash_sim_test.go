@@ -175,9 +175,12 @@ func (s *simulation) round() {
 	if s.rng.IntN(8) == 0 { // a sync fails first, once: the next one would prove nothing
 		s.fs.fail = failingSync(crashAt, crashing(crashAt+1+s.rng.IntN(20)))
 	}
+	if s.rng.IntN(3) == 0 { // the disk is full for a while after the start
+		s.fs.fail = fullDisk(s.fs.ops+s.rng.IntN(simSteps), s.fs.fail)
+	}
 	for range simSteps {
 		if err := s.act(); err != nil {
-			if !errors.Is(err, errPower) && !errors.Is(err, syscall.EIO) {
+			if !errors.Is(err, errPower) && !errors.Is(err, syscall.EIO) && !store.IsFull(err) {
 				s.t.Fatalf("seed %d: %v", s.seed, err)
 			}
 			break
@@ -193,6 +196,16 @@ func crashing(at int) func(op int, what, name string) error {
 			return errPower
 		}
 		return nil
+	}
+}
+
+// fullDisk has no room for a segment before an operation.
+func fullDisk(until int, next func(int, string, string) error) func(op int, what, name string) error {
+	return func(op int, what, name string) error {
+		if op < until && what == "create" && strings.HasSuffix(name, ".wal.tmp") {
+			return syscall.ENOSPC
+		}
+		return next(op, what, name)
 	}
 }
 

@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // ErrClosed is returned by every operation on a closed log.
@@ -22,3 +23,6 @@ type DamageError struct {
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s is damaged at offset %d: %s", e.File, e.Offset, e.Reason)
 }
+
+// errNoRoom says that a full disk holds the log up for good.
+var errNoRoom = fmt.Errorf("no room for the next segment: %w", syscall.ENOSPC)

@@ -398,7 +398,6 @@ func (l *File) scan(s *segment) (used bool, err error) {
 			s.end = cursor.at
 		}
 	}
-	s.runs.seal()
 	return used, l.checkEnd(s, cursor.at, name)
 }
 
@@ -426,10 +425,13 @@ func (l *File) checkEnd(s *segment, from int64, name string) error {
 }
 
 // settleTail decides what becomes of the segments when all are read: tail is the last that holds
-// frames, what is newer is spare. The log goes on in a fresh segment, never behind a cut.
+// frames, what is newer is spare. The log goes on in a fresh segment if there is one: see goOn.
 func (l *File) settleTail(tail int) error {
 	segments, tailed := l.index.segments, tail >= len(l.covered)
 	for i, s := range segments {
+		if i < tail && s.runs.open() {
+			s.runs.seal()
+		}
 		if s.stale {
 			if i < tail {
 				return &DamageError{
@@ -451,7 +453,10 @@ func (l *File) settleTail(tail int) error {
 	}
 	l.supply.spares = append(l.supply.spares, segments[tail+1:]...)
 	l.index.segments = segments[:tail+1]
-	l.supply.sealed = append(l.supply.sealed, l.index.segments[len(l.covered):]...)
+	if tailed {
+		l.tail = segments[tail]
+		l.supply.sealed = append(l.supply.sealed, segments[len(l.covered):tail]...)
+	}
 	l.covered = nil
 	l.mu.Lock()
 	l.last = l.index.last

@@ -274,17 +274,38 @@ func (s *supply) next(l *File, n int64) (*segment, error) {
 		case s.err != nil:
 			return nil, s.err
 		case s.closed, s.leaving && s.full:
-			return nil, errors.New("no room for the next segment")
+			return nil, errNoRoom
 		}
 		s.need = (need + segmentHeadBytes - 1) / segmentHeadBytes * segmentHeadBytes
 		if !s.started {
-			s.tend(l)
-			if s.full {
-				return nil, errors.New("no room for the next segment")
+			for s.retry = true; s.retry && len(s.spares) == 0 && s.err == nil; {
+				s.tend(l)
+			}
+			if s.full && len(s.spares) == 0 {
+				return nil, errNoRoom
 			}
 		} else {
 			s.changed.Broadcast()
 			s.changed.Wait()
+		}
+	}
+}
+
+// short reports whether the disk is full and no segments are left but those for what must be written
+// meanwhile. It waits until that is known.
+func (s *supply) short(l *File) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case len(s.spares) > sparesKept, s.err != nil, s.closed:
+			return false
+		case s.full:
+			return true
+		case s.started:
+			s.changed.Wait()
+		default:
+			s.tend(l)
 		}
 	}
 }

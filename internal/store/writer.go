@@ -3,7 +3,10 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/check"
@@ -15,7 +18,9 @@ const toldAtOnce = 64
 // writer is what only the writer goroutine touches, but for nowMS, which is the ring's.
 type writer struct {
 	current *segment
-	seq     uint64 // of the last frame
+	// tail is the segment that the last process wrote, until this one writes.
+	tail *segment
+	seq  uint64 // of the last frame
 	// checkpoints is the number of the last one.
 	checkpoints uint64
 	// checkpointBytes is about how large the next one is.
@@ -244,25 +249,54 @@ func (l *File) mark() error {
 
 // nextSegment goes on in a fresh segment with room for a frame of n bytes.
 func (l *File) nextSegment(n int64) error {
-	if l.current != nil {
+	before := l.current
+	if before != nil {
 		if err := l.syncCurrent(); err != nil {
 			return err // frames in a segment say that all older ones are durable
 		}
-		l.supply.grow(l.current.size, l.o.LastSegmentBytes)
+		l.supply.grow(before.size, l.o.LastSegmentBytes)
+	} else if before, l.tail = l.tail, nil; before != nil && before.room() >= n && l.supply.short(l) {
+		return l.goOn(before)
 	}
 	s, err := l.supply.next(l, n)
 	if err != nil {
 		return err
 	}
 	l.index.begin(s)
-	if l.current != nil {
-		l.supply.indexed(l, l.current)
+	if before != nil {
+		l.supply.indexed(l, before)
 	}
-	s.seq, l.current, l.moved = l.seq, s, true
+	s.seq = l.seq
+	l.writeTo(s)
+	return nil
+}
+
+// goOn writes on in the segment that the last process left, on a full disk: else each start there would
+// take a segment, and one would find none. Nothing may come back to life behind what is written, so the
+// rest is erased first, whatever recovery saw of it.
+func (l *File) goOn(s *segment) error {
+	name := segmentName(l.o.Dir, s.number)
+	if err := s.erase(); err != nil {
+		return fmt.Errorf("cut of %s: %w", name, err)
+	}
+	// An index file would be taken for one of all that is written.
+	err := l.o.FS.Remove(path.Clean(indexName(l.o.Dir, s.number)))
+	if err == nil {
+		err = l.o.FS.SyncDir(path.Dir(name))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("index of %s: %w", name, err)
+	}
+	l.writeTo(s)
+	return nil
+}
+
+// writeTo makes a segment the one that is written.
+func (l *File) writeTo(s *segment) {
+	l.current, l.moved = s, true
 	l.mu.Lock()
 	l.ring = l.ringFor(s.size)
 	l.mu.Unlock()
-	return nil
 }
 
 // ringFor bounds what waits to be written: when the disk is full it has to fit into one segment.

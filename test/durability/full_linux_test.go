@@ -102,7 +102,7 @@ func (f *fullDisk) resume(round int) {
 		f.judge.Stuck("%d bytes were confirmed of publishers that are blocked", n-before)
 	}
 	for i := range 2 {
-		l.consumer(f.hub, queueName(i), time.Hour)
+		l.consumer(f.hub, queueName(i), nil)
 	}
 	free := false
 	for end := time.After(fullWait); !free; {

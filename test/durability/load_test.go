@@ -53,8 +53,6 @@ const (
 	drainWait = 30 * time.Second
 	// closeWait bounds the good-bye of a client.
 	closeWait = time.Second
-	// drainIdle is how long nothing comes until a queue counts as empty.
-	drainIdle = time.Second
 )
 
 func queueName(i int) string { return fmt.Sprintf("durable.%d", i) }
@@ -146,10 +144,10 @@ func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int, set 
 			exchange, key, queues = "durable.both", "", []string{queueName(0), queueName(1)}
 		}
 		l.publisher(hub, fmt.Sprintf("p%d.%d", cycle, i), exchange, key, queues)
-		l.consumer(hub, queueName(i), time.Hour)
+		l.consumer(hub, queueName(i), nil)
 	}
 	l.publisher(hub, fmt.Sprintf("p%d.tight", cycle), "", tightQueue, []string{tightQueue})
-	l.consumer(hub, tightQueue, time.Hour)
+	l.consumer(hub, tightQueue, nil)
 	return l
 }
 
@@ -166,9 +164,9 @@ func (l *load) publisher(hub *harness.Hub, name, exchange, key string, queues []
 	l.group.Go(p.run)
 }
 
-func (l *load) consumer(hub *harness.Hub, queue string, idle time.Duration) {
+func (l *load) consumer(hub *harness.Hub, queue string, done <-chan struct{}) {
 	ch := channel(l.t, l.dial(hub))
-	l.group.Go(func() { l.consume(ch, queue, idle) })
+	l.group.Go(func() { l.consume(ch, queue, done) })
 }
 
 func (l *load) dial(hub *harness.Hub) *amqp.Connection {
@@ -243,9 +241,9 @@ func (p *publisher) run() {
 	}
 }
 
-// consume acknowledges most of what comes and requeues the rest, until the connection ends or
-// nothing comes for a while.
-func (l *load) consume(ch *amqp.Channel, queue string, idle time.Duration) {
+// consume acknowledges most of what comes and requeues the rest, until the connection ends or all is
+// done.
+func (l *load) consume(ch *amqp.Channel, queue string, done <-chan struct{}) {
 	const prefetch = 2 * batch
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		return
@@ -288,7 +286,7 @@ func (l *load) consume(ch *amqp.Channel, queue string, idle time.Duration) {
 			if acked = append(acked, k); len(acked) == batch && !settle() {
 				return
 			}
-		case <-time.After(idle):
+		case <-done:
 			settle()
 			return
 		}
@@ -301,9 +299,9 @@ func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...strin
 	if len(queues) == 0 {
 		queues = queueNames()
 	}
-	l := newLoad(t, judge)
+	l, done := newLoad(t, judge), make(chan struct{})
 	for _, q := range queues {
-		l.consumer(hub, q, drainIdle)
+		l.consumer(hub, q, done)
 	}
 	_ = harness.Poll(drainWait, func() error {
 		select {
@@ -312,12 +310,13 @@ func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...strin
 		default:
 		}
 		for _, q := range queues {
-			if ready, _, err := counts(t.Context(), hub, q); err != nil || ready > 0 {
-				return fmt.Errorf("%s holds %d messages: %w", q, ready, err)
+			if ready, unsettled, err := counts(t.Context(), hub, q); err != nil || ready+unsettled > 0 {
+				return fmt.Errorf("%s holds %d + %d messages: %w", q, ready, unsettled, err)
 			}
 		}
 		return nil
 	})
+	close(done)
 	l.group.Wait()
 	l.end()
 	for _, q := range queues {
