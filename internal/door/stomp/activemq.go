@@ -19,7 +19,9 @@ type activeMQ struct {
 	virtualHost *broker.VirtualHost
 	last        activeRoute
 	idPrefix    string            // of message ids
+	idHead      []byte            // their header in the raw form, up to the number
 	number      uint64            // of messages sent
+	plain       []byte            // the content type of text
 	temps       map[string]string // /temp-queue/T and /temp-topic/T to queues and exchanges
 	keeper      string            // the queue that holds the connection's temporary topics
 
@@ -30,12 +32,13 @@ type activeMQ struct {
 // deadQueue is where what a client refuses goes, unless the queue it comes from says otherwise.
 const deadQueue = "ActiveMQ.DLQ"
 
-func newActiveMQ(c *conn) *activeMQ { return &activeMQ{conn: c} }
+func newActiveMQ(c *conn) *activeMQ { return &activeMQ{conn: c, plain: []byte(textPlain)} }
 
 // welcome implements dialect. It is called once, when the client has logged in.
 func (c *activeMQ) welcome(b []byte, connect *wire.Frame) []byte {
 	c.virtualHost, _ = c.door.options.Broker.VirtualHost(c.vhost) // the session is in it
 	c.idPrefix = "ID:parley-" + c.name[len(sessionPrefix):] + ":"
+	c.idHead = wire.AppendEscaped([]byte("amqp-message-id:"), wire.V12, c.idPrefix)
 	session := c.clientID
 	if session == "" || !wire.Expressible(wire.V10, "session", session) {
 		session = c.name
@@ -105,10 +108,12 @@ func whatWith(command string) string {
 	return "committing"
 }
 
-// newID returns the id of the next message that the client sends.
-func (c *activeMQ) newID() string {
+// appendID appends the header with the id of the next message that the client sends.
+func (c *activeMQ) appendID(raw []byte) []byte {
 	c.number++
-	return c.idPrefix + strconv.FormatUint(c.number, 10)
+	raw = append(raw, c.idHead...)
+	raw = strconv.AppendUint(raw, c.number, 10)
+	return append(raw, '\n')
 }
 
 // hasQueue says whether a queue is there.

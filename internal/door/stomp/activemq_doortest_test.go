@@ -26,7 +26,10 @@ func TestActiveDoor(t *testing.T) {
 	f.Adds = broker.HasMessageID | broker.HasTimestamp
 	doortest.Run(t, doortest.Driver{
 		Features: f, Format: Format{},
-		Serve: func(tb testing.TB, s doortest.Setup) doortest.Door { return suiteServe(tb, s, ActiveMQ) },
+		Serve: func(tb testing.TB, s doortest.Setup) doortest.Door {
+			tb.Helper()
+			return suiteServe(tb, s, ActiveMQ)
+		},
 	})
 }
 

@@ -68,21 +68,27 @@ func (o *activeMessage) add(name, value string) {
 	o.b = wire.AppendHeader(o.b, o.c.version, name, value)
 }
 
-// raw appends the headers of a sender of the same dialect.
+// raw appends the headers of a sender of the same dialect. For STOMP 1.2 they are as they have to be.
 func (o *activeMessage) raw() error {
-	for h, ok := range rawHeaders(o.d.Message.Props) {
-		if !ok {
+	v := o.c.version
+	for rest := o.d.Message.Props[1:]; len(rest) > 0; {
+		line, more, ended := bytes.Cut(rest, []byte{'\n'})
+		name, value, named := bytes.Cut(line, []byte{':'})
+		if !ended || !named {
 			return errRaw
 		}
-		name := h.Name
+		rest = more
+		if v != wire.V12 && bytes.IndexByte(line, '\\') >= 0 {
+			name, value = unescape(nil, name), unescape(nil, value)
+		}
 		switch string(name) {
 		case "expiration": // expires says it
 			continue
 		case "amqp-message-id":
-			o.messageID(string(h.Value))
+			o.rawID(value)
 			continue
 		case "reply-to":
-			o.b = o.c.appendAnswerTo(o.b, h.Value)
+			o.b = o.c.appendAnswerTo(o.b, unescaped(v, value))
 			continue
 		case "user-id":
 			name = []byte("JMSXUserID")
@@ -97,9 +103,36 @@ func (o *activeMessage) raw() error {
 				continue
 			}
 		}
-		o.b = wire.AppendHeader(o.b, o.c.version, name, h.Value)
+		if v != wire.V12 {
+			o.b = wire.AppendHeader(o.b, v, name, value)
+			continue
+		}
+		o.b = append(o.b, name...)
+		o.b = append(o.b, ':')
+		o.b = append(o.b, value...)
+		o.b = append(o.b, '\n')
 	}
 	return nil
+}
+
+// unescaped returns a value whose escapes are undone but for STOMP 1.2.
+func unescaped(v wire.Version, value []byte) []byte {
+	if v != wire.V12 || bytes.IndexByte(value, '\\') < 0 {
+		return value
+	}
+	return unescape(nil, value)
+}
+
+// rawID is messageID for the raw form.
+func (o *activeMessage) rawID(id []byte) {
+	if o.c.version != wire.V12 {
+		o.messageID(string(id))
+		return
+	}
+	o.hasID = true // ACK has its own there
+	o.b = append(o.b, "message-id:"...)
+	o.b = append(o.b, id...)
+	o.b = append(o.b, '\n')
 }
 
 // activeOwn says whether a MESSAGE writes a header of this name itself.

@@ -36,11 +36,11 @@ func (c *activeMQ) scan(f *wire.Frame, in *sendHeaders) *fault {
 	if !s.stamped {
 		s.raw = wire.AppendNumber(s.raw, "timestamp", now)
 	}
-	s.raw = wire.AppendHeader(s.raw, wire.V12, "amqp-message-id", c.newID())
+	s.raw = c.appendID(s.raw)
 	if s.text {
 		s.raw[0] |= flagText
 		if m.ContentType == nil {
-			m.ContentType = []byte(textPlain)
+			m.ContentType = c.plain
 		}
 	}
 	c.raw, in.unique = s.raw, true

@@ -51,7 +51,13 @@ const warmSteps = 20_000
 // newPath subscribes with a head and publishes a text.
 func newPath(tb testing.TB, subscribe, text string) *path {
 	tb.Helper()
-	h := newHub(tb, nil)
+	return newPathIn(tb, RabbitMQ, subscribe, text)
+}
+
+// newPathIn is newPath in a dialect.
+func newPathIn(tb testing.TB, dialect Dialect, subscribe, text string) *path {
+	tb.Helper()
+	h := newHub(tb, func(o *Options) { o.Dialect = dialect })
 	c := h.login(tb, wire.V12)
 	c.do(subscribe, "")
 	p := &path{tb: tb, sub: onlyConn(h)}
@@ -191,15 +197,31 @@ func BenchmarkSendToMessage(b *testing.B) {
 	}
 }
 
+// BenchmarkActiveSendToMessage is BenchmarkSendToMessage in ActiveMQ's dialect.
+func BenchmarkActiveSendToMessage(b *testing.B) {
+	for name, tc := range benchCases() {
+		b.Run(name, func(b *testing.B) {
+			p := newPathIn(b, ActiveMQ, tc[0], tc[1]).warm()
+			b.SetBytes(int64(len(tc[1])))
+			b.ReportAllocs()
+			for b.Loop() {
+				p.step()
+			}
+		})
+	}
+}
+
 // TestAllocationsSendToMessage: nothing is allocated from SEND to MESSAGE in mode auto.
 func TestAllocationsSendToMessage(t *testing.T) { //nolint:paralleltest // counts the whole process
 	if raceEnabled {
 		t.Skip("sync.Pool drops items under the race detector")
 	}
 	for name, tc := range benchCases() {
-		p := newPath(t, tc[0], tc[1]).warm()
-		if n := testing.AllocsPerRun(2_000, p.step); n > 0 {
-			t.Errorf("%s: %v allocations a message", name, n)
+		for _, dialect := range []Dialect{RabbitMQ, ActiveMQ} {
+			p := newPathIn(t, dialect, tc[0], tc[1]).warm()
+			if n := testing.AllocsPerRun(2_000, p.step); n > 0 {
+				t.Errorf("%s, %s: %v allocations a message", name, dialect, n)
+			}
 		}
 	}
 }

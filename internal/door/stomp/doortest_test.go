@@ -22,7 +22,10 @@ func TestDoor(t *testing.T) {
 	t.Parallel()
 	doortest.Run(t, doortest.Driver{
 		Features: suiteFeatures(), Format: Format{},
-		Serve: func(tb testing.TB, s doortest.Setup) doortest.Door { return suiteServe(tb, s, RabbitMQ) },
+		Serve: func(tb testing.TB, s doortest.Setup) doortest.Door {
+			tb.Helper()
+			return suiteServe(tb, s, RabbitMQ)
+		},
 	})
 }
 
