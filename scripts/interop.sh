@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Clients of other languages against a real hub, RabbitMQ as the oracle of the same scripts, and
-# every command that the README shows.
+# Clients of other languages against a real hub, RabbitMQ and ActiveMQ as oracles of the same scripts,
+# and every command that the README shows.
 # Installs what is missing from Debian and npm, then lets the tests below test/ drive it; gotestsum
 # prints each client's seconds. `scripts/interop.sh full` runs the whole tables.
 set -euo pipefail
@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 packages=()
 [ -x /usr/bin/amqp-publish ] || packages+=(amqp-tools)
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || packages+=(rabbitmq-server)
+[ -e /usr/share/activemq/bin/activemq.jar ] || packages+=(activemq)
 /usr/bin/python3 -c 'import pika' 2>/dev/null || packages+=(python3-pika)
 /usr/bin/python3 -c 'import aio_pika' 2>/dev/null || packages+=(python3-aio-pika)
 /usr/bin/python3 -c 'import stomp' 2>/dev/null || packages+=(python3-stomp)

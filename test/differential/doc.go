@@ -10,7 +10,10 @@
 // differ stands in one table (allowed) with its reason, and a line of that table
 // that no longer differs fails the run, so the table cannot outlive its reasons.
 //
-// Caveats: it needs the package rabbitmq-server and is therefore part of `make
-// interop`, not of `make test`; TEST_DIFFERENTIAL=1 turns it on. A step that
+// ActiveMQ is the oracle of its own dialect of STOMP (TestActiveMQ), with scripts and a table of
+// its own.
+//
+// Caveats: it needs the packages rabbitmq-server and activemq and is therefore part of
+// `make interop`, not of `make test`; TEST_DIFFERENTIAL=1 turns it on. A step that
 // observes that nothing comes waits a moment; no other step waits for time.
 package differential
