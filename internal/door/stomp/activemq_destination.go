@@ -180,6 +180,21 @@ func pattern(name []byte) string {
 	return strings.Join(words, ".")
 }
 
+// isPattern says whether a name stands for several in ActiveMQ.
+func isPattern(name []byte) bool {
+	for word := range bytes.SplitSeq(name, []byte{'.'}) {
+		if string(word) == "*" || string(word) == ">" {
+			return true
+		}
+	}
+	return false
+}
+
+// patternOfQueues is a destination that would be several queues. One of that name is what nobody means.
+func patternOfQueues(text []byte) *fault {
+	return activeFault("Patterns of queues are not supported: [%s]", shown(text))
+}
+
 // appendPath appends a header whose value is a prefix and a name; head is all before the name. A name
 // from another protocol may hold what this version cannot write.
 func appendPath[T ~string | ~[]byte](b []byte, v wire.Version, head string, name T) []byte {

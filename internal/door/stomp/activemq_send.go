@@ -200,6 +200,9 @@ func (c *activeMQ) route(_ *wire.Frame, in *sendHeaders) *fault {
 func (c *activeMQ) target(d activeDestination) (at route, there bool, err *fault) {
 	switch d.kind {
 	case activeQueue:
+		if isPattern(d.name) {
+			return at, false, patternOfQueues(d.text)
+		}
 		return route{key: d.name}, true, c.makeQueue(string(d.name))
 	case activeTopic:
 		return route{exchange: c.door.topicExchange, key: d.name}, true, nil

@@ -304,12 +304,13 @@ const (
 // consumedQueue makes a queue, and binds that of a virtual topic to it.
 func (c *activeMQ) consumedQueue(name string) *fault {
 	at := strings.Index(name, "."+virtualTopicNames)
-	fresh := !c.hasQueue(name)
-	if err := c.makeQueue(name); err != nil {
-		return err
+	virtual := at > 0 && strings.HasPrefix(name, virtualTopicQueues)
+	if !virtual && isPattern([]byte(name)) {
+		return patternOfQueues([]byte(prefixQueue + name))
 	}
-	if !fresh || at <= 0 || !strings.HasPrefix(name, virtualTopicQueues) {
-		return nil
+	fresh := !c.hasQueue(name)
+	if err := c.makeQueue(name); err != nil || !fresh || !virtual {
+		return err
 	}
 	err := c.session.Bind(broker.BindingParams{
 		Source: c.door.options.DefaultTopicExchange, Destination: name,

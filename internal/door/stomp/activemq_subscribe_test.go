@@ -315,6 +315,9 @@ func TestActiveTexts(t *testing.T) {
 	c.send("CONNECT\nlogin:guest\npasscode:guest\nheart-beat:x\n\n\x00")
 	c.wantError("Invalid heart-beat header:x", "")
 	c = h.dial(t)
+	c.send("CONNECT\n\n\x00")
+	c.wantError("User name [null] or password is invalid.", "")
+	c = h.dial(t)
 	c.send("CONNECT\naccept-version:9\n\n\x00")
 	c.wantError("Invalid Protocol version[9], supported versions are: [1.2, 1.1, 1.0]", "")
 	for _, tc := range []struct {

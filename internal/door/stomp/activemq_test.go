@@ -141,6 +141,11 @@ func TestActiveBadDestination(t *testing.T) {
 				"with one of: /queue/ /topic/ /temp-queue/ /temp-topic/", "Illegal destination")
 		}
 	}
+	for _, frame := range []string{"SEND\n", "SUBSCRIBE\nid:1\n"} {
+		c := h.login(t, wire.V12)
+		c.send(frame + "destination:/queue/a.>\n\n\x00")
+		c.wantError("Patterns of queues are not supported: [/queue/a.>]", "")
+	}
 	c := h.login(t, wire.V12)
 	c.send("SEND\ndestination:" + strings.Repeat("x,", compositeMax) + "x\n\n\x00")
 	c.wantError("Too many destinations in one (limit 100)", "")

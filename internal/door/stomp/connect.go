@@ -133,7 +133,7 @@ func (c *conn) credentials(f *wire.Frame) (user, passcode string, err *fault) {
 	case !hasLogin && !hasCode && o.DefaultUser != "":
 		return o.DefaultUser, o.DefaultPasscode, nil
 	}
-	return "", "", badConnect("Missing login or passcode header(s)\n")
+	return "", "", badConnect("Missing login or passcode header(s)\n").of(faultLogin, "null")
 }
 
 // virtualHost returns the virtual host that the header host names. Many clients send the name or
