@@ -14,7 +14,10 @@ import (
 // messages.
 func formats() []broker.Format {
 	return []broker.Format{
-		amqp091door.Format{}, stompdoor.Format{}, restdoor.Format{}, linedoor.Format{},
+		amqp091door.Format{},
+		stompdoor.Format{},
+		restdoor.Format{},
+		linedoor.Format{},
 		broker.HubFormat{},
 	}
 }
