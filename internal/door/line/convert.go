@@ -35,7 +35,7 @@ type composer struct {
 // the error that an answer is, nil for any other message.
 func (k *composer) compose(c *command, failure *failure) *fault {
 	m := &k.message
-	m.Envelope, m.Edited, m.Format = broker.Envelope{}, false, Format{}
+	m.Envelope, m.Edited, m.Format, m.Overlay = broker.Envelope{}, false, Format{}, nil
 	k.edits, k.rest = k.edits[:0], k.rest[:0]
 	var err *fault
 	for _, text := range [...]struct {

@@ -41,9 +41,11 @@ func bubble(t *testing.T, test func(c *piped)) {
 			defer close(ended)
 			d.Serve(context.Background(), theirs, func() {})
 		}()
+		defer func() {
+			_ = ours.Close()
+			<-ended
+		}()
 		test(&piped{t, ours, bufio.NewReader(ours)})
-		_ = ours.Close()
-		<-ended
 	})
 }
 
@@ -62,6 +64,15 @@ func (c *piped) hears(want string, after time.Duration) {
 	if err != nil || !matches(want+"\n", line) || time.Since(began) != after {
 		c.t.Fatalf("after %v: %q, %v; want %s after %v", time.Since(began), line, err, want, after)
 	}
+}
+
+func (c *piped) line() string {
+	c.t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return line
 }
 
 func (c *piped) ends() {
