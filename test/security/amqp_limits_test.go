@@ -30,8 +30,9 @@ const (
 func configuration(t *testing.T, certs *certificates) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "parley.yaml")
-	text := fmt.Sprintf("limits: {unsettled_per_session: %d, bindings: %d}\n%s",
-		unsettledCap, bindingsCap, certs.configuration())
+	text := fmt.Sprintf("limits: {unsettled_per_session: %d, bindings: %d}\n"+
+		"rest: {streams: %d, streams_per_user: %d}\n%s",
+		unsettledCap, bindingsCap, idleStreams, idleStreams, certs.configuration())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

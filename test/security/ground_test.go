@@ -216,7 +216,8 @@ func TestUnderCanary(t *testing.T) {
 func attacks() []attack {
 	return slices.Concat(
 		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(),
-		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(), webhookAttacks(),
+		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(), restStreamAttacks(),
+		webhookAttacks(),
 		lineAttacks(),
 	)
 }
