@@ -217,6 +217,10 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("OPTIONS: %v", r.header)
 	}
 	h.do("OPTIONS", "/v1/nothing", "").problem(404, "not-found")
+	if got := r.header.Get("Accept-Post"); got != "*/*, application/x-ndjson, "+
+		"application/cloudevents+json, application/cloudevents-batch+json" {
+		t.Errorf("Accept-Post %q", got)
+	}
 	// GET, HEAD and OPTIONS never change state: consuming is POST or a stream.
 	h.queue("q")
 	h.send("q", "x")
