@@ -170,8 +170,9 @@ func (s *stream) trim(now time.Time) {
 func (s *stream) leave(told bool) {
 	t := &s.door.streams
 	if told || s.count == 0 || (!s.tails() && !s.terms.manual) || isClosed(s.door.draining) {
-		t.remove(s)
-		s.end(told)
+		if t.remove(s) {
+			s.end(told)
+		}
 		return
 	}
 	wait := parkOwnTime
@@ -184,8 +185,12 @@ func (s *stream) leave(told bool) {
 			e.lease.grace(parkTime)
 		}
 	}
-	// The hub may have ended the connection before there was anything for abandon to find.
-	if (!t.park(s, wait) || isClosed(s.closed)) && t.remove(s) {
+	switch {
+	case t.park(s, wait):
+		if isClosed(s.closed) { // before there was anything for abandon to find
+			s.abandon(true)
+		}
+	case t.remove(s):
 		s.end(isClosed(s.closed))
 	}
 }

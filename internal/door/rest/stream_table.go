@@ -128,6 +128,17 @@ func (t *streamTable) park(s *stream, wait time.Duration) bool {
 func (t *streamTable) remove(s *stream) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.drop(s)
+}
+
+// removeParked is remove for a stream that no request has.
+func (t *streamTable) removeParked(s *stream) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.parked && t.drop(s)
+}
+
+func (t *streamTable) drop(s *stream) bool {
 	if t.byToken[s.token] != s {
 		return false
 	}
@@ -153,14 +164,6 @@ func (t *streamTable) remember(s *stream) {
 		t.at = (t.at + 1) % endedStream
 	}
 	t.last[s.token] = s.count
-}
-
-// removeParked is remove for a stream that nobody has come back to.
-func (t *streamTable) removeParked(s *stream) bool {
-	t.mu.Lock()
-	parked := s.parked
-	t.mu.Unlock()
-	return parked && t.remove(s)
 }
 
 // find returns the stream of an owner that reads a source.
@@ -207,7 +210,7 @@ func (t *streamTable) close() {
 	}
 	t.mu.Unlock()
 	for _, s := range list {
-		if t.remove(s) {
+		if t.removeParked(s) {
 			s.end(true)
 		}
 	}
