@@ -152,8 +152,10 @@ type leasesBody struct {
 func (v *visit) showLeases(leases []*lease, parcels []parcel, asked int) error {
 	if m := &parcels[0].message; asked == 1 {
 		accept := v.r.Header.Get("Accept")
-		if e, ok := eventOf(&m.properties, m.body); ok && wantsEvent(accept) {
-			return v.showEvent(leases[0], m, &e)
+		if wantsEvent(accept) {
+			if e, ok := eventOf(&m.properties, m.body); ok {
+				return v.showEvent(leases[0], m, &e)
+			}
 		}
 		if wantsRaw(accept, m.properties.ContentType) {
 			return v.showRaw(leases[0], m)
