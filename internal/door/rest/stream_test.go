@@ -130,11 +130,11 @@ func TestStreamResumeTakesOver(t *testing.T) {
 // giveUp ends the streams that wait for their clients, as their time does.
 func (h *hub) giveUp() {
 	h.tb.Helper()
-	h.eventually("the stream waits", func() bool {
+	h.eventually("all streams wait", func() bool {
 		t := &h.door.streams
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		return t.parked > 0
+		return t.parked > 0 && t.parked == len(t.byToken)
 	})
 	t := &h.door.streams
 	t.mu.Lock()
