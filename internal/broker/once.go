@@ -37,7 +37,7 @@ func (s *Session) PublishOnce(m *Message, p PublishParams, once OnceParams) (*Re
 		q.failed = err
 		q.mu.Unlock()
 		s.b.requests.remove(q)
-		q.discard()
+		q.discard(false)
 		return nil, err
 	}
 	return q, nil

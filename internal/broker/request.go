@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,6 +20,8 @@ const (
 	RequestExpired  RequestState = "expired"
 	// RequestSent is that of a publish that happens once: nobody answers it.
 	RequestSent RequestState = "sent"
+	// requestGone is that of a request past its retention, of which the log keeps that it was there.
+	requestGone RequestState = "gone"
 )
 
 const (
@@ -364,30 +367,56 @@ func (q *Request) end(state RequestState, answer *Message, t *turn) {
 	close(q.ended)
 }
 
-// bury removes a request and remembers that it was there.
-func (t *requestTable) bury(q *Request) {
+// bury remembers that a request was there, and returns which one is forgotten for it, if any.
+func (t *requestTable) bury(id string, of requestOwner) (forgotten string, whose requestOwner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.drop(q)
 	if t.gone == nil {
 		t.gone = make(map[string]requestOwner)
 	}
 	if len(t.order) == requestsGone {
-		delete(t.gone, t.order[0])
+		forgotten = t.order[0]
+		whose = t.gone[forgotten]
+		delete(t.gone, forgotten)
 		t.order = append(t.order[:0], t.order[1:]...)
 	}
-	t.gone[q.ID] = requestOwner{q.VHost, q.User}
-	t.order = append(t.order, q.ID)
+	t.gone[id] = of
+	t.order = append(t.order, id)
+	return forgotten, whose
 }
 
-// expire ends the retention.
+// forget forgets what is gone of a virtual host, and returns what that was.
+func (t *requestTable) forget(vhost string) (ids []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.order = slices.DeleteFunc(t.order, func(id string) bool {
+		if t.gone[id].vhost != vhost {
+			return false
+		}
+		delete(t.gone, id)
+		ids = append(ids, id)
+		return true
+	})
+	return ids
+}
+
+// expire ends the retention. Of what nobody can ask for nothing is remembered.
 func (q *Request) expire() {
-	q.b.requests.bury(q)
-	q.discard()
+	q.b.requests.remove(q)
+	if q.row == nil {
+		q.discard(false)
+		return
+	}
+	old, whose := q.b.requests.bury(q.ID, requestOwner{q.VHost, q.User})
+	q.discard(true)
+	if old != "" && q.b.log.Keeps() {
+		q.b.logForgotten(old, whose.vhost)
+	}
 }
 
-// discard lets the answer and the log's record of the request go.
-func (q *Request) discard() {
+// discard lets the answer and the log's record of the request go; remembered leaves a record that the
+// request was there.
+func (q *Request) discard(remembered bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.gone {
@@ -397,7 +426,7 @@ func (q *Request) discard() {
 	if q.expiry != nil {
 		q.expiry.Stop()
 	}
-	q.logGone()
+	q.logGone(remembered)
 	if q.answer != nil {
 		q.answer.release()
 		q.answer = nil
@@ -407,7 +436,7 @@ func (q *Request) discard() {
 // drop ends a request with its virtual host.
 func (q *Request) drop(t *turn) {
 	q.b.requests.remove(q)
-	q.discard()
+	q.discard(false)
 	if q.row != nil && q.b.replies.remove(q.row) {
 		q.end(RequestCanceled, nil, t)
 	}

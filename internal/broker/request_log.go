@@ -71,6 +71,11 @@ func (v *VirtualHost) closeAnswers(t *turn) error {
 	for _, q := range v.b.requests.of(v) {
 		q.drop(t)
 	}
+	for _, id := range v.b.requests.forget(v.name) {
+		if v.b.log.Keeps() {
+			v.b.logForgotten(id, v.name)
+		}
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.answers.id == 0 {
@@ -256,13 +261,14 @@ func (q *Request) inLog() {
 }
 
 // logGone logs that the request, and with it its answer, is not kept any more. Its lock is held.
-func (q *Request) logGone() {
+func (q *Request) logGone(remembered bool) {
 	if q.logged == "" {
 		return
 	}
-	gone := Record{Type: RecordMeta, Meta: &Meta{
-		Kind: MetaRequestDelete, VHost: q.VHost, Request: &RequestMeta{ID: q.ID, State: q.state},
-	}}
+	gone := Record{Type: RecordMeta, Meta: goneMeta(MetaRequestDelete, q.ID, q.VHost)}
+	if remembered {
+		gone.Meta.Kind, gone.Meta.Request.User = MetaRequestPut, q.User
+	}
 	if q.at == 0 {
 		q.append(&gone, owed{})
 		return
@@ -273,6 +279,17 @@ func (q *Request) logGone() {
 	q.append(transaction(gone, Record{
 		Type: RecordAck, Queues: []uint32{a.id}, At: []LSN{q.at},
 	}), owed{})
+}
+
+func goneMeta(kind MetaKind, id, vhost string) *Meta {
+	return &Meta{Kind: kind, VHost: vhost, Request: &RequestMeta{ID: id, State: requestGone}}
+}
+
+// logForgotten logs that a request is not even remembered any more.
+func (b *Broker) logForgotten(id, vhost string) {
+	if err := b.logMeta(*goneMeta(MetaRequestDelete, id, vhost)); err != nil {
+		b.logger.Error("request not logged", "vhost", vhost, "error", err)
+	}
 }
 
 // read calls fn with the answer as the log has it.
@@ -289,6 +306,12 @@ func (q *Request) read(at LSN, fn func(answer *Message)) (found bool, err error)
 // recallRequest makes a request again that an earlier process has left.
 func (r *recovery) recallRequest(m *Meta) error {
 	b, row := r.b, m.Request
+	if row.State == requestGone {
+		if old, whose := b.requests.bury(row.ID, requestOwner{m.VHost, row.User}); old != "" {
+			b.logForgotten(old, whose.vhost)
+		}
+		return nil
+	}
 	v := b.virtualHost(m.VHost)
 	q := &Request{
 		ID: row.ID, Service: row.Service, Operation: row.Operation, VHost: m.VHost, User: row.User,
@@ -326,7 +349,7 @@ func (r *recovery) recallRequest(m *Meta) error {
 //nolint:gochecknoglobals // a table, never written
 var requestStates = [...]RequestState{
 	1: RequestQueued, 2: RequestRunning, 3: RequestDone, 4: RequestCanceled, 5: RequestExpired,
-	6: RequestSent,
+	6: RequestSent, 7: requestGone,
 }
 
 // requestCallback is set in the state of a request with a callback, which stands at the end then.

@@ -144,16 +144,15 @@ func testRequestSurvives(t *testing.T, clean bool) {
 	check(c, id, broker.RequestDone, "answer")
 	time.Sleep(2 * time.Hour) // past its retention
 	c = restart()
-	_, err := c.FindRequest(id)
-	if e := (&broker.Error{}); !errors.As(err, &e) || e.Code != broker.CodeNotFound {
-		t.Errorf("long past: %v", err)
+	if got := c.findCode(id); got != broker.CodeResultGone {
+		t.Errorf("long past: %v", got)
 	}
 	found, err := log.Recovered()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range found.Structure {
-		if m.Kind != broker.MetaQueueDeclare {
+		if m.Kind != broker.MetaQueueDeclare && (m.Request.State != "gone" || m.Request.Token != "") {
 			t.Errorf("the log keeps %+v", m.Request)
 		}
 	}
@@ -306,4 +305,110 @@ func TestRequestLimit(t *testing.T) {
 			t.Errorf("the log keeps %+v of a virtual host that is gone", m.Meta)
 		}
 	}
+}
+
+// findCode returns the code with which a request is not found.
+func (c *client) findCode(id string) broker.Code {
+	_, err := c.FindRequest(id)
+	if e, ok := errors.AsType[*broker.Error](err); ok {
+		return e.Code
+	}
+	return 0
+}
+
+// TestRequestGoneOverRestart: that a request was there is known after a restart, to who asked, as far as
+// memory has room; with its virtual host it goes.
+func TestRequestGoneOverRestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: clock{}})
+		b, _ := mortal(t, log)
+		c := newClient(t, b, "c")
+		if _, err := c.DeclareQueue(broker.QueueParams{Name: "svc", Durable: true}); err != nil {
+			t.Fatal(err)
+		}
+		const remembered = 10_000
+		ids := make([]string, remembered+1)
+		for i := range ids {
+			ids[i] = c.mustRequest(broker.RequestParams{
+				Service: "svc", Timeout: time.Duration(i+1) * time.Millisecond,
+			}, "question")
+		}
+		once, err := c.publishOnce("svc", "k", "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(48 * time.Hour)
+		synctest.Wait()
+		for range 2 {
+			for _, want := range []struct {
+				id   string
+				code broker.Code
+			}{
+				{ids[0], broker.CodeNotFound}, {ids[1], broker.CodeResultGone},
+				{ids[remembered], broker.CodeResultGone}, {once.ID, broker.CodeNotFound},
+				{"never", broker.CodeNotFound},
+			} {
+				if got := c.findCode(want.id); got != want.code {
+					t.Errorf("request %s: %v, want %v", want.id, got, want.code)
+				}
+			}
+			b.Close()
+			b, _ = mortal(t, log)
+			c = newClient(t, b, "c")
+		}
+		b.Close()
+	})
+}
+
+// TestRequestGoneWithVHost: what is gone of a virtual host is not remembered when the host is deleted.
+func TestRequestGoneWithVHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: clock{}})
+		b, _ := mortal(t, log)
+		open := func() *client {
+			conn, err := b.Open(broker.ConnectionParams{Name: "c", User: "guest", VHost: "other"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := conn.OpenSession(newSink())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &client{Session: s, sink: newSink(), tb: t}
+		}
+		var id string
+		for range 2 {
+			if _, err := b.AddVirtualHost("other"); err != nil {
+				t.Fatal(err)
+			}
+			c := open()
+			if id != "" {
+				if got := c.findCode(id); got != broker.CodeNotFound {
+					t.Errorf("of the host before: %v", got)
+				}
+				break
+			}
+			if _, err := c.DeclareQueue(broker.QueueParams{Name: "svc", Durable: true}); err != nil {
+				t.Fatal(err)
+			}
+			id = c.mustRequest(broker.RequestParams{Service: "svc", Timeout: time.Second}, "q")
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+			if got := c.findCode(id); got != broker.CodeResultGone {
+				t.Errorf("past its retention: %v", got)
+			}
+			c.Connection().Close()
+			if err := b.DeleteVirtualHost("other"); err != nil {
+				t.Fatal(err)
+			}
+			b.Close()
+			b, _ = mortal(t, log)
+			if _, ok := b.VirtualHost("other"); ok {
+				t.Error("the deleted host is back")
+			}
+		}
+		b.Close()
+	})
 }
