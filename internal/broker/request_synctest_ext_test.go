@@ -345,8 +345,10 @@ func TestRequestGoneOverRestart(t *testing.T) {
 				id   string
 				code broker.Code
 			}{
-				{ids[0], broker.CodeNotFound}, {ids[1], broker.CodeResultGone},
-				{ids[remembered], broker.CodeResultGone}, {once.ID, broker.CodeNotFound},
+				{ids[0], broker.CodeNotFound},
+				{ids[1], broker.CodeResultGone},
+				{ids[remembered], broker.CodeResultGone},
+				{once.ID, broker.CodeNotFound},
 				{"never", broker.CodeNotFound},
 			} {
 				if got := c.findCode(want.id); got != want.code {
