@@ -66,6 +66,12 @@ func (p *Pusher) count() {
 		p.posts[v] = counter("parley_webhook_posts_total", "Posts to webhooks by what the answer"+
 			" means.", "outcome", v.word())
 	}
+	for _, state := range states() {
+		p.options.Metrics.GaugeFunc(metric.Desc{
+			Name: "parley_webhook_subscriptions", Help: "Push subscriptions by how they are.",
+			Labels: []metric.Label{{Name: "state", Value: state}},
+		}, func() int64 { return p.inState(state) })
+	}
 	for i, word := range [...]string{"granted", "refused"} {
 		p.handshakes[i] = counter("parley_webhook_handshakes_total", "Handshakes with webhooks.",
 			"outcome", word)
@@ -145,6 +151,18 @@ func (p *Pusher) start(ctx context.Context, key subscriptionKey, value string) {
 	ctx, r.cancel = context.WithCancel(ctx)
 	p.running[key] = r
 	go r.run(ctx)
+}
+
+// inState returns how many subscriptions are in a state.
+func (p *Pusher) inState(state string) (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.running {
+		if r.now().State == state {
+			n++
+		}
+	}
+	return n
 }
 
 // find returns the subscription that runs under a name.

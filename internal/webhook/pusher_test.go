@@ -102,6 +102,9 @@ func TestAnswers(t *testing.T) {
 				h.eventually("it is disabled", func() bool {
 					return h.status("s").State == stateDisabled
 				})
+				if h.pusher.inState(stateDisabled) != 1 || h.pusher.inState(stateActive) != 0 {
+					t.Error("it is counted in another state")
+				}
 				if n := h.waiting("q"); n != 1 {
 					t.Errorf("%d messages in the queue", n)
 				}

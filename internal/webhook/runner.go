@@ -29,6 +29,10 @@ const (
 	stateDisabled = "disabled" // the target wants nothing any more
 )
 
+func states() []string {
+	return []string{stateStarting, stateActive, statePaused, stateFailing, stateDisabled}
+}
+
 // status is how a subscription is.
 type status struct {
 	State  string `json:"state"`

@@ -109,7 +109,7 @@ func operations() map[string]operation {
 	out := map[string]operation{}
 	for _, list := range [...]map[string]operation{
 		queueOperations(), routingOperations(), sendOperations(), leaseOperations(),
-		streamOperations(), serviceOperations(), instanceOperations(), subscriptionOperations(),
+		streamOperations(), serviceOperations(), instanceOperations(), pushOperations(),
 		hubOperations(),
 	} {
 		maps.Copy(out, list)
@@ -402,44 +402,6 @@ func instanceOperations() map[string]operation {
 			summary:  "Take a server away; one that is not there is no error",
 			answers:  answers(done("It is not called any more.")),
 			problems: problems,
-		},
-	}
-}
-
-func subscriptionOperations() map[string]operation {
-	definition := jsonOf("Subscription", jsonObject{
-		"source": jsonObject{"queue": "greeter"}, "push": jsonObject{"url": "https://app.example/hook"},
-	})
-	return map[string]operation{
-		"GET /subscriptions": {
-			id: "listSubscriptions", tag: tagStreams,
-			summary:  "List the subscriptions whose messages the hub posts",
-			answers:  answers(outcome{status: http.StatusOK, about: "All of them.", body: jsonOf("", nil)}),
-			problems: []string{wordNotFound},
-		},
-		"PUT /subscriptions/{name}": {
-			id: "putSubscription", tag: tagStreams,
-			summary: "Have messages posted to a URL, which has to consent",
-			takes:   needed(definition),
-			answers: answers(
-				outcome{
-					status: http.StatusCreated, about: "It is new.", body: jsonOf("Subscription", nil),
-				},
-				shows("It was there.", "Subscription"),
-			),
-			problems: []string{
-				wordBadRequest, "forbidden", wordNotFound, "conflict", wordMediaType, "quota",
-			},
-		},
-		"GET /subscriptions/{name}": {
-			id: "getSubscription", tag: tagStreams, summary: "Show a subscription, without its secrets",
-			answers: answers(shows("The subscription.", "Subscription")), problems: []string{wordNotFound},
-		},
-		"DELETE /subscriptions/{name}": {
-			id: "deleteSubscription", tag: tagStreams,
-			summary:  "End a subscription; an absent one is no error",
-			answers:  answers(done("Nothing is posted any more.")),
-			problems: []string{wordNotFound},
 		},
 	}
 }

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -46,7 +47,7 @@ func (d *Door) openAPI() ([]byte, error) {
 	}
 	components := newSchemas().components()
 	components["CloudEvent"] = eventSchema()
-	components["Subscription"] = subscriptionSchema()
+	maps.Copy(components, pushSchemas())
 	return json.Marshal(jsonObject{
 		"openapi": openAPIVersion,
 		"info": jsonObject{
@@ -65,6 +66,7 @@ func (d *Door) openAPI() ([]byte, error) {
 		},
 		"security": []any{jsonObject{"basic": []any{}}, jsonObject{}},
 		"paths":    paths,
+		"webhooks": webhooks(),
 		"components": jsonObject{
 			"schemas":         components,
 			"securitySchemes": jsonObject{"basic": jsonObject{"type": "http", "scheme": "basic"}},

@@ -178,14 +178,6 @@ func (s schemas) of(t reflect.Type) jsonObject {
 	}
 }
 
-// subscriptionSchema describes a push subscription, whose members are its keeper's.
-func subscriptionSchema() jsonObject {
-	return jsonObject{
-		"type":        "object",
-		"description": "Where messages come from, and the URL that they are posted to.",
-	}
-}
-
 // eventSchema describes an event in JSON (CloudEvents, JSON event format).
 func eventSchema() jsonObject {
 	text := jsonObject{"type": "string", "minLength": 1}
