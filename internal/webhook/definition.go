@@ -93,7 +93,14 @@ type kept struct {
 	By string `json:"by"`
 	// Disabled says why nothing is posted any more.
 	Disabled string `json:"disabled,omitempty"`
+	// Asked is the token by which the target may consent, which it has not done at once; Granted is how
+	// many posts a minute it takes, 0 is any number, since it has.
+	Asked   string `json:"asked,omitempty"`
+	Granted *int   `json:"granted,omitempty"`
 }
+
+// asks reports whether the target has yet to consent.
+func (k *kept) asks() bool { return k.Asked != "" && k.Granted == nil }
 
 // decodeDefinition reads a subscription and fills in what is left out.
 func decodeDefinition(data []byte) (Definition, error) {

@@ -4,7 +4,11 @@ package webhook
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
 
 	"github.com/parley-ipc/parley/internal/broker"
 )
@@ -34,14 +38,64 @@ func (p *Pusher) Put(
 			return false, fault(broker.CodeNotFound, "no queue '%s'", q)
 		}
 	}
-	if _, err := p.handshake(ctx, target, d.Push.Rate); err != nil {
+	k := kept{Definition: d, By: c.User}
+	if k.Asked, err = p.ask(ctx, target, d.Push.Rate); err != nil {
 		return false, fault(broker.CodeInequivalent, "%v", err)
 	}
-	value, err := json.Marshal(&kept{Definition: d, By: c.User})
+	value, err := k.encode()
 	if err != nil {
 		return false, err
 	}
 	return c.VirtualHost().SetSubscription(name, value)
+}
+
+// ask asks the target of a subscription for its consent. Where targets can reach the hub, one that does
+// not answer that may consent later, by the token that is returned.
+func (p *Pusher) ask(ctx context.Context, target *url.URL, rate int) (token string, err error) {
+	q := question{rate: rate}
+	if p.options.PublicURL != "" {
+		token = newID()
+		q.callback = p.options.PublicURL + consentPath + token
+	}
+	_, err = p.handshake(ctx, target, q)
+	if r, ok := errors.AsType[*refusal](err); ok && r.later && token != "" {
+		return token, nil
+	}
+	return "", err
+}
+
+// consentPath is where targets consent, at the REST door.
+const consentPath = "/v1/webhooks/consents/"
+
+// Grant takes the consent of a target that was asked for it with a token, and the rate that it grants,
+// as the header WebHook-Allowed-Rate has it. The subscription runs from then on.
+func (p *Pusher) Grant(token, rate string) error {
+	r := p.asked(token)
+	if r == nil {
+		return fault(broker.CodeNotFound, "nobody was asked for consent with this token")
+	}
+	k := r.kept
+	perMinute := k.Push.Rate
+	if n, err := strconv.ParseUint(rate, 10, 31); err == nil && n > 0 {
+		perMinute = int(n)
+	} else if rate != "" && rate != "*" {
+		return badRequest("WebHook-Allowed-Rate must be a number of posts a minute above 0, or *")
+	}
+	k.Granted = &perMinute
+	p.handshakes[0].Inc()
+	return r.keep(&k)
+}
+
+// asked returns the subscription whose target was asked with a token.
+func (p *Pusher) asked(token string) *runner {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.running {
+		if r.kept.asks() && subtle.ConstantTimeCompare([]byte(r.kept.Asked), []byte(token)) == 1 {
+			return r
+		}
+	}
+	return nil
 }
 
 // mayManage refuses who is no administrator.

@@ -25,6 +25,9 @@ type Rules struct {
 	// Callbacks are the origins ("https://ci.example") to which every user may have results of
 	// requests posted; administrators may name any. Default: none.
 	Callbacks []string `yaml:"callbacks"`
+	// PublicURL is how targets reach the REST door ("https://hub.example"), so that they may consent
+	// later, when a person has looked at it. Default: they consent at once or not at all.
+	PublicURL string `yaml:"public_url"`
 }
 
 // Validate returns all faults at once.
@@ -57,16 +60,28 @@ func (r *Rules) compile() (rules, error) {
 		out.networks = append(out.networks, network)
 	}
 	for _, text := range r.Callbacks {
-		u, err := url.Parse(text)
-		if err != nil || !isHTTP(u) || u.Host == "" || u.User != nil ||
-			u.Path != "" || u.RawQuery != "" {
-			faults = append(faults, fmt.Errorf("%q is no origin: want https://host or"+
-				" https://host:port", text))
+		u, err := parseOrigin(text)
+		if err != nil {
+			faults = append(faults, err)
 			continue
 		}
 		out.origins[originOf(u)] = true
 	}
+	if r.PublicURL != "" {
+		if _, err := parseOrigin(r.PublicURL); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	return out, errors.Join(faults...)
+}
+
+func parseOrigin(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || !isHTTP(u) || u.Host == "" || u.User != nil || u.Path != "" ||
+		u.RawQuery != "" {
+		return nil, fmt.Errorf("%q is no origin: want https://host or https://host:port", text)
+	}
+	return u, nil
 }
 
 // Writer writes messages as the REST door shows them, for posts.

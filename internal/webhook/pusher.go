@@ -143,6 +143,7 @@ func (p *Pusher) reconcile(ctx context.Context) {
 func (p *Pusher) start(ctx context.Context, key subscriptionKey, value string) {
 	r := &runner{
 		p: p, vhost: key.vhost, name: key.name, value: value, done: make(chan struct{}),
+		status: status{State: stateStarting},
 	}
 	if err := r.read(); err != nil { // written by another version
 		p.options.Logger.Error("subscription not read", "door", Name, "vhost", key.vhost,

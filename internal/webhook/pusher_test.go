@@ -541,3 +541,61 @@ func TestCallback(t *testing.T) {
 		return state == broker.CallbackDone
 	})
 }
+
+// CloudEvents webhook §4: where targets can reach the hub, consent may come later, with a rate, and
+// outlives the hub.
+func TestConsentLater(t *testing.T) {
+	t.Parallel()
+	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: realClock{}})
+	public := func(r *Rules) { r.PublicURL = "https://hub.example" }
+	h, to := newHub(t, log, public), newTarget(t, nil)
+	to.consent = ""
+	h.queue("q")
+	h.send("", "q", "m")
+	h.put("s", "q", map[string]any{"url": to.URL, "format": "plain"})
+	asked := <-to.handshakes
+	token, ok := strings.CutPrefix(asked.Get("WebHook-Request-Callback"), "https://hub.example"+consentPath)
+	if !ok || len(token) < 20 {
+		t.Fatalf("handshake %v", asked)
+	}
+	h.eventually("it waits", func() bool {
+		s := h.status("s")
+		return s.State == stateStarting && s.Reason != ""
+	})
+	data, err := h.pusher.Show(h.conn, "s")
+	if err != nil || strings.Contains(string(data), token) {
+		t.Errorf("shown %s, %v", data, err)
+	}
+	h.stop()
+	h = newHub(t, log, public)
+	h.eventually("it waits again", func() bool { return h.pusher.asked(token) != nil })
+	for _, c := range [][2]string{{"", ""}, {token + "x", ""}, {token, "many"}, {token, "0"}} {
+		if err := h.pusher.Grant(c[0], c[1]); err == nil {
+			t.Errorf("%q was granted", c)
+		}
+	}
+	if len(to.got)+len(to.handshakes) != 0 {
+		t.Error("posted, or asked again, without consent")
+	}
+	if err := h.pusher.Grant(token, "120"); err != nil {
+		t.Fatal(err)
+	}
+	if to.next(t).body != "m" {
+		t.Error("not posted")
+	}
+	h.eventually("the rate is kept", func() bool { return h.status("s").AllowedRate == 120 })
+	if err := h.pusher.Grant(token, ""); err == nil {
+		t.Error("it was granted twice")
+	}
+	h.stop()
+	h = newHub(t, log, public)
+	h.send("", "q", "n")
+	if to.next(t).body != "n" || len(to.handshakes) != 0 {
+		t.Error("the consent did not outlive the hub")
+	}
+	to.consent = "somebody.else" // that is an answer
+	if _, err := h.pusher.Put(t.Context(), h.conn, "other", fmt.Appendf(nil,
+		`{"source":{"queue":"q"},"push":{"url":%q}}`, to.URL)); err == nil {
+		t.Error("a target that refuses was taken")
+	}
+}

@@ -72,9 +72,10 @@ func TestRules(t *testing.T) {
 	bad := Rules{
 		Networks:  []string{"lb", "10.0.0.0/33"},
 		Callbacks: []string{"ci.example", "ftp://ci.example", "https://ci.example/path", "https://"},
+		PublicURL: "hub.example",
 	}
 	err := bad.Validate()
-	if err == nil || strings.Count(err.Error(), "\n") != 5 {
+	if err == nil || strings.Count(err.Error(), "\n") != 6 {
 		t.Errorf("faults: %v", err)
 	}
 	r := compiled(t, Rules{Callbacks: []string{"https://CI.example", "http://a.example:8080"}})

@@ -101,6 +101,11 @@ func (r *runner) run(ctx context.Context) {
 	if r.kept.Disabled != "" {
 		disabled = &disabledError{r.kept.Disabled}
 	}
+	if r.kept.asks() { // who grants it writes the subscription anew
+		r.note(func(s *status) { s.Reason = "the target has not consented yet" })
+		<-ctx.Done()
+		return
+	}
 	for pause := firstPause; disabled == nil; pause = min(2*pause, lastPause) {
 		r.note(func(s *status) { s.State, s.Inflight = stateStarting, 0 })
 		began := time.Now()
@@ -139,7 +144,7 @@ func (r *runner) serve(ctx context.Context) error {
 	if r.target == nil {
 		return errTarget
 	}
-	agreed, err := r.p.agreed(ctx, r.target, r.kept.Push.Rate)
+	agreed, err := r.agreed(ctx)
 	if err != nil {
 		return err
 	}
@@ -167,22 +172,38 @@ func (r *runner) serve(ctx context.Context) error {
 	return u.run(ctx, closed)
 }
 
-// disable keeps that the subscription is disabled, so that it still is after a restart, unless it was
-// changed meanwhile.
+// agreed returns the consent of the target: the one that it gave later, or else it is asked.
+func (r *runner) agreed(ctx context.Context) (consent, error) {
+	if n := r.kept.Granted; n != nil {
+		return consent{perMinute: *n}, nil
+	}
+	return r.p.agreed(ctx, r.target, r.kept.Push.Rate)
+}
+
+// disable keeps that the subscription is disabled, so that it still is after a restart.
 func (r *runner) disable(why string) {
 	r.p.consents.forget(r.target.String())
 	k := r.kept
 	k.Disabled = why
-	value, err := k.encode()
-	v, ok := r.p.options.Broker.VirtualHost(r.vhost)
-	if err != nil || !ok {
-		return
-	}
-	if now, ok := v.Subscription(r.name); !ok || string(now) != r.value {
-		return
-	}
-	if _, err := v.SetSubscription(r.name, value); err != nil {
+	if err := r.keep(&k); err != nil {
 		r.p.options.Logger.Error("subscription not kept", "door", Name, "vhost", r.vhost,
 			"subscription", r.name, "error", err)
 	}
+}
+
+// keep writes the subscription anew, unless it was changed or deleted meanwhile.
+func (r *runner) keep(k *kept) error {
+	value, err := k.encode()
+	if err != nil {
+		return err
+	}
+	v, ok := r.p.options.Broker.VirtualHost(r.vhost)
+	if !ok {
+		return nil
+	}
+	if now, ok := v.Subscription(r.name); !ok || string(now) != r.value {
+		return nil
+	}
+	_, err = v.SetSubscription(r.name, value)
+	return err
 }

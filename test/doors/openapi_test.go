@@ -40,7 +40,9 @@ type operation struct {
 
 func describe(t *testing.T) *described {
 	t.Helper()
-	h := start(t, func(o *hub.Options) { o.Doors.REST.Listen = free })
+	h := start(t, func(o *hub.Options) {
+		o.Doors.REST.Listen, o.Webhooks.Networks = free, []string{"127.0.0.1"}
+	})
 	d := &described{at: "http://" + h.Addr("rest").String(), ops: map[string]operation{}}
 	res, err := http.Get(d.at + "/openapi.json")
 	if err != nil {
@@ -310,7 +312,7 @@ func TestOpenAPI(t *testing.T) {
 	d.id = "one"
 	for _, id := range []string{
 		"putInstance", "drainInstance", "removeInstance", "putSubscription", "getSubscription",
-		"listSubscriptions", "deleteSubscription", "progress",
+		"listSubscriptions", "deleteSubscription", "progress", "consent", "consentWithRate",
 	} {
 		d.call(t, id) // whether this hub calls others or not
 		called[id] = true

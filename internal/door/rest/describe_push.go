@@ -33,6 +33,17 @@ func pushOperations() map[string]operation {
 			summary: "Show a push subscription and how it is, without its secrets",
 			answers: answers(shows("It.", "Subscription")), problems: problems,
 		},
+		"GET /v1/webhooks/consents/{token}": {
+			id: "consent", tag: tagStreams,
+			summary: "Consent to a push subscription, as WebHook-Request-Callback says",
+			answers: answers(done("Posts follow.")), problems: []string{wordNotFound},
+		},
+		"POST /v1/webhooks/consents/{token}": {
+			id: "consentWithRate", tag: tagStreams,
+			summary: "Consent to a push subscription, and say how many posts a minute you take",
+			headers: []string{"WebHook-Allowed-Rate"},
+			answers: answers(done("Posts follow.")), problems: []string{wordBadRequest, wordNotFound},
+		},
 		"DELETE /subscriptions/{name}": {
 			id: "deleteSubscription", tag: tagStreams, summary: "End a push subscription",
 			answers: answers(done("It is gone.")), problems: problems,

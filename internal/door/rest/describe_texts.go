@@ -25,6 +25,7 @@ func parameterTexts() map[string]parameter {
 		"path method": {"The operation.", text(), "SayHello"},
 		"path path":   {"The operation, or any path of the service's own.", text(), "SayHello"},
 		"path id":     {"What Location or an earlier answer named.", text(), "AAAAAAAAAAAAAAAAAAAAAA"},
+		"path token":  {"From WebHook-Request-Callback.", text(), "AAAAAAAAAAAAAAAAAAAAAA"},
 		"path code":   {"The code of a problem.", text(), "not-found"},
 
 		"query page_size": {"How many at most.", jsonObject{"type": "integer", "minimum": 1, "maximum": pageMax}, 100},
@@ -64,9 +65,10 @@ func parameterTexts() map[string]parameter {
 			jsonObject{"type": "string", "minLength": 1, "maxLength": keyBytesMax + 2},
 			nil,
 		},
-		"header Prefer":      {"RFC 7240: respond-async, wait=N.", text(), nil},
-		"header traceparent": {"W3C trace context; it goes on to who gets the message.", text(), nil},
-		"header tracestate":  {"W3C trace context.", text(), nil},
+		"header WebHook-Allowed-Rate": {"Posts a minute, or *.", text(), nil},
+		"header Prefer":               {"RFC 7240: respond-async, wait=N.", text(), nil},
+		"header traceparent":          {"W3C trace context; it goes on to who gets the message.", text(), nil},
+		"header tracestate":           {"W3C trace context.", text(), nil},
 
 		"answer Location":        {"The resource that was made.", text(), nil},
 		"path name":              {"A subscription.", text(), "hook"},

@@ -111,6 +111,9 @@ func (d *Door) publicRoutes() map[string]http.Handler {
 		"GET /readyz":          d.public(typeJSON, d.readyz),
 		"GET /problems/{code}": d.public("text/html", d.problemPage),
 		"GET /openapi.json":    d.public(typeJSON, d.showOpenAPI),
+
+		"GET /v1/webhooks/consents/{token}":  d.public("", d.grant),
+		"POST /v1/webhooks/consents/{token}": d.public("", d.grant),
 	}
 	if d.options.WebSocket != nil {
 		out["GET "+webSocketPath] = d.options.WebSocket

@@ -20,6 +20,8 @@ type Webhooks interface {
 	Delete(c *broker.Connection, name string) error
 	// Consent asks a target whether it takes results of requests of c's user.
 	Consent(ctx context.Context, c *broker.Connection, callback string) error
+	// Grant takes the consent of a subscription's target, which knows a token, and the rate it grants.
+	Grant(token, rate string) error
 }
 
 // webhooks returns who posts.
@@ -90,6 +92,26 @@ func (d *Door) deleteSubscription(v *visit) error {
 	err = hooks.Delete(v.client.conn, v.path("name"))
 	if p := problemOf(err); err != nil && p.word != wordNotFound {
 		return err
+	}
+	return v.noContent()
+}
+
+// grant is GET and POST /webhooks/consents/{token}, by which the target of a subscription consents that
+// did not do so at once. It needs no user: the token is known to who was asked. That GET changes
+// something is what CloudEvents wants, for people with a browser (webhook §4.1.3).
+func (d *Door) grant(v *visit) error {
+	hooks, err := d.webhooks()
+	switch {
+	case err != nil:
+		return err
+	case !d.visits.enter():
+		return problemf(wordDraining, "the hub stops")
+	}
+	defer d.visits.leave()
+	if v.r.Method != http.MethodHead {
+		if err := hooks.Grant(v.path("token"), v.r.Header.Get("WebHook-Allowed-Rate")); err != nil {
+			return err
+		}
 	}
 	return v.noContent()
 }

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -41,6 +42,11 @@ func (k *hooks) Delete(_ *broker.Connection, name string) error {
 	return err
 }
 
+func (k *hooks) Grant(token, rate string) error {
+	k.consents = append(k.consents, token+" "+rate)
+	return k.refuse
+}
+
 func (k *hooks) Consent(_ context.Context, _ *broker.Connection, callback string) error {
 	k.consents = append(k.consents, callback)
 	return k.refuse
@@ -65,6 +71,26 @@ func TestSubscriptionRoutes(t *testing.T) {
 	h.do("DELETE", path, "").want(204)
 	h.do("DELETE", path, "").want(204)
 	newHub(t).do("GET", "/v1/subscriptions", "").problem(404, "not-found")
+}
+
+// CloudEvents webhook §4.1.3: consent comes by GET, from a browser, or by POST, without a user of the
+// hub; looking does not consent.
+func TestConsentRoute(t *testing.T) {
+	t.Parallel()
+	k := &hooks{}
+	h := newHub(t, func(o *Options) { o.Webhooks, o.Guest = k, noGuest })
+	const path = "/v1/webhooks/consents/token"
+	h.do("HEAD", path, "").want(204)
+	if len(k.consents) != 0 {
+		t.Errorf("HEAD consented: %q", k.consents)
+	}
+	h.do("GET", path, "").want(204)
+	h.do("POST", path, "", "WebHook-Allowed-Rate: 120").want(204)
+	k.refuse = &broker.Error{Code: broker.CodeNotFound, Text: "no"}
+	h.do("POST", path, "").problem(404, "not-found")
+	if want := []string{"token ", "token 120", "token "}; !slices.Equal(k.consents, want) {
+		t.Errorf("consents %q, want %q", k.consents, want)
+	}
 }
 
 // rest.md §5.6: the target of a callback is asked before the request is stored, and never for a call
