@@ -98,6 +98,9 @@ func (p *Pusher) postResult(ctx context.Context, d due) posted {
 	if err != nil {
 		return never(err.Error())
 	}
+	if !p.mayCall(d.request.User, target) { // any more
+		return never(errTarget.Error())
+	}
 	if _, err := p.agreed(ctx, target, 0); err != nil {
 		return posted{d, outcome{verdict: failed, why: err.Error()}}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,11 +57,12 @@ func (writer) Result(h http.Header, q *broker.Request) (status int, body []byte,
 
 // hub is a broker with a pusher that runs.
 type hub struct {
-	tb     testing.TB
-	broker *broker.Broker
-	pusher *Pusher
-	conn   *broker.Connection
-	stop   func()
+	tb      testing.TB
+	broker  *broker.Broker
+	pusher  *Pusher
+	demoted *atomic.Bool // the administrator is none any more
+	conn    *broker.Connection
+	stop    func()
 }
 
 // administrator is who may manage subscriptions.
@@ -80,14 +82,17 @@ func newHub(tb testing.TB, log *store.Memory, change ...func(*Rules)) *hub {
 	for _, f := range change {
 		f(&r)
 	}
+	var demoted atomic.Bool
 	p, err := New(Options{
 		Rules: r, Broker: b, Writer: writer{},
-		Administrator: func(user string) bool { return user == administrator },
+		Administrator: func(user string) bool {
+			return user == administrator && !demoted.Load()
+		},
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	h := &hub{tb: tb, broker: b, pusher: p}
+	h := &hub{tb: tb, broker: b, pusher: p, demoted: &demoted}
 	h.conn = h.connect(administrator)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

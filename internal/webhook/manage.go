@@ -188,6 +188,11 @@ func (p *Pusher) Delete(c *broker.Connection, name string) error {
 	return err
 }
 
+// mayCall reports whether a user may have results posted to a target.
+func (p *Pusher) mayCall(user string, target *url.URL) bool {
+	return p.rules.origins[originOf(target)] || p.options.Administrator(user)
+}
+
 // Consent asks the target of a callback whether it takes results of requests of c's user, who may not
 // name any: see Rules.
 func (p *Pusher) Consent(ctx context.Context, c *broker.Connection, callback string) error {
@@ -195,7 +200,7 @@ func (p *Pusher) Consent(ctx context.Context, c *broker.Connection, callback str
 	if err != nil {
 		return badRequest("Parley-Callback: %v", err)
 	}
-	if !p.rules.origins[originOf(target)] && !p.options.Administrator(c.User) {
+	if !p.mayCall(c.User, target) {
 		return fault(broker.CodeForbidden, "results may not be posted to this origin: the"+
 			" configuration lists those that may")
 	}

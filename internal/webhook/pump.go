@@ -26,6 +26,7 @@ const (
 var (
 	errConsumerGone = errors.New("the queue was deleted, or may not be read any more")
 	errClosed       = errors.New("the connection was closed")
+	errNotAllowed   = errors.New("its user is no administrator any more")
 )
 
 // pump is a subscription's consumer: everything in it belongs to the goroutine of run, but for the
@@ -119,6 +120,10 @@ func (u *pump) run(ctx context.Context, closed <-chan struct{}) error {
 	defer timer.Stop()
 	var err error
 	for err == nil && ctx.Err() == nil {
+		if !u.r.allowed() {
+			err = errNotAllowed // what it holds goes back
+			break
+		}
 		u.grant()
 		u.post(posts)
 		u.session.Flush()

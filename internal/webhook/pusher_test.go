@@ -599,3 +599,70 @@ func TestConsentLater(t *testing.T) {
 		t.Error("a target that refuses was taken")
 	}
 }
+
+// security.md H10: a user who is no administrator any more has nothing posted any more, and what the
+// hub holds goes back.
+func TestSecH10Demoted(t *testing.T) {
+	t.Parallel()
+	h, to := newHub(t, nil), newTarget(t, answerWith(500))
+	h.queue("q")
+	h.put("s", "q", map[string]any{"url": to.URL, "retry": map[string]any{"first_ms": 60_000}})
+	h.send("", "q", "m")
+	to.next(t)
+	h.eventually("it waits", func() bool { return h.status("s").Waiting == 1 })
+	h.demoted.Store(true)
+	h.send("", "q", "n")
+	find := func() status { return h.pusher.find(subscriptionKey{"/", "s"}).now() }
+	h.eventually("it fails", func() bool { return find().State == stateFailing })
+	v, _ := h.broker.VirtualHost("/")
+	q, _ := v.Queue("q")
+	h.eventually("both are back", func() bool { return q.Stats().Ready == 2 })
+	if len(to.got) != 0 {
+		t.Errorf("%d posts", len(to.got))
+	}
+	to.answers(nil)
+	h.demoted.Store(false)
+	to.next(t)
+	to.next(t)
+}
+
+// A subscription whose queue is deleted waits for another; one whose virtual host is deleted ends.
+func TestQueueGone(t *testing.T) {
+	t.Parallel()
+	h, to := newHub(t, nil), newTarget(t, nil)
+	h.queue("q")
+	h.put("s", "q", map[string]any{"url": to.URL})
+	h.eventually("it is active", func() bool { return h.status("s").State == stateActive })
+	s := h.session()
+	defer s.Close()
+	if _, err := s.DeleteQueue(broker.DeleteParams{Name: "q"}); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("it fails", func() bool { return h.status("s").State == stateFailing })
+	h.queue("q")
+	h.send("", "q", "m")
+	to.next(t)
+
+	if _, err := h.broker.AddVirtualHost("v"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := h.broker.Open(broker.ConnectionParams{Name: "v", User: administrator, VHost: "v"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.pusher.Put(t.Context(), c, "s", fmt.Appendf(nil,
+		`{"source":{"topic":"a"},"push":{"url":%q}}`, to.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := subscriptionKey{"v", "s"}
+	h.eventually("it runs", func() bool {
+		r := h.pusher.find(key)
+		return r != nil && r.now().State == stateActive
+	})
+	c.Close()
+	if err := h.broker.DeleteVirtualHost("v"); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("it ends", func() bool { return h.pusher.find(key) == nil })
+}

@@ -141,8 +141,11 @@ var errTarget = errors.New("the target is not allowed")
 
 // serve posts from the handshake on until the consumer is lost or ctx ends.
 func (r *runner) serve(ctx context.Context) error {
-	if r.target == nil {
+	switch {
+	case r.target == nil:
 		return errTarget
+	case !r.allowed():
+		return errNotAllowed
 	}
 	agreed, err := r.agreed(ctx)
 	if err != nil {
@@ -179,6 +182,9 @@ func (r *runner) agreed(ctx context.Context) (consent, error) {
 	}
 	return r.p.agreed(ctx, r.target, r.kept.Push.Rate)
 }
+
+// allowed reports whether the user may still say where the hub posts to.
+func (r *runner) allowed() bool { return r.p.options.Administrator(r.kept.By) }
 
 // disable keeps that the subscription is disabled, so that it still is after a restart.
 func (r *runner) disable(why string) {
