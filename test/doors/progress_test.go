@@ -52,6 +52,7 @@ func TestProgress(t *testing.T) {
 				}
 				time.Sleep(time.Millisecond) // polls a state
 			}
+			lineProgress(t, h, state[strings.LastIndexByte(state, '/')+1:])
 			close(seen)
 			if err := <-ended; err != nil {
 				t.Fatal(err)
@@ -199,4 +200,25 @@ func progressByLine(_ *testing.T, h *hub.Hub, queue string, seen <-chan struct{}
 		return err
 	}
 	return in.Decode(&m) // it is settled
+}
+
+// lineProgress reads the state of a request through the line door.
+func lineProgress(t *testing.T, h *hub.Hub, id string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", h.Addr("line").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ask := map[string]any{"op": "result", "id": 1, "request": id, "timeout_ms": 0}
+	if err := json.NewEncoder(conn).Encode(ask); err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ State, Progress string }
+	if err := json.NewDecoder(conn).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.State != "running" || got.Progress != "40 copying" {
+		t.Errorf("result %+v", got)
+	}
 }

@@ -208,7 +208,11 @@ func (c *conn) writeResult(id string, r *broker.Request) {
 		b, open := c.begin()
 		if open {
 			b = append(appendHead(b, []byte(id)), `"state":"`...)
-			b = appendEnd(append(append(b, state...), '"'))
+			b = append(append(b, state...), '"')
+			if p := r.Progress(); !p.At.IsZero() {
+				b = appendString(append(b, `,"progress":`...), p.String())
+			}
+			b = appendEnd(b)
 		}
 		c.out.End(b)
 		c.flushSoon()
