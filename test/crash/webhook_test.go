@@ -57,8 +57,10 @@ func (h *hooks) start(t *testing.T) {
 	}
 }
 
-// do sends a request to the hub and returns what it answers.
-func (h *hooks) do(t *testing.T, method, path string, body any, want int) []byte {
+// do sends a request to the hub and returns what it answers; headers are names and values.
+func (h *hooks) do(
+	t *testing.T, method, path string, body any, want int, headers ...string,
+) []byte {
 	t.Helper()
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -67,6 +69,9 @@ func (h *hooks) do(t *testing.T, method, path string, body any, want int) []byte
 	req, err := http.NewRequestWithContext(t.Context(), method, h.URL(path), bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -300,5 +305,37 @@ func TestWebhookGone(t *testing.T) {
 	disabled()
 	if n := len(h.posts(t)); n != 1 {
 		t.Errorf("%d posts", n)
+	}
+}
+
+// TestWebhookCallback kills the hub while a request with a callback waits for its answer, and again
+// when it has it, while nobody listens there: the result is posted by the third (rest.md §5.2).
+func TestWebhookCallback(t *testing.T) {
+	t.Parallel()
+	h := startHooks(t)
+	h.do(t, http.MethodPut, "/v1/queues/svc", nil, http.StatusCreated)
+	h.do(t, http.MethodPost, "/v1/services/svc/do", "question", http.StatusAccepted,
+		"Prefer", "respond-async", "Parley-Callback", "http://"+h.address+"/204")
+	h.target.Kill()
+	h.Kill()
+	h.Hub = h.Again(t)
+	var leased struct{ Messages []struct{ Lease string } }
+	data := h.do(t, http.MethodPost, "/v1/queues/svc/leases", map[string]any{"wait_ms": 10_000},
+		http.StatusOK)
+	if err := json.Unmarshal(data, &leased); err != nil || len(leased.Messages) != 1 {
+		t.Fatalf("leased %s, %v", data, err)
+	}
+	h.do(t, http.MethodPost, "/v1/leases/"+leased.Messages[0].Lease+"/reply", "answer",
+		http.StatusCreated)
+	h.Kill()
+	h.start(t)
+	h.Hub = h.Again(t)
+	if err := harness.Poll(testWait, func() error {
+		if list := h.posts(t); len(list) == 0 || list[0].Body != `"answer"` {
+			return fmt.Errorf("posts %v", list)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
