@@ -13,6 +13,7 @@ func callScenarios() []scenario {
 	return []scenario{
 		{"call", bothWays(call)},
 		{"call with a service's error", bothWays(callError)},
+		{"progress is no answer", bothWays(progress)},
 		{"call without an instance", callNobody},
 		{"call past its deadline", bothWays(callDeadline)},
 		{"call never dispatched late", bothWays(callNotLate)},
@@ -89,6 +90,26 @@ func callError(t *testing.T, p pair) {
 		t.Fatal(err)
 	}
 	asked.want(t, "", "no-luck")
+}
+
+// progress: what a service tells of its progress does not end a call, and nobody is told who did not ask.
+func progress(t *testing.T, p pair) {
+	p.queue("svc")
+	k := consume(t, p.to, Subscription{Queue: "svc"})
+	p.consumers("svc", 1)
+	asked := start(p.from, Question{Service: "svc", Operation: "Greet", Body: "Ada", Timeout: timeout})
+	d := take(t, k, "Ada")
+	m := &Message{Key: d.Properties.ReplyTo, Body: "no answer"}
+	m.Properties.Headers = broker.Table{{Name: broker.HeaderProgress, Value: "40 copying"}}
+	m.Properties.CorrelationID = d.Properties.CorrelationID
+	m.Properties.Set = broker.HasHeaders | broker.HasCorrelationID
+	if err := p.to.Publish(m); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.to.Reply(d, &Message{Body: "Hello, Ada"}); err != nil {
+		t.Fatal(err)
+	}
+	asked.want(t, "Hello, Ada", "")
 }
 
 // callNobody: a call does not wait for who is not there.
