@@ -54,6 +54,16 @@ func (b *breaker) admit(now, forgotten int64) bool {
 	return b.is(Closed)
 }
 
+// stops reports whether a call that asks is to be refused. Half-open one may come, for the probe.
+func (b *breaker) stops() bool {
+	if b.is(Closed) {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.is(Open) || b.is(HalfOpen) && b.probe != noProbe
+}
+
 // renounce gives back the probe that an operation's breaker may have promised.
 func (s *breakers) renounce(operation []byte) {
 	b := s.find(operation)

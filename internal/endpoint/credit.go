@@ -116,7 +116,7 @@ func (p *Pool) Refusal(operation []byte) *broker.Error {
 		return p.fail(broker.CodeDraining, nil, "the hub stops")
 	case len(p.roster.Load().pick) == 0:
 		return p.noInstance(nil)
-	case b != nil && !b.is(Closed):
+	case b != nil && b.stops():
 		return p.stopped(b)
 	}
 	return nil

@@ -473,6 +473,19 @@ func TestRow11Breaker(t *testing.T) {
 		if _, err := g.call(t.Context(), options{operation: "put"}); !errors.Is(err, errFailed) {
 			t.Errorf("another operation: %v", err)
 		}
+		for g.count("", "get", "half-open") == 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if e := g.Refusal([]byte("get")); e != nil {
+			t.Errorf("half-open, nobody may be the probe: %v", e)
+		}
+		if !g.Take([]byte("get")) || g.Take([]byte("get")) {
+			t.Error("half-open: not one credit")
+		}
+		if e := g.Refusal([]byte("get")); e == nil || e.Code != broker.CodeBreakerOpen {
+			t.Errorf("half-open, beside the probe: %v", e)
+		}
+		g.Return([]byte("get"))
 		w.change(s, ok(10*time.Millisecond))
 		s.most.Store(0)
 		stop := time.Now().Add(8 * time.Second)
