@@ -207,6 +207,13 @@ func (o *opened) start() {
 	}
 }
 
+// stopAccepting takes no more connections.
+func (o *opened) stopAccepting() {
+	for _, l := range o.listeners {
+		l.StopAccepting()
+	}
+}
+
 // shutdown tells the clients, waits for them and closes what is left when ctx ends.
 func (o *opened) shutdown(ctx context.Context) error {
 	o.stop()

@@ -203,6 +203,11 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		h.mu.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, h.options.Drain)
 		defer cancel()
+		// Calls under way end before their connections do.
+		for _, o := range doors {
+			o.stopAccepting()
+		}
+		h.broker.Drain(ctx)
 		var wait sync.WaitGroup
 		faults := make([]error, len(doors))
 		for i, o := range doors {

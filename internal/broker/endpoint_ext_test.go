@@ -593,3 +593,40 @@ func TestEndpointGetsAnotherQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestDrainWaitsForCalls: a hub that stops answers the calls under way first and lets no new ones
+// begin (resilience.md §8, row 8).
+func TestDrainWaitsForCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newBroker(t), newPool(t, 2)
+		attach(t, b, "svc", p)
+		c := newClient(t, b, "caller")
+		first := c.call("svc", "first")
+		under := p.next()
+		drained := make(chan struct{})
+		go func() {
+			b.Drain(t.Context())
+			close(drained)
+		}()
+		synctest.Wait()
+		select {
+		case <-drained:
+			t.Fatal("it did not wait for the call")
+		default:
+		}
+		_, err := c.Call(broker.CallParams{
+			Service: "svc", Message: &broker.Message{}, Done: func(*broker.Message, *broker.Error) {},
+		})
+		if !errors.Is(err, &broker.Error{Code: broker.CodeDraining}) {
+			t.Errorf("a new call: %v", err)
+		}
+		under.reply("done")
+		synctest.Wait()
+		<-drained
+		if s := got(first); s != "done" {
+			t.Errorf("the call got %q", s)
+		}
+		b.Drain(t.Context()) // once more: nothing is left
+	})
+}

@@ -58,6 +58,11 @@ type replyTable struct {
 	deadlines rowHeap
 	timer     Timer
 	closed    bool
+	// calls are the rows whose askers wait on a connection; answering those that were taken out and
+	// whose answers are on their way.
+	calls, answering int
+	// quiet is closed when there are neither; nil: nobody waits for that, and new calls may come.
+	quiet chan struct{}
 }
 
 func (t *replyTable) init(b *Broker) {
@@ -90,11 +95,16 @@ func (t *replyTable) add(r *replyRow) error {
 	defer t.mu.Unlock()
 	if r.request != nil {
 		t.stored++ // the table of requests bounds them
+	} else if t.quiet != nil && r.waited() {
+		return errorf(CodeDraining, "open call", "", "the hub stops")
 	} else if len(t.rows)-t.stored >= t.b.limits.Requests && !r.direct {
 		return errorf(CodeQuota, "open call", "", "too many outstanding requests (limit %d)",
 			t.b.limits.Requests)
 	}
 	t.rows[r.token] = r
+	if r.waited() {
+		t.calls++
+	}
 	if s := r.session; s != nil {
 		if t.bySession[s] == nil {
 			t.bySession[s] = make(map[*replyRow]struct{})
@@ -134,9 +144,11 @@ func (t *replyTable) expire() {
 			break
 		}
 		r := t.deadlines[0]
+		t.answering++
 		t.drop(r)
 		t.mu.Unlock()
 		r.expire(turn)
+		t.answered()
 	}
 	turn.finish()
 }
@@ -154,6 +166,10 @@ func (t *replyTable) remove(r *replyRow) bool {
 
 func (t *replyTable) drop(r *replyRow) {
 	delete(t.rows, r.token)
+	if r.waited() {
+		t.calls--
+		t.checkQuiet()
+	}
 	for _, cancel := range r.cancels {
 		cancel()
 	}
@@ -250,10 +266,52 @@ func (t *replyTable) answer(m *Message, turn *turn) {
 		r.session.deliverReply(m, turn)
 	default:
 		if p, ok := m.progress(); !ok {
+			t.mu.Lock()
+			t.answering++
+			t.mu.Unlock()
 			r.answer(copyN, m, turn)
+			t.answered()
 		} else if r.progress != nil {
 			r.progress(p, m, turn)
 		}
+	}
+}
+
+// waited reports whether an asker waits for the row's answers on a connection.
+func (r *replyRow) waited() bool { return r.session != nil && !r.direct }
+
+// answered notes that an answer is in its asker's output.
+func (t *replyTable) answered() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answering--
+	t.checkQuiet()
+}
+
+// checkQuiet tells who waits for the last answer; the lock is held.
+func (t *replyTable) checkQuiet() {
+	if t.quiet == nil || t.calls > 0 || t.answering > 0 {
+		return
+	}
+	select {
+	case <-t.quiet:
+	default:
+		close(t.quiet)
+	}
+}
+
+// drain refuses new calls and waits for those under way, until ctx ends.
+func (t *replyTable) drain(ctx context.Context) {
+	t.mu.Lock()
+	if t.quiet == nil {
+		t.quiet = make(chan struct{})
+	}
+	t.checkQuiet()
+	quiet := t.quiet
+	t.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
 	}
 }
 

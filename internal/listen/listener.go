@@ -34,6 +34,7 @@ type Listener struct {
 	refused  map[refusal]*metric.Counter
 	lastLog  atomic.Int64  // ns since the epoch of the last refusal that was logged
 	stopping chan struct{} // closed when it stops accepting
+	deaf     atomic.Bool   // StopAccepting was called
 
 	mu         sync.Mutex
 	slots      map[*slot]struct{}
@@ -141,6 +142,12 @@ func (l *Listener) Serve(ctx context.Context, routes ...Route) {
 	}
 }
 
+// StopAccepting takes no more connections; those that there are go on.
+func (l *Listener) StopAccepting() {
+	l.deaf.Store(true)
+	l.listener.Close()
+}
+
 // accept returns the next connection that is within the limits, or nil when the listener has
 // been closed.
 func (l *Listener) accept() *slot {
@@ -158,7 +165,9 @@ func (l *Listener) accept() *slot {
 				return slot
 			}
 		case errors.Is(err, net.ErrClosed):
-			l.stop()
+			if !l.deaf.Load() {
+				l.stop()
+			}
 			return nil
 		default:
 			l.options.Logger.Warn("accept failed", "door", l.options.Door, "error", err)
