@@ -84,9 +84,12 @@ func (p *amqpPeer) Call(
 ) (string, error) {
 	id, answers := p.add()
 	defer p.drop(id)
+	headers := amqp.Table{"parley-timeout": timeout.Milliseconds()}
+	if method := methodOf(ctx); method != "" {
+		headers["http-method"] = method
+	}
 	err := p.ask.PublishWithContext(ctx, "", service, false, false, amqp.Publishing{
-		ReplyTo: directReplyTo, CorrelationId: id, Body: []byte(body),
-		Headers: amqp.Table{"parley-timeout": timeout.Milliseconds()},
+		ReplyTo: directReplyTo, CorrelationId: id, Body: []byte(body), Headers: headers,
 	})
 	if err != nil {
 		return "", fmt.Errorf("publish: %w", err)

@@ -233,10 +233,14 @@ func next(ctx context.Context, answers <-chan lineMessage) (lineMessage, error) 
 func (p *linePeer) Call(
 	ctx context.Context, service, body string, timeout time.Duration,
 ) (string, error) {
-	m, err := p.do(ctx, lineRequest{
+	request := lineRequest{
 		"op": "call", "service": service, "method": "do", "body": body,
 		"timeout_ms": timeout.Milliseconds(),
-	})
+	}
+	if method := methodOf(ctx); method != "" {
+		request["headers"] = lineRequest{"http-method": method}
+	}
+	m, err := p.do(ctx, request)
 	return textOf(m.Body, m.BodyB64), err
 }
 

@@ -31,6 +31,20 @@ type Request struct {
 	Redelivered bool // delivered before, to an instance that did not settle it
 }
 
+type methodKey struct{}
+
+// WithMethod returns a context whose calls have a method of HTTP's, which servers that
+// the hub calls get: PUT may be tried again. Without it they get POST.
+func WithMethod(ctx context.Context, method string) context.Context {
+	return context.WithValue(ctx, methodKey{}, method)
+}
+
+// methodOf returns the method of a context's calls, "" for none.
+func methodOf(ctx context.Context) string {
+	method, _ := ctx.Value(methodKey{}).(string)
+	return method
+}
+
 // A Reply is what a service makes of a request.
 type Reply struct {
 	Body string

@@ -5,6 +5,7 @@ package peers
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -135,7 +136,8 @@ func (p *restPeer) Call(
 	ctx context.Context, service, body string, timeout time.Duration,
 ) (string, error) {
 	answer, err := p.do(ctx, exchange{
-		method: http.MethodPost, path: "/services/" + url.PathEscape(service) + "/do", body: body,
+		method: cmp.Or(methodOf(ctx), http.MethodPost),
+		path:   "/services/" + url.PathEscape(service) + "/do", body: body,
 		headers: map[string]string{
 			"Content-Type": "text/plain",
 			"grpc-timeout": strconv.FormatInt(timeout.Milliseconds(), 10) + "m",

@@ -89,8 +89,11 @@ func (p *stompPeer) Call(
 	defer p.drop(id)
 	// The absolute form: AMQP's driver uses the relative one.
 	deadline := time.Now().Add(timeout).UTC().Format("2006-01-02T15:04:05.000Z07:00")
-	err := p.conn.Send("/amq/queue/"+service, "text/plain", []byte(body), options(
-		"reply-to", tempQueue, "correlation-id", id, "parley-deadline", deadline)...)
+	headers := []string{"reply-to", tempQueue, "correlation-id", id, "parley-deadline", deadline}
+	if method := methodOf(ctx); method != "" {
+		headers = append(headers, "http-method", method)
+	}
+	err := p.conn.Send("/amq/queue/"+service, "text/plain", []byte(body), options(headers...)...)
 	if err != nil {
 		return "", fmt.Errorf("send: %w", err)
 	}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package resilience
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parley-ipc/parley/test/harness"
+	"github.com/parley-ipc/parley/test/peers"
+)
+
+// TestServerKilled is row 7: one of three servers is killed under load. Calls that may be tried again
+// do not fail, through any door, and the server is called again when it is back.
+func TestServerKilled(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 3, "")
+	load := f.drive(3, http.MethodPut, callWait)
+	load.during(time.Second)
+	f.servers[0].process.Kill()
+	load.during(2 * time.Second)
+	f.servers[0].start(f.servers[0].address)
+	f.eventually("the server that is back is called", func() bool { return f.servers[0].seen().Calls > 0 })
+	r := load.end()
+	if r.failed > 0 {
+		t.Errorf("%d calls failed: %v", r.failed, r.codes)
+	}
+	if r.p(100) > callWait/2 {
+		t.Errorf("a call took %v", r.p(100))
+	}
+}
+
+// TestServerKilledOnce is the same for calls that may not: what was under way there fails, as
+// bad-reply and not otherwise, and nothing else does.
+func TestServerKilledOnce(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 3, "")
+	const callers = 3
+	load := f.drive(callers, http.MethodPost, callWait)
+	load.during(time.Second)
+	f.servers[0].process.Kill()
+	load.during(time.Second)
+	r := load.end()
+	r.only(t, "bad-reply")
+	if most := callers * len(peers.Protocols()); r.failed > most {
+		t.Errorf("%d calls failed, %d callers", r.failed, most)
+	}
+}
+
+// TestServerFails is row 3: one of five answers errors. After its fifth in a row it gets no calls.
+func TestServerFails(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 5, "")
+	const callers = 2
+	load := f.drive(callers, http.MethodPost, callWait)
+	load.during(time.Second)
+	f.servers[0].behave(behaviour{Status: http.StatusInternalServerError})
+	load.during(3 * time.Second)
+	r := load.end()
+	r.only(t, "exception")
+	// Five in a row, and those that were on their way then.
+	if most := 5 + callers*len(peers.Protocols()); r.failed > most || r.failed < 5 {
+		t.Errorf("%d calls failed, want 5 to %d", r.failed, most)
+	}
+}
+
+// TestServerSlow is row 4: one of five takes twenty times longer.
+func TestServerSlow(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 5, "")
+	f.servers[0].behave(behaviour{DelayMS: 20 * usual})
+	load := f.drive(2, http.MethodPost, callWait)
+	load.during(5 * time.Second)
+	r := load.end()
+	if r.failed > 0 {
+		t.Errorf("%d calls failed: %v", r.failed, r.codes)
+	}
+	slow := f.servers[0].seen().Calls
+	t.Logf("%d of %d calls at the slow one", slow, r.calls)
+	if slow*50 > r.calls {
+		t.Errorf("%d of %d calls at the slow one, want at most 2 %%", slow, r.calls)
+	}
+}
+
+// TestServerHangs is row 5: one of five takes calls and never answers. It gets next to none even
+// before the first of them times out.
+func TestServerHangs(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 5, "")
+	const limit = 2 * time.Second
+	load := f.drive(2, http.MethodPost, limit)
+	load.during(time.Second)
+	before := f.servers[0].seen().Calls
+	f.servers[0].behave(behaviour{Hang: true})
+	load.during(limit / 2)
+	early := f.servers[0].seen().Calls - before
+	load.during(3 * time.Second)
+	r := load.end()
+	r.only(t, "deadline")
+	t.Logf("%d calls before the first timeout", early)
+	// Those that are there when it begins to hang, and a few until it shows.
+	if early > 8 || r.failed*20 > r.calls {
+		t.Errorf("%d calls before the first timeout, %d of %d lost", early, r.failed, r.calls)
+	}
+}
+
+// TestAllFail is rows 2 and 11: with every server unavailable the breaker opens, nothing touches the
+// network then, each door says so in its own form, and it closes when the servers are well.
+func TestAllFail(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 3, "")
+	for _, s := range f.servers {
+		s.behave(behaviour{Status: http.StatusServiceUnavailable})
+	}
+	load := f.drive(2, http.MethodPut, callWait)
+	load.during(2 * time.Second)
+	attempts := 0
+	for _, s := range f.servers {
+		attempts += s.seen().Calls
+	}
+	load.during(500 * time.Millisecond)
+	calls := func() (n int) {
+		for _, s := range f.servers {
+			n += s.seen().Calls
+		}
+		return n
+	}
+	if now := calls(); now != attempts {
+		t.Errorf("%d calls reached servers behind an open breaker", now-attempts)
+	}
+	f.refused(t, "breaker-open")
+	for _, s := range f.servers {
+		s.behave(behaviour{DelayMS: usual})
+	}
+	// Callers with a type and without have a breaker each.
+	f.eventually("calls succeed again", func() bool { return calls() > attempts+500 })
+	r := load.end()
+	r.only(t, "exception", "breaker-open")
+	if most := r.calls*12/10 + 3; attempts > most {
+		t.Errorf("%d attempts for %d calls", attempts, r.calls)
+	}
+}
+
+// refused makes a call by REST that the hub has to refuse with a code, and say when to try again.
+func (f *fleet) refused(t *testing.T, code string) {
+	t.Helper()
+	answer, err := f.client.Post(f.hub.URL("/v1/services/"+service+"/do"), "text/plain",
+		strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+	if answer.StatusCode != http.StatusServiceUnavailable || err != nil || seconds < 1 ||
+		!strings.HasSuffix(answer.Header.Get("Content-Type"), "problem+json") {
+		t.Errorf("%s: status %d, headers %v", code, answer.StatusCode, answer.Header)
+	}
+}
+
+// TestOverload is row 6: three times as many callers as there is room.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	const config = `
+limits:
+  calls_waiting: 4
+services:
+  svc:
+    pool:
+      member_in_flight: 4
+`
+	f := launch(t, 1, config)
+	const each = 50
+	f.servers[0].behave(behaviour{DelayMS: each})
+	rate := func(callers int, lasting time.Duration) (float64, *report) {
+		load := f.drive(callers, http.MethodPost, callWait)
+		before := f.servers[0].seen().Calls
+		begin := time.Now()
+		load.during(lasting)
+		served := f.servers[0].seen().Calls - before
+		took := time.Since(begin)
+		return float64(served) / took.Seconds(), load.end()
+	}
+	peak, quiet := rate(1, 2*time.Second)
+	over, r := rate(6, 3*time.Second)
+	t.Logf("%.0f calls a second at the peak, %.0f under overload", peak, over)
+	if quiet.failed > 0 {
+		t.Errorf("calls failed without overload: %v", quiet.codes)
+	}
+	r.only(t, "overloaded")
+	if over < 0.9*peak || r.codes["overloaded"] == 0 {
+		t.Errorf("%.0f calls a second at the peak, %.0f under overload, %v", peak, over, r.codes)
+	}
+	if n := f.servers[0].seen().Most; n > 4 {
+		t.Errorf("%d calls at a time at a server that may have 4", n)
+	}
+	// Four are before it, and four of those wait for their turn.
+	var admitted []time.Duration
+	for _, list := range r.doors {
+		for _, o := range list {
+			if o.code == "" {
+				admitted = append(admitted, o.took)
+			}
+		}
+	}
+	for _, took := range admitted {
+		if took > time.Second {
+			t.Errorf("an admitted call took %v", took)
+		}
+	}
+}
+
+// TestServerDrains: a server that drains finishes what it has and gets nothing new.
+func TestServerDrains(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 2, "")
+	for _, s := range f.servers {
+		s.behave(behaviour{DelayMS: 200})
+	}
+	load := f.drive(2, http.MethodPost, callWait)
+	load.during(time.Second)
+	at := f.hub.URL("/v1/services/" + service + "/instances/" + f.servers[0].id)
+	f.do("PATCH", at, map[string]bool{"draining": true}, nil)
+	before := f.servers[0].seen().Calls
+	f.eventually("it is idle", func() bool { return f.servers[0].seen().InFlight == 0 })
+	load.during(time.Second)
+	if n := f.servers[0].seen().Calls; n != before {
+		t.Errorf("%d calls at a server that drains", n-before)
+	}
+	f.do("PATCH", at, map[string]bool{"draining": false}, nil)
+	f.eventually("it is called again", func() bool { return f.servers[0].seen().Calls > before })
+	f.do("DELETE", at, nil, nil)
+	r := load.end()
+	if r.failed > 0 {
+		t.Errorf("%d calls failed: %v", r.failed, r.codes)
+	}
+}
+
+// TestHubStops is row 8 for calls: what is under way ends well, through each door, before the hub
+// does.
+func TestHubStops(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 1, "")
+	f.servers[0].behave(behaviour{DelayMS: 1000})
+	var all sync.WaitGroup
+	for _, protocol := range peers.Protocols() {
+		peer, err := protocol.Dial(t.Context(), f.hub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			defer peer.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
+			defer cancel()
+			if answer, err := peer.Call(ctx, service, "x", callWait); answer != "x" || err != nil {
+				t.Errorf("%s: %q, %v", protocol.Name, answer, err)
+			}
+		})
+	}
+	f.eventually("all calls are under way", func() bool {
+		return f.servers[0].seen().InFlight == len(peers.Protocols())
+	})
+	f.hub.Stop(t)
+	all.Wait()
+}
+
+// TestCallersGone is row 12: who goes away takes his calls along, and servers hear of it. A client of
+// lines may have closed its half only and wait for its answers still: its calls end with their time.
+func TestCallersGone(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 1, "services: {svc: {pool: {breaker: {percent: -1}}}}")
+	f.servers[0].behave(behaviour{Hang: true})
+	const each = 50
+	gone := 0
+	for _, protocol := range peers.Protocols() {
+		peer, err := protocol.Dial(t.Context(), f.hub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := time.Minute
+		if protocol.Name == "LINE" {
+			limit = 2 * time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*wait)
+		var all sync.WaitGroup
+		for range each {
+			all.Go(func() { _, _ = peer.Call(ctx, service, "x", limit) })
+		}
+		f.eventually(protocol.Name+": its calls are under way", func() bool {
+			return f.servers[0].seen().InFlight == each
+		})
+		cancel()
+		peer.Close()
+		all.Wait()
+		gone += each
+		f.eventually(protocol.Name+": the server sees them end", func() bool {
+			s := f.servers[0].seen()
+			return s.InFlight == 0 && s.Canceled == gone
+		})
+	}
+	f.servers[0].behave(behaviour{})
+	load := f.drive(1, http.MethodPost, callWait)
+	load.during(100 * time.Millisecond)
+	if r := load.end(); r.failed > 0 {
+		t.Errorf("after it: %v", r.codes)
+	}
+}
+
+// TestSentWaits: what is sent while no server is there waits, and goes out when one is; none is lost.
+func TestSentWaits(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 1, "")
+	f.servers[0].process.Kill()
+	const each = 10
+	for _, protocol := range peers.Protocols() {
+		peer, err := protocol.Dial(t.Context(), f.hub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range each {
+			if err := peer.Send(t.Context(), service, "x"); err != nil {
+				t.Fatalf("%s: %v", protocol.Name, err)
+			}
+		}
+		peer.Close()
+	}
+	f.servers[0].start(f.servers[0].address)
+	err := harness.Poll(3*wait, func() error {
+		if n := f.servers[0].seen().Calls; n < each*len(peers.Protocols()) {
+			return errNotYet
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%d of %d messages reached the server", f.servers[0].seen().Calls,
+			each*len(peers.Protocols()))
+	}
+}
+
+// TestDeadlineReduced is row 1 for HTTP: the server hears what is left of the caller's time.
+func TestDeadlineReduced(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 1, "")
+	const limit = 3 * time.Second
+	load := f.drive(1, http.MethodPost, limit)
+	load.during(300 * time.Millisecond)
+	load.end()
+	s := f.servers[0].seen()
+	if s.Longest > int(limit.Milliseconds()) || s.Shortest < int(limit.Milliseconds())*2/3 {
+		t.Errorf("servers were told of %d to %d ms, calls had %v", s.Shortest, s.Longest, limit)
+	}
+}
