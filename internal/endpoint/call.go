@@ -239,7 +239,7 @@ func (p *Pool) judge(m *member, out Outcome, start int64) {
 		m.window.Add(firstOne + 1)
 		row := m.row.Add(1)
 		if most := int32(p.options.Ejection.Consecutive); most > 0 && row%most == 0 {
-			p.inARow(m, row)
+			p.inARow(m, row, out)
 		}
 	}
 	m.latency.sample(now, max(took, p.typical(now)), p.balance.rate)

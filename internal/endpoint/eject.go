@@ -43,9 +43,16 @@ func (p *Pool) eject(m *member, reason string) {
 	p.schedule(m, false)
 }
 
-// inARow takes the failure that made a row long enough.
-func (p *Pool) inARow(m *member, n int32) {
+// inARow takes the failure that made a row long enough. Where that was a connection that broke the
+// member may have been killed and be back soon: a probe tells. Who breaks the next ones too after
+// that is ejected.
+func (p *Pool) inARow(m *member, n int32, last Outcome) {
 	p.mu.Lock()
+	if last.Class == ClassBroken && !p.relapsed(m) {
+		p.mu.Unlock()
+		p.unreachable(m, last.Err)
+		return
+	}
 	defer p.changed()
 	p.eject(m, fmt.Sprintf("%d failures in a row", n))
 }

@@ -120,7 +120,7 @@ func (p *Pool) unreachable(m *member, err error) {
 		return
 	}
 	defer p.changed()
-	reason := "cannot be connected to"
+	reason := "connections fail"
 	if err != nil {
 		reason += ": " + err.Error()
 	}
@@ -128,5 +128,10 @@ func (p *Pool) unreachable(m *member, err error) {
 	p.turnTo(m, Unhealthy, reason)
 	p.life.cancel(m.check)
 	m.check = nil
-	p.schedule(m, m.healedAt == 0 || p.now()-m.healedAt > int64(relapse))
+	p.schedule(m, !p.relapsed(m))
+}
+
+// relapsed reports whether a member has recovered only just now; p.mu is held.
+func (p *Pool) relapsed(m *member) bool {
+	return m.healedAt != 0 && p.now()-m.healedAt <= int64(relapse)
 }

@@ -300,6 +300,41 @@ func TestUnreachable(t *testing.T) {
 	})
 }
 
+// TestConnectionsBreak: a member that was killed breaks what runs there, and is called again a second
+// after it is back, not when an ejection would be over. One that breaks every call is ejected.
+func TestConnectionsBreak(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		a := w.add(fails(time.Millisecond, ClassBroken))
+		for range 3 {
+			w.add(ok(time.Millisecond))
+		}
+		w.sicken(a, func() error { return errors.New("refused") })
+		g := start(t, w, Options{})
+		until := func(s State) {
+			t.Helper()
+			for n := 0; g.state(a) != s; n++ {
+				if n > 10_000 {
+					t.Fatalf("%s, not %s", g.state(a), s)
+				}
+				_, _ = g.call(t.Context(), options{})
+			}
+		}
+		until(Unhealthy)
+		time.Sleep(10 * time.Second)
+		if g.state(a) != Unhealthy {
+			t.Errorf("%s while it is down", g.state(a))
+		}
+		w.sicken(a, func() error { return nil })
+		time.Sleep(1200 * time.Millisecond)
+		if g.state(a) != Healthy {
+			t.Errorf("%s when it is back", g.state(a))
+		}
+		until(Ejected)
+	})
+}
+
 // TestRetryAfter: a member that asks for a pause gets one, others are called, and it is no reason to
 // eject.
 func TestRetryAfter(t *testing.T) {
