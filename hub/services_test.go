@@ -269,3 +269,170 @@ func TestServiceDrains(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// streamer is a service whose answers come bit by bit.
+func streamer(t *testing.T, gone chan<- string) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		switch r.URL.Path {
+		case "/echo": // each part as it comes
+			_ = control.EnableFullDuplex()
+			_ = control.Flush()
+			part := make([]byte, 1<<10)
+			for {
+				n, err := r.Body.Read(part)
+				_, _ = w.Write(part[:n])
+				_ = control.Flush()
+				if err != nil {
+					return
+				}
+			}
+		case "/count":
+			n, err := io.Copy(io.Discard, r.Body)
+			_, _ = fmt.Fprintf(w, "%d %v", n, err)
+		case "/broken":
+			_, _ = io.WriteString(w, "half")
+			_ = control.Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			_, _ = io.WriteString(w, "waiting")
+			_ = control.Flush()
+			<-r.Context().Done()
+			gone <- r.URL.Path
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestServiceStreams: bodies go through as they come, both ways, however long they are (rest.md §5.2).
+func TestServiceStreams(t *testing.T) {
+	t.Parallel()
+	gone := make(chan string, 8)
+	o := doors()
+	server := streamer(t, gone)
+	o.Services = map[string]Service{"stream": {Members: map[string]Instance{"one": {URL: server.URL}}}}
+	h := start(t, o)
+	url := "http://" + h.Addr("rest").String() + "/v1/services/stream"
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	send := func(ctx context.Context, path string, body io.Reader) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+
+	body, in := io.Pipe()
+	answer := send(t.Context(), "/echo", body)
+	back := make([]byte, 1<<10)
+	for i := range 3 {
+		part := strings.Repeat(string(rune('a'+i)), 1<<10)
+		if _, err := io.WriteString(in, part); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(answer.Body, back); err != nil || string(back) != part {
+			t.Fatalf("part %d came back as %.10q, %v", i, back, err)
+		}
+	}
+	_ = in.Close()
+	if rest, err := io.ReadAll(answer.Body); err != nil || len(rest) > 0 {
+		t.Errorf("%d bytes more, %v", len(rest), err)
+	}
+	_ = answer.Body.Close()
+
+	const long = 40 << 20 // more than what the door keeps of a body
+	answer = send(t.Context(), "/count", io.LimitReader(zeros{}, long))
+	text, err := io.ReadAll(answer.Body)
+	if want := fmt.Sprintf("%d <nil>", long); err != nil || string(text) != want {
+		t.Errorf("a long body: %q, %v", text, err)
+	}
+	_ = answer.Body.Close()
+
+	answer = send(t.Context(), "/broken", strings.NewReader("x"))
+	if text, err := io.ReadAll(answer.Body); err == nil {
+		t.Errorf("half an answer looks whole: %q", text)
+	}
+	_ = answer.Body.Close()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	answer = send(ctx, "/left", strings.NewReader("x"))
+	if _, err := io.ReadFull(answer.Body, back[:len("waiting")]); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	_ = answer.Body.Close()
+	select {
+	case path := <-gone:
+		if path != "/left" {
+			t.Errorf("%s ended", path)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the service does not hear that the caller is gone")
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestServiceRefusals: no slot for a stream, nobody to be reached, no time (rest.md §4).
+func TestServiceRefusals(t *testing.T) {
+	t.Parallel()
+	gone := make(chan string, 8)
+	server := streamer(t, gone)
+	nobody := httptest.NewServer(nil)
+	nobody.Close()
+	o := doors()
+	o.Services = map[string]Service{
+		"narrow": {
+			Members: map[string]Instance{"one": {URL: server.URL}}, Pool: Pool{InFlight: 1},
+		},
+		"absent": {Members: map[string]Instance{"one": {URL: nobody.URL}}},
+	}
+	h := start(t, o)
+	r, body := ask(t, h, "POST", "/v1/services/absent/x", "x")
+	if r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "no-instance") ||
+		r.Header.Get("Retry-After") == "" {
+		t.Errorf("nobody listens: %d %s", r.StatusCode, body)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		"http://"+h.Addr("rest").String()+"/v1/services/narrow/hold", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	r, body = ask(t, h, "POST", "/v1/services/narrow/x", strings.Repeat("x", 100<<10))
+	if r.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "overloaded") {
+		t.Errorf("a stream without a slot: %d %s", r.StatusCode, body)
+	}
+	r, body = ask(t, h, "POST", "/v1/services/narrow/x", "x", "Parley-Timeout-Ms: 100")
+	if r.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, "deadline") {
+		t.Errorf("a call that waits for too long: %d %s", r.StatusCode, body)
+	}
+	waits := make(chan string, 1)
+	go func() {
+		_, body := ask(t, h, "POST", "/v1/services/narrow/count", "later")
+		waits <- body
+	}()
+	cancel() // the slot is free
+	if body := <-waits; body != "5 <nil>" {
+		t.Errorf("the call that waited got %q", body)
+	}
+}

@@ -27,6 +27,9 @@ func PeerOf(address Address) Peer {
 	case "unix", "pipe":
 		return Peer{addr: netip.Addr{}, local: true}
 	}
+	if a, ok := address.(interface{ AddrPort() netip.AddrPort }); ok { // net.TCPAddr
+		return PeerAt(a.AddrPort().Addr())
+	}
 	peer, err := netip.ParseAddrPort(address.String())
 	if err != nil {
 		return Peer{addr: netip.Addr{}, local: false}

@@ -57,19 +57,36 @@ func (v *visit) body() ([]byte, error) {
 		_ = control.SetReadDeadline(time.Time{})
 		return data, nil
 	}
+	return nil, v.bodyFault(control, err)
+}
+
+// smallBody reads a body whose length is known into a buffer that holds it.
+func (v *visit) smallBody(buf []byte) error {
+	control := http.NewResponseController(v.w)
+	// Not every ResponseWriter has deadlines; those of a test do not.
+	_ = control.SetReadDeadline(time.Now().Add(v.door.bodyTime))
+	if _, err := io.ReadFull(v.r.Body, buf); err != nil {
+		return v.bodyFault(control, err)
+	}
+	_ = control.SetReadDeadline(time.Time{})
+	return nil
+}
+
+// bodyFault says what was wrong with a body, and lets its connection end.
+func (v *visit) bodyFault(control *http.ResponseController, err error) error {
 	// net/http would read on to the end of the body, at the client's pace.
 	_ = control.SetReadDeadline(time.Now())
 	v.w.Header().Set("Connection", "close")
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, err
+		return err
 	}
 	if p, ok := errors.AsType[*problem](err); ok {
-		return nil, p
+		return p
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &problem{word: wordSlow, detail: "the body came too slowly", cause: err}
+		return &problem{word: wordSlow, detail: "the body came too slowly", cause: err}
 	}
-	return nil, &problem{word: wordBadRequest, detail: "the body could not be read", cause: err}
+	return &problem{word: wordBadRequest, detail: "the body could not be read", cause: err}
 }
 
 // blockPool holds buffers of blockBytes.

@@ -168,6 +168,9 @@ func correlate(p *broker.Properties) {
 // servicePath returns the path behind the service's name, escaped as it came: a service may tell
 // %2F from a slash.
 func (v *visit) servicePath() string {
+	if v.service != "" {
+		return v.r.URL.Path[len(servicePrefix)+len(v.service):] // nothing in it is escaped
+	}
 	segments := 3 // "", v1, services
 	if v.r.PathValue("v") != "" {
 		segments += 2

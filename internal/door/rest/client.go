@@ -30,7 +30,8 @@ type client struct {
 	// Guarded by the door's clients.mu.
 	refs  int
 	ended bool
-	idle  broker.Timer
+	idle  broker.Timer // runs since nobody held the client, maybe on until somebody let it go again
+	since time.Time    // when the last hold was given back
 
 	mu   sync.Mutex
 	free []*worker
@@ -53,10 +54,6 @@ func (d *Door) client(key clientKey) (*client, error) {
 	}
 	if c := t.byKey[key]; c != nil {
 		c.refs++
-		if c.idle != nil {
-			c.idle.Stop()
-			c.idle = nil
-		}
 		return c, nil
 	}
 	c := &client{door: d, key: key, gone: make(chan struct{}), refs: 1}
@@ -83,8 +80,11 @@ func (c *client) release() {
 	c.refs--
 	last := c.refs == 0
 	if last && !c.ended {
-		c.idle = c.door.options.Broker.AfterFunc(clientIdle, c.retire)
-		last = false
+		b := c.door.options.Broker
+		c.since, last = b.Now(), false
+		if c.idle == nil {
+			c.idle = b.AfterFunc(clientIdle, c.retire)
+		}
 	}
 	t.mu.Unlock()
 	if last {
@@ -96,7 +96,14 @@ func (c *client) release() {
 func (c *client) retire() {
 	t := &c.door.clients
 	t.mu.Lock()
-	if c.refs > 0 || c.ended || c.idle == nil {
+	if c.refs > 0 || c.ended {
+		c.idle = nil // the next release begins again
+		t.mu.Unlock()
+		return
+	}
+	b := c.door.options.Broker
+	if left := clientIdle - b.Now().Sub(c.since); left > 0 {
+		c.idle = b.AfterFunc(left, c.retire)
 		t.mu.Unlock()
 		return
 	}

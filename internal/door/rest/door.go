@@ -34,6 +34,7 @@ type Door struct {
 	takes    map[string]string // Accept-Post, by the pattern of the mux
 	problems catalogue
 	origins  map[string]bool
+	nosniff  []string // the value of a header of every answer
 	clients  clients
 	leases   leaseTable
 	streams  streamTable
@@ -97,7 +98,8 @@ func New(o Options) (*Door, error) {
 	}
 	d := &Door{
 		options: o.withDefaults(), problems: newCatalogue(), origins: map[string]bool{},
-		draining: make(chan struct{}), bodyTime: bodyTime, takes: map[string]string{},
+		draining: make(chan struct{}), nosniff: []string{"nosniff"},
+		bodyTime: bodyTime, takes: map[string]string{},
 	}
 	d.bodiesMax = bodiesFactor * int64(d.options.BodyBytes)
 	for _, origin := range o.AllowedOrigins {

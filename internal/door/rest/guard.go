@@ -25,12 +25,14 @@ func (l guardListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &guardConn{Conn: c}, nil
+	return newGuardConn(c), nil
 }
 
 // guardConn watches what net/http reads. Read is called by one goroutine at a time.
 type guardConn struct {
 	net.Conn
+	reads   deadline
+	writes  deadline
 	framing framing
 	poison  []byte // what net/http reads instead of the rest, when there is a fault
 	refused bool
@@ -80,7 +82,7 @@ func (c *guardConn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.read(p)
 	good, ok := c.framing.scan(p[:n])
 	if !ok {
 		c.refused, c.poison = true, []byte(poisoned)

@@ -51,23 +51,26 @@ func (d *Door) identify(ctx context.Context, v *visit) (user string, err error) 
 // it came to and its own are loopback addresses, and so is the name by which it found the hub, or a
 // page of another site could have sent it here (DNS rebinding).
 func (d *Door) guest(v *visit) (string, error) {
-	refused := problemf("unauthenticated", "a user and password are needed")
 	switch {
 	case d.options.Guest == noGuest, v.r.Header.Get("Authorization") != "":
-		return "", refused
+		return "", errNoUser()
 	case v.r.Header.Get("Forwarded") != "", v.r.Header.Get("X-Forwarded-For") != "":
-		return "", refused // a proxy on this machine speaks for somebody else
+		return "", errNoUser() // a proxy on this machine speaks for somebody else
 	case !v.peer.Loopback():
-		return "", refused
+		return "", errNoUser()
 	}
 	local, ok := v.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	switch {
 	case !ok || !auth.PeerOf(local).Loopback():
-		return "", refused
+		return "", errNoUser()
 	case local.Network() != "unix" && !auth.LoopbackHost(v.r.Host):
 		return "", problemf("forbidden", "without a user, the host must be a name of this machine")
 	}
 	return d.options.Guest, nil
+}
+
+func errNoUser() error {
+	return problemf("unauthenticated", "a user and password are needed")
 }
 
 // checkOrigin refuses what a page of another origin sends.

@@ -33,6 +33,7 @@ type passage struct {
 	call    broker.EndpointCall
 	message broker.Message
 	named   []string // headers that Connection names
+	scratch []byte
 	buf     [copyBytes]byte
 }
 
@@ -45,16 +46,23 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 	if len(operation) > nameBytesMax {
 		return false, nil, badRequest("the method's name is longer than %d bytes", nameBytesMax)
 	}
+	p, _ := passages.Get().(*passage)
+	defer p.free()
+	p.v = v
 	whole := v.r.ContentLength >= 0 && v.r.ContentLength <= wholeBytes &&
 		v.r.Header["Expect"] == nil
-	if whole && v.r.ContentLength > 0 {
+	small := whole && v.r.ContentLength <= copyBytes
+	switch {
+	case small:
+		body = p.buf[:v.r.ContentLength] // it is free until the answer comes
+		if err := v.smallBody(body); err != nil {
+			return false, nil, err
+		}
+	case whole:
 		if body, err = v.body(); err != nil {
 			return false, nil, err
 		}
 	}
-	p, _ := passages.Get().(*passage)
-	defer p.free()
-	p.v = v
 	p.message.Type = append(p.message.Type[:0], operation...)
 	var direct broker.Direct
 	err = v.work(func(w *worker) (err error) {
@@ -68,6 +76,8 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 	case direct.Attached && !whole:
 		return false, nil, problemf("overloaded", "all slots of the service are taken, and a body"+
 			" of more than %d bytes does not wait", wholeBytes)
+	case small:
+		return false, append(make([]byte, 0, len(body)), body...), nil
 	default:
 		return false, body, nil
 	}
@@ -211,28 +221,26 @@ func (p *passage) outward(name string) string {
 // forwarded says where the request comes from (RFC 7239), behind what others said.
 func (p *passage) forwarded() string {
 	r := p.v.r
-	var b strings.Builder
+	b := p.scratch[:0]
 	for _, line := range r.Header["Forwarded"] {
-		b.WriteString(line)
-		b.WriteString(", ")
+		b = append(append(b, line...), ", "...)
 	}
 	peer := p.v.peer.String()
 	if strings.IndexByte(peer, ':') >= 0 {
-		peer = `"[` + strings.Trim(peer, "[]") + `]"`
+		b = append(append(append(b, `for="[`...), peer...), `]"`...)
+	} else {
+		b = append(append(b, "for="...), peer...)
 	}
-	b.WriteString("for=")
-	b.WriteString(peer)
 	if !strings.ContainsAny(r.Host, "\"\\\r\n") && r.Host != "" {
-		b.WriteString(`;host="`)
-		b.WriteString(r.Host)
-		b.WriteByte('"')
+		b = append(append(append(b, `;host="`...), r.Host...), '"')
 	}
 	if r.TLS != nil {
-		b.WriteString(";proto=https")
+		b = append(b, ";proto=https"...)
 	} else {
-		b.WriteString(";proto=http")
+		b = append(b, ";proto=http"...)
 	}
-	return b.String()
+	p.scratch = b
+	return string(b)
 }
 
 // answer passes the service's answer on.
@@ -244,20 +252,29 @@ func (p *passage) answer(reply *broker.Reply) error {
 		return problemf(wordBadReply, "the service answered with an unusable status")
 	}
 	h := v.w.Header()
+	values := make([]string, 0, 16) // one piece of memory for nearly all of them
+	add := func(name, value string) {
+		if h[name] != nil {
+			h[name] = append(h[name], value)
+			return
+		}
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	reply.Head.Each(func(name, value string) bool {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if passesThrough(name) && fieldValue(value) {
-			h[name] = append(h[name], value)
+			add(name, value)
 		}
 		return true
 	})
-	h["Via"] = append(h["Via"], via)
+	add("Via", via)
 	bodyless := status == http.StatusNoContent || status == http.StatusNotModified
 	if reply.Length >= 0 && !bodyless {
-		h["Content-Length"] = []string{strconv.FormatInt(reply.Length, 10)}
+		add("Content-Length", strconv.FormatInt(reply.Length, 10))
 	}
 	if h["Content-Type"] == nil && reply.Length != 0 {
-		h["Content-Type"] = []string{unknownType}
+		add("Content-Type", unknownType)
 	}
 	v.status = status
 	v.w.WriteHeader(status)
@@ -279,6 +296,11 @@ const via = "1.1 parley"
 // copy passes the body of an answer on. Where nobody knows how long it is, each part of it at once.
 func (p *passage) copy(reply *broker.Reply) error {
 	control := http.NewResponseController(p.v.w)
+	if reply.Length < 0 { // the head too: it may be a while until something follows
+		if err := control.Flush(); err != nil {
+			return err
+		}
+	}
 	for {
 		n, err := reply.Stream.Read(p.buf[:])
 		if n > 0 {

@@ -128,7 +128,7 @@ func (d *Door) publicRoutes() map[string]http.Handler {
 func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	requestCame(r)
 	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["X-Content-Type-Options"] = d.nosniff
 	// The connection's last answer had a deadline of its own.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 	if d.cors(w, r) {
@@ -148,6 +148,12 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	escaped := r.URL.EscapedPath()
 	if !strings.HasPrefix(escaped, "/") || cleaned(escaped) != escaped {
 		d.refuse(w, r, problemf(wordNotFound, "there is no such route"))
+		return
+	}
+	if service, rest, ok := serviceRoute(r, escaped); ok {
+		v := d.newVisit(w, r)
+		v.service, v.rest, r.Pattern = service, rest, servicePrefix+"{svc}/{path...}"
+		d.answer(v, "", d.service)
 		return
 	}
 	r = markSlashes(r, escaped)
@@ -183,6 +189,25 @@ func (d *Door) acceptPost(r *http.Request) string {
 	post.Method = http.MethodPost
 	_, pattern := d.mux.Handler(post)
 	return d.takes[pattern]
+}
+
+// servicePrefix is where the services of the default virtual host are.
+const servicePrefix = "/v1/services/"
+
+// serviceRoute tells calls to services of the default virtual host from all other requests without
+// the mux, whose cost they would notice. What it is not sure of it leaves to the mux.
+func serviceRoute(r *http.Request, escaped string) (service, rest string, ok bool) {
+	const prefix = servicePrefix
+	if len(escaped) <= len(prefix) || escaped[:len(prefix)] != prefix || r.URL.RawPath != "" ||
+		strings.IndexByte(escaped, '%') >= 0 {
+		return "", "", false
+	}
+	service, rest, ok = strings.Cut(escaped[len(prefix):], "/")
+	if !ok || service == "" || strings.HasPrefix(rest, "instances/") ||
+		strings.HasSuffix(rest, "/gather") || strings.HasSuffix(rest, ".json") {
+		return "", "", false
+	}
+	return service, rest, true
 }
 
 // refuse answers a request that reaches no route.
@@ -231,6 +256,15 @@ func (v *visit) target() string {
 
 // path returns a wildcard's value.
 func (v *visit) path(name string) string {
+	if v.service != "" {
+		switch name {
+		case "svc":
+			return v.service
+		case "path":
+			return v.rest
+		}
+		return ""
+	}
 	return strings.ReplaceAll(v.r.PathValue(name), slashMark, "/")
 }
 

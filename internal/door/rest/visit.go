@@ -24,6 +24,9 @@ type visit struct {
 	peer   auth.Peer
 	client *client // once the caller is known
 	trace  trace.Context
+	// service and rest are what serviceRoute found; the mux has the others' values.
+	service, rest string
+
 	status int   // of the answer, once it is given
 	held   int64 // bytes of the body that count against the door's budget
 }
@@ -105,34 +108,39 @@ func (v *visit) checkAccept(types string) error {
 // private serves what needs a user: it finds out who calls, and holds the client meanwhile.
 func (d *Door) private(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := d.newVisit(w, r)
-		defer v.done(r.Context())
-		// What is under way may end: leases are still settled and answered.
-		ends := strings.Contains(r.Pattern, "/leases/")
-		if (d.isDraining() && !ends) || !d.visits.enter() {
-			v.fail(problemf(wordDraining, "the hub stops"))
-			return
-		}
-		defer d.visits.leave()
-		if err := d.admit(r.Context(), v); err != nil {
-			v.fail(err)
-			return
-		}
-		defer v.client.release()
-		if err := v.checkAccept(types); err != nil {
-			v.fail(err)
-			return
-		}
-		if err := h(v); err != nil {
-			v.fail(err)
-		}
+		d.answer(d.newVisit(w, r), types, h)
 	})
+}
+
+// answer is private for a visit.
+func (d *Door) answer(v *visit, types string, h handler) {
+	ctx := v.r.Context()
+	defer v.done(ctx)
+	// What is under way may end: leases are still settled and answered.
+	ends := strings.Contains(v.r.Pattern, "/leases/")
+	if (d.isDraining() && !ends) || !d.visits.enter() {
+		v.fail(problemf(wordDraining, "the hub stops"))
+		return
+	}
+	defer d.visits.leave()
+	if err := d.admit(ctx, v); err != nil {
+		v.fail(err)
+		return
+	}
+	defer v.client.release()
+	if err := v.checkAccept(types); err != nil {
+		v.fail(err)
+		return
+	}
+	if err := h(v); err != nil {
+		v.fail(err)
+	}
 }
 
 // admit finds out who calls and opens the client.
 func (d *Door) admit(ctx context.Context, v *visit) error {
 	// What a service is sent may be longer: it passes through.
-	if v.r.ContentLength > int64(d.options.BodyBytes) && v.r.PathValue("svc") == "" {
+	if v.r.ContentLength > int64(d.options.BodyBytes) && v.path("svc") == "" {
 		return problemf(wordTooLarge, "the body is larger than %d bytes", d.options.BodyBytes)
 	}
 	user, err := d.identify(ctx, v)

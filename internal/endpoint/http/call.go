@@ -29,13 +29,18 @@ type call struct {
 
 	method, path, query string
 	fields              []field
-	size                int // of fields, written out
-	attempt             int // a hub before this one made so many
+	room                [fieldsUsual]field // of fields, as long as they are not more
+	size                int                // of fields, written out
+	attempt             int                // a hub before this one made so many
 	idempotent          bool
 }
 
+// fieldsUsual is how many headers most requests have at most.
+const fieldsUsual = 12
+
 func (k *Kind) prepare(of *broker.EndpointCall) (*call, error) {
 	c := &call{kind: k, of: of, idempotent: of.Idempotent}
+	c.fields = c.room[:0]
 	if err := c.read(); err != nil {
 		return nil, err
 	}
@@ -45,7 +50,7 @@ func (k *Kind) prepare(of *broker.EndpointCall) (*call, error) {
 // Traits implements endpoint.Call.
 func (c *call) Traits() endpoint.Traits {
 	return endpoint.Traits{
-		Idempotent: c.idempotent, Attempt: c.attempt, Once: c.of.Body != nil,
+		Idempotent: c.idempotent, Attempt: c.attempt, Once: c.of.Body != nil, Timed: true,
 	}
 }
 
@@ -65,6 +70,19 @@ func (c *call) Try(ctx context.Context, a endpoint.Attempt) (*broker.Reply, endp
 func (c *call) roundTrip(
 	ctx context.Context, u *upstream, a endpoint.Attempt,
 ) (*broker.Reply, endpoint.Outcome) {
+	cancel := func() {}
+	if !a.Until.IsZero() {
+		// It is for the head of an answer that streams, and for the whole of one that does not.
+		var stop context.CancelCauseFunc
+		ctx, stop = context.WithCancelCause(ctx)
+		timer := time.AfterFunc(time.Until(a.Until), func() { stop(os.ErrDeadlineExceeded) })
+		cancel = func() { timer.Stop(); stop(nil) }
+		if c.of.Streams {
+			defer timer.Stop()
+		} else {
+			defer cancel()
+		}
+	}
 	var reused, sent atomic.Bool // net/http may go on with an attempt that has ended
 	trace := &httptrace.ClientTrace{
 		GotConn:      func(i httptrace.GotConnInfo) { reused.Store(i.Reused) },
@@ -94,7 +112,9 @@ func (c *call) roundTrip(
 	}
 	answer, err := u.transport.RoundTrip(r)
 	if err != nil {
-		return nil, failureOf(ctx, err, progress{reused: reused.Load(), sent: sent.Load()})
+		o := failureOf(ctx, err, progress{reused: reused.Load(), sent: sent.Load()})
+		cancel()
+		return nil, o
 	}
 	// The reply closes the body.
 	head := &answerHead{code: answer.StatusCode, status: strconv.Itoa(answer.StatusCode)}
@@ -109,7 +129,7 @@ func (c *call) roundTrip(
 	}
 	body := answer.Body
 	if c.of.Streams {
-		body = newStallBody(body, u.options.Stall)
+		body = newStallBody(body, u.options.Stall, cancel)
 	}
 	reply := new(broker.Reply)
 	return c.reply(ctx, answered{
@@ -217,14 +237,15 @@ func readAll(body io.Reader, length, limit int64) ([]byte, error) {
 // stallBody ends an answer of net/http's that stands still.
 type stallBody struct {
 	io.ReadCloser
-	stall time.Duration
-	timer *time.Timer
+	stall  time.Duration
+	timer  *time.Timer
+	cancel func() // of the attempt's context
 }
 
-func newStallBody(body io.ReadCloser, stall time.Duration) *stallBody {
+func newStallBody(body io.ReadCloser, stall time.Duration, cancel func()) *stallBody {
 	// Closing the body ends the read that waits.
 	timer := time.AfterFunc(stall, func() { _ = body.Close() })
-	return &stallBody{ReadCloser: body, stall: stall, timer: timer}
+	return &stallBody{ReadCloser: body, stall: stall, timer: timer, cancel: cancel}
 }
 
 // Read implements io.Reader.
@@ -236,5 +257,6 @@ func (b *stallBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *stallBody) Close() error {
 	b.timer.Stop()
+	defer b.cancel()
 	return b.ReadCloser.Close()
 }

@@ -447,9 +447,9 @@ func TestCallsEnd(t *testing.T) {
 				<-r.Context().Done()
 				gone <- struct{}{}
 			}, func(o *Options) { o.Stall = stall })
-			if !w.tls { // there the pool ends it
+			for _, streams := range []bool{false, true} {
 				c := get("/")
-				c.Deadline = time.Now().Add(150 * time.Millisecond)
+				c.Deadline, c.Streams = time.Now().Add(150*time.Millisecond), streams
 				_, o := m.try(t.Context(), c)
 				if late := time.Since(c.Deadline); o.Class != endpoint.ClassTimeout || late < 0 ||
 					late > patience/2 {

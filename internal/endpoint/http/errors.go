@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	nethttp "net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -47,6 +48,8 @@ func failureOf(ctx context.Context, err error, p progress) endpoint.Outcome {
 	o := endpoint.Outcome{Class: endpoint.ClassBroken, Err: err}
 	var refused dialError
 	switch {
+	case errors.Is(context.Cause(ctx), os.ErrDeadlineExceeded):
+		o.Class = endpoint.ClassTimeout
 	case ctx.Err() != nil:
 		o.Class = endpoint.ClassCanceled
 	case errors.As(err, &refused):

@@ -90,7 +90,9 @@ func (m *member) try(ctx context.Context, c *broker.EndpointCall) (*broker.Reply
 	if err != nil {
 		m.tb.Fatal(err)
 	}
-	return call.Try(ctx, endpoint.Attempt{Target: m.target, Number: 1, Deadline: c.Deadline})
+	return call.Try(ctx, endpoint.Attempt{
+		Target: m.target, Number: 1, Deadline: c.Deadline, Until: c.Deadline,
+	})
 }
 
 // answered makes one attempt that has to have an answer, and returns its status and body.

@@ -28,7 +28,7 @@ func (c *call) exchange(
 		return nil, failureOf(ctx, err, progress{})
 	}
 	p := progress{reused: conn.used, rested: conn.rested}
-	conn.begin(ctx, a.Deadline)
+	conn.begin(ctx, a.Until)
 	err = c.send(conn, u, a, &p)
 	if err == nil || p.sent {
 		// What the member has said counts, also when it did not hear everything.
@@ -99,7 +99,7 @@ func (c *call) send(conn *conn, u *upstream, a endpoint.Attempt, p *progress) er
 		return nil
 	}
 	if len(whole) > 0 {
-		end := a.Deadline
+		end := a.Until
 		if end.IsZero() {
 			end = time.Now().Add(u.options.Stall)
 		}

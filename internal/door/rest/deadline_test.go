@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// countingConn counts how often its read deadline is set.
+type countingConn struct {
+	net.Conn
+	sets int
+}
+
+func (c *countingConn) SetReadDeadline(t time.Time) error {
+	c.sets++
+	return c.Conn.SetReadDeadline(t)
+}
+
+// A deadline that moves further away costs nothing, and the one that is meant holds.
+func TestDeadlinesAreLazy(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	defer far.Close()
+	counted := &countingConn{Conn: near}
+	c := newGuardConn(counted)
+	defer c.Close()
+	read := func() error {
+		_, err := c.read(make([]byte, 1))
+		return err
+	}
+	move := func(d time.Duration) {
+		t.Helper()
+		at := time.Time{}
+		if d != 0 {
+			at = time.Now().Add(d)
+		}
+		if err := c.SetReadDeadline(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		move(time.Minute)
+		move(time.Hour)
+		move(0)
+	}
+	if counted.sets != 1 {
+		t.Errorf("set %d times", counted.sets)
+	}
+	start := time.Now()
+	move(30 * time.Millisecond) // nearer: it counts at once
+	if err := read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read: %v", err)
+	}
+	if took := time.Since(start); took < 30*time.Millisecond || took > deadlineTick {
+		t.Errorf("it ended after %v", took)
+	}
+	// One that has passed does not end a read that may take longer.
+	move(time.Minute)
+	go func() { _, _ = far.Write([]byte("x")) }()
+	if err := read(); err != nil {
+		t.Errorf("read after it was moved: %v", err)
+	}
+	// A read that waits for longer than what is set at first goes on waiting.
+	c.reads.have = time.Now().Add(20 * time.Millisecond)
+	if err := counted.Conn.SetReadDeadline(c.reads.have); err != nil {
+		t.Fatal(err)
+	}
+	move(0)
+	go func() {
+		time.Sleep(60 * time.Millisecond)
+		_, _ = far.Write([]byte("x"))
+	}()
+	if err := read(); err != nil {
+		t.Errorf("read without a deadline: %v", err)
+	}
+	// Who ends a read that waits is heard.
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}()
+	if err := read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read that was ended: %v", err)
+	}
+	// Writes go on where they were.
+	move(0)
+	c.writes.have = time.Now().Add(20 * time.Millisecond)
+	if err := near.SetWriteDeadline(c.writes.have); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		time.Sleep(60 * time.Millisecond)
+		buf := make([]byte, 8)
+		for n := 0; n < 8; {
+			m, err := far.Read(buf[n:min(n+3, 8)])
+			if err != nil {
+				return
+			}
+			n += m
+		}
+	}()
+	if n, err := c.Write([]byte("12345678")); n != 8 || err != nil {
+		t.Errorf("write: %d, %v", n, err)
+	}
+}
