@@ -60,7 +60,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
 		room: newRoom(&o),
 	}
-	h.called = &services{h: h, byName: make(map[serviceKey]*called)}
+	h.called = newServices(h)
 	if h.log, err = makeLog(h); err != nil {
 		return nil, err
 	}

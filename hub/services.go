@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,9 +23,26 @@ import (
 type services struct {
 	h *Hub
 
-	mu     sync.Mutex
+	life   context.Context //nolint:containedctx // of what ends by itself
+	stop   context.CancelFunc
+	ending sync.WaitGroup // of run, and of services that have no server any more
+
+	leaving sync.Mutex // a leaf: pools tell of members that are gone while they are asked for more
+	left    map[serviceKey]struct{}
+	wake    chan struct{}
+
+	mu     sync.Mutex // before the locks of pools, which call nobody under them
 	byName map[serviceKey]*called
 	closed bool
+}
+
+func newServices(h *Hub) *services {
+	s := &services{
+		h: h, byName: make(map[serviceKey]*called), left: make(map[serviceKey]struct{}),
+		wake: make(chan struct{}, 1),
+	}
+	s.life, s.stop = context.WithCancel(context.Background())
+	return s
 }
 
 type serviceKey struct{ vhost, name string }
@@ -42,20 +60,13 @@ var _ restdoor.Instances = (*services)(nil)
 
 // start makes the services of the configuration, and those that were attached for good.
 func (s *services) start() error {
+	s.ending.Go(s.run)
 	for name, o := range s.h.options.Services {
 		if o.VHost == "" {
 			o.VHost = "/"
 		}
-		c, err := s.open(serviceKey{o.VHost, name}, o)
-		if err != nil {
+		if err := s.configure(serviceKey{o.VHost, name}, o); err != nil {
 			return fmt.Errorf("services.%s: %w", name, err)
-		}
-		c.configured = true
-		for id, m := range o.Members {
-			m.ID = id
-			if _, err := c.pool.Put(m); err != nil {
-				return fmt.Errorf("services.%s.members.%s: %w", name, id, err)
-			}
 		}
 	}
 	for _, v := range s.h.broker.VirtualHosts() {
@@ -69,10 +80,26 @@ func (s *services) start() error {
 	return nil
 }
 
-// open returns a service, which it makes when there is none.
-func (s *services) open(key serviceKey, o Service) (*called, error) {
+// configure makes a service of the configuration.
+func (s *services) configure(key serviceKey, o Service) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c, err := s.open(key, o)
+	if err != nil {
+		return err
+	}
+	c.configured = true
+	for id, m := range o.Members {
+		m.ID = id
+		if _, err := c.pool.Put(m); err != nil {
+			return fmt.Errorf("members.%s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// open returns a service, which it makes when there is none; the lock is held.
+func (s *services) open(key serviceKey, o Service) (*called, error) {
 	switch c := s.byName[key]; {
 	case c != nil:
 		return c, nil
@@ -90,6 +117,11 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 	}
 	pool := o.Pool
 	pool.Service, pool.Logger = key.name, s.h.options.Logger
+	pool.OnEvent = func(e endpoint.Event) {
+		if e.To == endpoint.Gone.String() {
+			s.leave(key)
+		}
+	}
 	c := &called{kind: kind}
 	if c.pool, err = endpoint.New(pool, kind); err != nil {
 		return nil, err
@@ -152,7 +184,13 @@ func (s *services) attach(key serviceKey, i restdoor.Instance) (created bool, er
 	if err != nil {
 		return false, err
 	}
-	c, err := s.open(key, Service{})
+	pool := Pool{Service: key.name, MemberInFlight: i.InFlight}
+	if err := pool.Validate(); err != nil {
+		return false, badInstance(err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.open(key, Service{Pool: pool})
 	if err != nil {
 		return false, err
 	}
@@ -212,12 +250,72 @@ func (s *services) Remove(vhost, service, id string) error {
 	s.mu.Unlock()
 	if c != nil {
 		c.pool.Remove(id)
+		s.leave(key) // it may have had no member
 	}
 	v, ok := s.h.broker.VirtualHost(vhost)
 	if !ok {
 		return nil
 	}
 	return s.forget(v, service, id)
+}
+
+// leave notes that a member of a service is gone, which may have been its last.
+func (s *services) leave(key serviceKey) {
+	s.leaving.Lock()
+	s.left[key] = struct{}{}
+	s.leaving.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run ends services that have no server any more, until the hub stops.
+func (s *services) run() {
+	for {
+		select {
+		case <-s.wake:
+		case <-s.life.Done():
+			return
+		}
+		s.leaving.Lock()
+		keys := slices.Collect(maps.Keys(s.left))
+		clear(s.left)
+		s.leaving.Unlock()
+		for _, key := range keys {
+			s.ending.Go(func() { s.retire(key) })
+		}
+	}
+}
+
+// retire ends a service that has no server, unless it is configured: nobody is attached to it then.
+func (s *services) retire(key serviceKey) {
+	s.mu.Lock()
+	c := s.byName[key]
+	if s.closed || c == nil || c.configured || len(c.pool.Instances()) > 0 {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.byName, key)
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(s.life, retireTime)
+	defer cancel()
+	if err := c.close(ctx); err != nil {
+		s.h.options.Logger.Warn("service not ended in order", "vhost", key.vhost, "service", key.name,
+			"error", err)
+	}
+}
+
+// retireTime bounds the wait for the last calls to a service that has no server any more.
+const retireTime = 30 * time.Second
+
+// close ends a service; what is cut short is in its queue again.
+func (c *called) close(ctx context.Context) error {
+	err := c.attachment.Close(ctx)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, c.pool.Shutdown(ctx))
 }
 
 // forget drops what was kept of a server.
@@ -274,6 +372,7 @@ func showService(s endpoint.Status) restdoor.ServiceStatus {
 func (s *services) shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
+	s.stop()
 	all := make([]*called, 0, len(s.byName))
 	for _, c := range s.byName {
 		all = append(all, c)
@@ -282,14 +381,9 @@ func (s *services) shutdown(ctx context.Context) error {
 	var wait sync.WaitGroup
 	faults := make([]error, len(all))
 	for i, c := range all {
-		wait.Go(func() {
-			err := c.attachment.Close(ctx)
-			if errors.Is(err, context.DeadlineExceeded) {
-				err = nil // what was cut short is in its queue again
-			}
-			faults[i] = errors.Join(err, c.pool.Shutdown(ctx))
-		})
+		wait.Go(func() { faults[i] = c.close(ctx) })
 	}
 	wait.Wait()
+	s.ending.Wait()
 	return errors.Join(faults...)
 }

@@ -151,7 +151,7 @@ func (c *cell) send() {
 	got := make(chan peers.Request, room)
 	c.must("serve", server.Serve(c.ctx, c.name, func(_ context.Context, r peers.Request) peers.Reply {
 		got <- r
-		return peers.Reply{Silent: true}
+		return peers.Reply{Silent: !c.service.Answers}
 	}))
 	client := c.dial(c.client)
 	want := []string{"one", "two", "three"}

@@ -47,7 +47,7 @@ func TestMatrix(t *testing.T) {
 	results := &table{cells: map[string]bool{}}
 	t.Cleanup(func() { results.print(t) })
 	for _, client := range peers.Protocols() {
-		for _, service := range peers.Protocols() {
+		for _, service := range peers.Services() {
 			for _, style := range styles() {
 				name := client.Name + "-" + service.Name + "-" + style.name
 				t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func (r *table) print(t *testing.T) {
 	}
 	passed, ran := 0, 0
 	for _, client := range peers.Protocols() {
-		for _, service := range peers.Protocols() {
+		for _, service := range peers.Services() {
 			fmt.Fprintf(&b, "\n%-8s%-9s", client.Name, service.Name)
 			for _, s := range styles() {
 				word := "-"
@@ -103,7 +103,7 @@ func (r *table) print(t *testing.T) {
 	fmt.Fprintf(&b, "\n%d of %d cells pass", passed, ran)
 	_, _ = fmt.Fprintln(os.Stdout, b.String())
 	// A run of single cells (-run 'TestMatrix/…') is no whole table.
-	all := len(peers.Protocols()) * len(peers.Protocols()) * len(styles())
+	all := len(peers.Protocols()) * len(peers.Services()) * len(styles())
 	if ran < all && !strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
 		t.Errorf("%d of %d cells are missing", all-ran, all)
 	}

@@ -18,13 +18,12 @@ import (
 func TestGatherFromAllProtocols(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	protocols := peers.Protocols()
-	for _, client := range protocols {
+	for _, client := range peers.Protocols() {
 		t.Run(client.Name, func(t *testing.T) {
 			t.Parallel()
 			c := newCell(t, hub, client, client, "mixed-"+client.Name)
 			want := map[string]string{}
-			for _, service := range protocols {
+			for _, service := range peers.Services() {
 				name := c.name + "." + service.Name
 				want[name] = service.Name + " heard hello"
 				server := c.dial(service)
@@ -56,14 +55,13 @@ func TestGatherFromAllProtocols(t *testing.T) {
 func TestPublishToAllProtocols(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	protocols := peers.Protocols()
-	for _, client := range protocols {
+	for _, client := range peers.Protocols() {
 		t.Run(client.Name, func(t *testing.T) {
 			t.Parallel()
 			c := newCell(t, hub, client, client, "all-"+client.Name)
 			const room = 8
 			copies := map[string]chan string{}
-			for _, p := range protocols {
+			for _, p := range peers.Services() {
 				ch := make(chan string, room)
 				copies[p.Name] = ch
 				c.must("subscribe", c.dial(p).Subscribe(c.ctx, c.name, func(s string) { ch <- s }))

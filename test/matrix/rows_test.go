@@ -77,7 +77,7 @@ func TestNeverDispatchedAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
 	for _, client := range peers.Protocols() {
-		for _, service := range peers.Protocols() {
+		for _, service := range peers.Services() {
 			t.Run(client.Name+"-"+service.Name, func(t *testing.T) {
 				t.Parallel()
 				newCell(t, hub, client, service, "late-"+client.Name+"-"+service.Name).late()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,8 +80,8 @@ type lineError struct {
 // failure is the error as a test sees it.
 func (e *lineError) failure() error {
 	body := e.Message
-	if body == "" {
-		body = textOf(e.Data, nil)
+	if body == "" || strings.HasPrefix(body, "the service answered with status") {
+		body = textOf(e.Data, nil) // the hub's message says less than the service's body
 	}
 	return &Failure{Form: FormMember, Code: e.Code, Body: body}
 }

@@ -122,13 +122,22 @@ type Server interface {
 type Protocol struct {
 	Name string
 	Dial func(ctx context.Context, hub *harness.Hub) (Peer, error)
+	// Answers says that a service answers whatever it is sent, also what nobody waits for.
+	Answers bool
 }
 
 // Protocols lists the protocols that have a driver.
 func Protocols() []Protocol {
 	return []Protocol{
-		{"AMQP", dialAMQP}, {"STOMP", dialSTOMP}, {"REST", dialREST}, {nameLine, dialLine},
+		{Name: "AMQP", Dial: dialAMQP}, {Name: "STOMP", Dial: dialSTOMP},
+		{Name: "REST", Dial: dialREST}, {Name: nameLine, Dial: dialLine},
 	}
+}
+
+// Services lists the protocols that services speak: those that have a driver, and HTTP, whose
+// services the hub calls.
+func Services() []Protocol {
+	return append(Protocols(), Protocol{Name: nameHTTP, Dial: dialHTTP, Answers: true})
 }
 
 // A Failure is an answer that is an error, in the form of the caller's protocol.

@@ -27,6 +27,9 @@ type Instance struct {
 	Protocol string `json:"protocol,omitempty"`
 	// Weight is its share beside others. Default 100.
 	Weight int `json:"weight,omitempty"`
+	// InFlight bounds the calls at one server. Default 1,024; what the first server of a service says
+	// holds for all of it.
+	InFlight int `json:"in_flight,omitempty"`
 	// Health says how it is checked. Default: not at all; failed calls tell.
 	Health *InstanceHealth `json:"health,omitempty"`
 	// TTL is in seconds; 0: it stays.
