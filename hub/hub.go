@@ -85,7 +85,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
-	if err := h.called.start(); err != nil {
+	if err := h.called.start(); err != nil { //nolint:contextcheck // services outlive the start
 		return errors.Join(err, h.Shutdown(ctx))
 	}
 	if err := h.openDoors(ctx); err != nil {
@@ -209,7 +209,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		}
 		h.broker.Drain(ctx)
 		var wait sync.WaitGroup
-		faults := make([]error, len(doors))
+		faults := make([]error, len(doors), len(doors)+1)
 		for i, o := range doors {
 			wait.Go(func() { faults[i] = o.shutdown(ctx) })
 		}
@@ -219,7 +219,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 			watch()
 		}
 		h.watching.Wait()
-		h.broker.Close()
+		h.broker.Close() //nolint:contextcheck // it waits for nothing
 		h.err = errors.Join(errors.Join(faults...), h.log.Close())
 	})
 	return h.err

@@ -127,7 +127,7 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 		return nil, err
 	}
 	c.attachment, err = s.h.broker.Attach(broker.EndpointParams{
-		VHost: key.vhost, Service: key.name, Endpoint: c.pool, Timeout: o.Timeout,
+		VHost: key.vhost, Service: key.name, Tag: "", Endpoint: c.pool, Timeout: o.Timeout,
 	})
 	if err != nil {
 		return nil, errors.Join(err, c.pool.Shutdown(context.Background()))

@@ -63,8 +63,16 @@ func start(t *testing.T, o Options) *Hub {
 	return h
 }
 
+// head is the head of an answer.
+type head struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // ask sends a request to the REST door and returns its answer, read to its end.
-func ask(t *testing.T, h *Hub, method, path, body string, headers ...string) (*http.Response, string) {
+func ask(
+	t *testing.T, h *Hub, method, path, body string, headers ...string,
+) (answered head, text string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+h.Addr("rest").String()+path,
 		strings.NewReader(body))
@@ -88,7 +96,7 @@ func ask(t *testing.T, h *Hub, method, path, body string, headers ...string) (*h
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer, string(data)
+	return head{answer.StatusCode, answer.Header}, string(data)
 }
 
 type hello struct{ Name string }
@@ -228,7 +236,8 @@ func TestInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = open()
-	if r, _ := ask(t, h, "POST", "/v1/services/shop/echo", "x"); r.StatusCode != http.StatusServiceUnavailable {
+	r, _ = ask(t, h, "POST", "/v1/services/shop/echo", "x")
+	if r.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("without a server, after a restart: %d", r.StatusCode)
 	}
 	if err := h.Shutdown(t.Context()); err != nil {
@@ -294,7 +303,7 @@ func streamer(t *testing.T, gone chan<- string) *httptest.Server {
 		case "/broken":
 			_, _ = io.WriteString(w, "half")
 			_ = control.Flush()
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) //nolint:forbidigo // there is no other way to break it off
 		default:
 			_, _ = io.WriteString(w, "waiting")
 			_ = control.Flush()

@@ -75,7 +75,8 @@ func (b *Broker) Attach(p EndpointParams) (*Attachment, error) {
 	// No client: it is in no registry and under no limit.
 	conn := &Connection{
 		ConnectionParams: ConnectionParams{
-			Name: "endpoint " + p.Service, ClientName: p.Service, VHost: p.VHost, Door: "endpoint",
+			Name: "endpoint " + p.Service, ClientName: p.Service, Peer: "", User: "", VHost: p.VHost,
+			Door: "endpoint", Properties: nil, Close: nil,
 		},
 		Opened: b.clock.Now(), b: b, vh: vh, trusted: true,
 		sessions: make(map[*Session]struct{}), exclusive: make(map[*Queue]struct{}),
@@ -102,14 +103,16 @@ func (a *Attachment) attach() error {
 		return errorf(CodeDraining, "attach", a.params.Service, "the endpoint is closed")
 	}
 	if _, ok := a.vh.Queue(a.params.Service); !ok {
-		_, err := a.session.DeclareQueue(QueueParams{Name: a.params.Service, Durable: true})
+		var q QueueParams
+		q.Name, q.Durable = a.params.Service, true
+		_, err := a.session.DeclareQueue(q)
 		if err != nil {
 			return err
 		}
 	}
-	c, err := a.session.PrepareConsume(ConsumerParams{
-		Queue: a.params.Service, Tag: a.params.Tag, Prefetch: endpointUnsettled,
-	})
+	var p ConsumerParams
+	p.Queue, p.Tag, p.Prefetch = a.params.Service, a.params.Tag, endpointUnsettled
+	c, err := a.session.PrepareConsume(p)
 	if err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (a *Attachment) Close(ctx context.Context) error {
 	a.attaching.Lock()
 	defer a.attaching.Unlock()
 	a.session.Cancel(a.params.Tag)
-	a.Flush() // what was given before that, and not begun
+	a.Flush() //nolint:contextcheck // what was given before that goes on with its own
 	done := make(chan struct{})
 	go func() {
 		a.running.Wait()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -210,10 +211,8 @@ func (p *passage) outward(name string) string {
 		strings.HasPrefix(name, "Sec-") {
 		return ""
 	}
-	for _, named := range p.named {
-		if name == named {
-			return ""
-		}
+	if slices.Contains(p.named, name) {
+		return ""
 	}
 	return name
 }
@@ -245,7 +244,7 @@ func (p *passage) forwarded() string {
 
 // answer passes the service's answer on.
 func (p *passage) answer(reply *broker.Reply) error {
-	defer reply.Stream.Close() //nolint:errcheck // all of it was read, or who reads is gone
+	defer reply.Stream.Close()
 	v := p.v
 	status, err := strconv.Atoi(reply.Head.Get(headerStatus))
 	if err != nil || status < 200 || status > 599 {

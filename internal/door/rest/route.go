@@ -153,7 +153,7 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 	if service, rest, ok := serviceRoute(r, escaped); ok {
 		v := d.newVisit(w, r)
 		v.service, v.rest, r.Pattern = service, rest, servicePrefix+"{svc}/{path...}"
-		d.answer(v, "", d.service)
+		d.answer(v, "", d.service) //nolint:contextcheck // the visit has the request
 		return
 	}
 	r = markSlashes(r, escaped)

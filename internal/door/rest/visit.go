@@ -108,7 +108,7 @@ func (v *visit) checkAccept(types string) error {
 // private serves what needs a user: it finds out who calls, and holds the client meanwhile.
 func (d *Door) private(types string, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.answer(d.newVisit(w, r), types, h)
+		d.answer(d.newVisit(w, r), types, h) //nolint:contextcheck // the visit has the request
 	})
 }
 

@@ -110,7 +110,7 @@ func (c *call) roundTrip(
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = nil // none is added
 	}
-	answer, err := u.transport.RoundTrip(r)
+	answer, err := u.transport.RoundTrip(r) //nolint:bodyclose // who gets the reply closes it
 	if err != nil {
 		o := failureOf(ctx, err, progress{reused: reused.Load(), sent: sent.Load()})
 		cancel()

@@ -37,7 +37,7 @@ func TestRequestGoesThrough(t *testing.T) {
 				rw.Header().Set("X-Answer", "yes")
 				rw.Header().Set("Connection", "X-Hop")
 				rw.Header().Set("X-Hop", "secret")
-				rw.WriteHeader(207)
+				rw.WriteHeader(nethttp.StatusMultiStatus)
 				_, _ = rw.Write(append([]byte("got "), body...))
 			})
 			c := &broker.EndpointCall{
@@ -65,7 +65,7 @@ func TestRequestGoesThrough(t *testing.T) {
 				t.Error(err)
 			}
 			ask := <-got
-			if ask.Method != "PATCH" || ask.RequestURI != "/a%2Fb/c?x=1&y=%20" ||
+			if ask.Method != nethttp.MethodPatch || ask.RequestURI != "/a%2Fb/c?x=1&y=%20" ||
 				ask.ContentLength != 5 || ask.Host != strings.Split(m.target.URL, "//")[1] {
 				t.Errorf("asked %s %s of %s, %d bytes", ask.Method, ask.RequestURI, ask.Host,
 					ask.ContentLength)
@@ -100,16 +100,18 @@ func TestMessageBecomesRequest(t *testing.T) {
 				rw.Header().Set("Content-Type", "application/json")
 				rw.Header().Set("X-Count", "3")
 				rw.Header().Set("Parley-Error", "internal")
-				rw.WriteHeader(404)
+				rw.WriteHeader(nethttp.StatusNotFound)
 				_, _ = io.WriteString(rw, `{"no":1}`)
 			})
 			p := broker.Properties{
 				Set:         broker.HasContentType | broker.HasCorrelationID | broker.HasHeaders,
 				ContentType: "application/json", CorrelationID: "7",
 				Headers: broker.Table{
-					{Name: "Trace", Value: "abc"}, {Name: "n", Value: int32(5)},
+					{Name: "Trace", Value: "abc"},
+					{Name: "n", Value: int32(5)},
 					{Name: "list", Value: broker.Array{int32(1)}},
-					{Name: "evil", Value: "a\r\nX-Injected: 1"}, {Name: "no token", Value: "x"},
+					{Name: "evil", Value: "a\r\nX-Injected: 1"},
+					{Name: "no token", Value: "x"},
 					{Name: "parley-deadline", Value: "soon"},
 				},
 			}
@@ -124,7 +126,7 @@ func TestMessageBecomesRequest(t *testing.T) {
 				t.Fatal(o)
 			}
 			ask := <-got
-			if ask.Method != "POST" || ask.RequestURI != "/Say%20Hello" {
+			if ask.Method != nethttp.MethodPost || ask.RequestURI != "/Say%20Hello" {
 				t.Errorf("asked %s %s", ask.Method, ask.RequestURI)
 			}
 			for name, want := range map[string]string{
@@ -164,8 +166,13 @@ func TestRequestCannotBeForged(t *testing.T) {
 	for _, h := range []headOf{
 		{"http-method": "GET / HTTP/1.1\r\nX: y\r\n\r\nGET"},
 		{"http-method": "GE T"},
-		{"http-path": "/a b"}, {"http-path": "a"}, {"http-path": "/a\r\nX: y"}, {"http-path": "/ä"},
-		{"http-query": "a=b c"}, {"http-query": "a\nb"}, {"http-query": "a#b"},
+		{"http-path": "/a b"},
+		{"http-path": "a"},
+		{"http-path": "/a\r\nX: y"},
+		{"http-path": "/ä"},
+		{"http-query": "a=b c"},
+		{"http-query": "a\nb"},
+		{"http-query": "a#b"},
 		{"x": strings.Repeat("x", maxHeadBytes)},
 	} {
 		_, err := k.Prepare(&broker.EndpointCall{Head: h, Message: &broker.Message{}})
@@ -236,8 +243,10 @@ func TestAnswerFraming(t *testing.T) {
 		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n" +
 			"0a \r\n0123456789\r\n0\r\nX-Trailer: 1\r\n\r\n", "200", "hi0123456789"},
 		{"until close", "HTTP/1.0 200 OK\r\n\r\n" + long, "200", long},
-		{"long", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long),
-			"200", long},
+		{
+			"long", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long),
+			"200", long,
+		},
 		{"informed first", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" +
 			"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "200", "hi"},
 		{"a long head", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 50_000) +
@@ -407,7 +416,7 @@ func TestBrokenConnections(t *testing.T) {
 	if _, o := m.try(t.Context(), get("/")); o.Class != endpoint.ClassBroken {
 		t.Errorf("closed before an answer: %v", o)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is bound at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +450,7 @@ func TestCallsEnd(t *testing.T) {
 			m := serve(t, w, func(rw nethttp.ResponseWriter, r *nethttp.Request) {
 				came.Add(1)
 				if r.URL.Path == "/stream" {
-					rw.WriteHeader(200)
+					rw.WriteHeader(nethttp.StatusOK)
 					_ = nethttp.NewResponseController(rw).Flush()
 				}
 				<-r.Context().Done()

@@ -5,6 +5,7 @@ package http
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -73,14 +74,13 @@ func (p *connPool) put(c *conn) {
 
 // sweep closes what nobody has used for maxIdle. It is the timer's function.
 func (p *connPool) sweep() {
-	var old []*conn
 	p.mu.Lock()
 	limit := time.Now().Add(-p.maxIdle)
 	n := 0
 	for n < len(p.idle) && !p.idle[n].since.After(limit) {
 		n++
 	}
-	old = append(old, p.idle[:n]...)
+	old := slices.Clone(p.idle[:n])
 	p.idle = append(p.idle[:0], p.idle[n:]...)
 	if len(p.idle) > 0 && !p.closed {
 		p.timer.Reset(time.Until(p.idle[0].since.Add(p.maxIdle)))

@@ -144,7 +144,7 @@ func post(path, body string) *broker.EndpointCall {
 // head of a request was read.
 func script(tb testing.TB, f func(c net.Conn, r *bufio.Reader)) *member {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is bound at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
