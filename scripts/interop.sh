@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Clients of other languages against a real hub, RabbitMQ and ActiveMQ as oracles of the same scripts,
-# and every command that the README shows.
+# Apache's Thrift compiler as that of the IDL parser, and every command that the README shows.
 # Installs what is missing from Debian and npm, then lets the tests below test/ drive it; gotestsum
 # prints each client's seconds. `scripts/interop.sh full` runs the whole tables.
 set -euo pipefail
@@ -21,6 +21,7 @@ command -v php >/dev/null || packages+=(php-cli)
 command -v php >/dev/null && php -r 'exit((int) !extension_loaded("stomp"));' || packages+=(php-stomp)
 command -v ruby >/dev/null && ruby -e 'require "stomp"' 2>/dev/null || packages+=(ruby-stomp)
 perl -MNet::Stomp -e 1 2>/dev/null || packages+=(libnet-stomp-perl)
+command -v thrift >/dev/null || packages+=(thrift-compiler)
 command -v nc >/dev/null || packages+=(netcat-openbsd)
 command -v curl >/dev/null || packages+=(curl ca-certificates)
 command -v wrk >/dev/null || packages+=(wrk)
@@ -53,5 +54,5 @@ TEST_INTEROP_REPORT=$(mktemp)
 export TEST_INTEROP_REPORT
 cd test
 go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
-	-count=1 -timeout=15m ./interop/... ./differential/... ./script/...
+	-count=1 -timeout=15m ./interop/... ./differential/... ./script/... ./contract/...
 sort "$TEST_INTEROP_REPORT" && rm "$TEST_INTEROP_REPORT"

@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/parley-ipc/parley => ../
 
 require (
+	github.com/apache/thrift v0.25.0
 	github.com/rabbitmq/amqp091-go v1.16.0
 	go.uber.org/goleak v1.3.0
 )

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package contract is what a service promises: its Thrift IDL, read into descriptors, and what a
+// next version of it would break.
+//
+//	Load      fs.FS and a name      ->  *Program: every definition, resolved, with position,
+//	                                    documentation and annotations
+//	Compare   two programs          ->  []Change: what callers would notice
+//
+// The grammar is that of Apache's compiler (compiler/cpp/src/thrift, thrifty.yy and thriftl.ll), not
+// that of its prose. A file is scanned (scanner.go), parsed into descriptors whose references are
+// still names (parser.go and beside it), and resolved when everything that it includes is
+// (resolve.go, constant.go). A Program is not changed after Load and may be read by many goroutines.
+//
+// An IDL may come from a stranger: every file lies below the fs.FS that Load is given, and Limits
+// bounds files, bytes, depths and the size that constants and types have when they are written out.
+package contract
