@@ -93,12 +93,12 @@ func (e *lineEntry) properties() (p broker.Properties, body []byte, err error) {
 	}
 	if n := e.ExpiresMS; n != nil {
 		if *n < 0 || *n > durationMax {
-			return p, nil, badRequest("expires_ms must be 0 to %d", durationMax)
+			return p, nil, badRequest("expires_ms must be 0 to %d", int64(durationMax))
 		}
 		p.Expiration, p.Set = strconv.FormatInt(*n, 10), p.Set|broker.HasExpiration
 	}
 	if e.DelayMS < 0 || e.DelayMS > durationMax {
-		return p, nil, badRequest("delay_ms must be 0 to %d", durationMax)
+		return p, nil, badRequest("delay_ms must be 0 to %d", int64(durationMax))
 	}
 	if e.Priority != nil {
 		p.Priority, p.Set = *e.Priority, p.Set|broker.HasPriority
