@@ -59,8 +59,8 @@ func (o *Options) validateDoors() []error {
 		if err := o.checkDialect(d); err != nil {
 			faults = append(faults, err)
 		}
-		if d.door.Static != "" && d.door != &o.Doors.WebSTOMP {
-			fault("doors.%s.static: only webstomp serves files", d.name)
+		if err := o.checkWeb(d); err != nil {
+			faults = append(faults, err)
 		}
 	}
 	if !used && o.TLS.On() {
@@ -82,6 +82,19 @@ func (o *Options) checkDialect(d namedDoor) error {
 	}
 	return fmt.Errorf("doors.%s.dialect: %q is not %s or %s", d.name, d.door.Dialect,
 		stompdoor.RabbitMQ, stompdoor.ActiveMQ)
+}
+
+// checkWeb returns what is wrong with the keys that only the door webstomp has.
+func (o *Options) checkWeb(d namedDoor) error {
+	switch {
+	case d.door == &o.Doors.WebSTOMP:
+		return nil
+	case d.door.Static != "":
+		return fmt.Errorf("doors.%s.static: only webstomp serves files", d.name)
+	case d.door.Compress:
+		return fmt.Errorf("doors.%s.compress: only webstomp compresses", d.name)
+	}
+	return nil
 }
 
 // validateLine returns what is wrong with the keys that only the line door has.

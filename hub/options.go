@@ -130,6 +130,9 @@ type Door struct {
 	// Static is a directory whose files the door webstomp serves beside /ws, to anybody, for pages
 	// that speak STOMP. Other doors serve none. Default: none.
 	Static string `yaml:"static"`
+	// Compress lets clients of the door webstomp compress messages and get compressed ones
+	// (permessage-deflate), at /ws of the REST door too. Default false; other doors have no such thing.
+	Compress bool `yaml:"compress"`
 }
 
 // Dialect names the broker whose manners a STOMP door has.

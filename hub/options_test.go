@@ -48,6 +48,11 @@ func TestOptionsValidate(t *testing.T) {
 			"files at another door", func(o *Options) { o.Doors.REST.Static = "/srv/pages" },
 			"doors.rest.static: only webstomp serves files",
 		},
+		{"compression", func(o *Options) { o.Doors.WebSTOMP.Compress = true }, ""},
+		{
+			"compression at another door", func(o *Options) { o.Doors.STOMP.Compress = true },
+			"doors.stomp.compress: only webstomp",
+		},
 		{"the door's own key", func(o *Options) {
 			o.Doors.AMQP.TLSListen, o.TLS.Cert, o.Doors.AMQP.TLS.Identity = "127.0.0.1:0", "x", "y"
 		}, "tls.key: TLS needs the certificate's key\ndoors.amqp.tls.identity: \"y\" is not"},

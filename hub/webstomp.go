@@ -29,7 +29,7 @@ func (h *Hub) openWebSockets() (*opened, error) {
 		Door: "websocket", Limits: h.options.Listeners, Metrics: h.metrics, Logger: h.options.Logger,
 	}, listen.WebSocketOptions{
 		Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, Origins: h.options.Origins,
-		LoopbackHost: auth.LoopbackHost,
+		LoopbackHost: auth.LoopbackHost, Compress: h.options.Doors.WebSTOMP.Compress,
 	})
 	o := &opened{stop: func() {}}
 	o.listeners = append(o.listeners, &listener{h.web.Listener, "", func(ctx context.Context) {

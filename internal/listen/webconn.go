@@ -25,6 +25,9 @@ const (
 	pumpBytes = 4 << 10
 )
 
+// errEarly ends a connection whose messages before the login are too large together.
+var errEarly = errors.New("too much before the login")
+
 // errNotText ends a connection with a text message that is not UTF-8 (RFC 6455 §8.1).
 var errNotText = errors.New("a text message is not UTF-8")
 
@@ -38,6 +41,9 @@ type webConn struct {
 	kind     atomic.Int32 // of the client's last message, which answers have too
 	code     atomic.Int32 // of the good-bye
 	bye      sync.Once
+	in       atomic.Bool // logged in
+	left     atomic.Bool // the good-bye has been said
+	early    int         // octets that were read before the login; the pump's
 
 	mu   sync.Mutex
 	held []byte // the beginning of a character, which the next write ends
@@ -53,6 +59,7 @@ func newWebConn(ws *websocket.Conn, raw *lingering) *webConn {
 
 // loggedIn ends the limits of who has not logged in.
 func (c *webConn) loggedIn(messageBytes int64) {
+	c.in.Store(true)
 	c.ws.SetReadLimit(messageBytes)
 	if in, ok := c.raw.Conn.(interface{ LoggedIn() }); ok {
 		in.LoggedIn()
@@ -80,13 +87,16 @@ func (c *webConn) pump() {
 func (c *webConn) pass(message io.Reader, text bool, buffer []byte) error {
 	var check characters
 	for {
-		n, err := message.Read(buffer)
+		n, err := message.Read(buffer) // a limit counts what it inflates, piece by piece
 		if text && !check.add(buffer[:n]) {
 			return errNotText
 		}
 		if n > 0 {
 			if _, err := c.far.Write(buffer[:n]); err != nil {
 				return fmt.Errorf("pass message on: %w", err)
+			}
+			if c.tooEarly(n) {
+				return errEarly
 			}
 		}
 		switch {
@@ -98,6 +108,16 @@ func (c *webConn) pass(message io.Reader, text bool, buffer []byte) error {
 			return err
 		}
 	}
+}
+
+// tooEarly counts octets that the door has taken, and reports whether these are too many for who has
+// not logged in. A door that has said good-bye drops what it still takes.
+func (c *webConn) tooEarly(n int) bool {
+	if c.in.Load() || c.left.Load() {
+		return false
+	}
+	c.early += n
+	return c.early > earlyBytes
 }
 
 // ended tells the client why no more is read, unless it has left or has been told.
@@ -113,7 +133,7 @@ func (c *webConn) ended(err error) {
 		return
 	case errors.Is(err, errNotText):
 		code = websocket.StatusInvalidFramePayloadData
-	case errors.Is(err, websocket.ErrMessageTooBig):
+	case errors.Is(err, websocket.ErrMessageTooBig), errors.Is(err, errEarly):
 		code = websocket.StatusMessageTooBig
 	}
 	// The library drops what still comes without a bound of its own, and leaves the code that it has
@@ -159,6 +179,7 @@ func (c *webConn) EndWith(code int) { c.code.Store(int32(code)) }
 // CloseWrite says good-bye. Reads end when the client has answered.
 func (c *webConn) CloseWrite() error {
 	c.bye.Do(func() {
+		c.left.Store(true)
 		code := websocket.StatusCode(c.code.Load())
 		go func() { _ = c.ws.Close(code, "") }() // Close bounds it
 	})

@@ -19,6 +19,9 @@ const (
 	DefaultMessageBytes = 17 << 20
 	// firstMessageBytes bounds the messages of who has not logged in (security, section 2).
 	firstMessageBytes = 64 << 10
+	// earlyBytes bounds what these hold together: small ones may become large, and there may be many.
+	// It is more than a door takes for its first frame, so that the door can say what is wrong.
+	earlyBytes = firstMessageBytes + pumpBytes
 )
 
 // WebSocketOptions say who may open WebSockets and how. The zero value is the default.
@@ -32,13 +35,17 @@ type WebSocketOptions struct {
 	// LoopbackHost reports whether a request's Host is a name of this machine: on loopback the hub's
 	// own pages have no other. Default: none is.
 	LoopbackHost func(host string) bool
-	// MessageBytes bounds a message of who has logged in; before, it is 64 KiB. Default 17 MiB.
+	// MessageBytes bounds a message of who has logged in; before, it is 64 KiB, and 68 KiB for
+	// all. What was compressed counts by what it becomes. Default 17 MiB.
 	MessageBytes int64
+	// Compress takes permessage-deflate (RFC 7692) from clients that offer it, each message by itself:
+	// between messages nothing is kept. Default: no offer is taken.
+	Compress bool
 }
 
 // WebSocket is a Listener whose connections are WebSockets (RFC 6455): it is an http.Handler that
 // takes requests over, on any server. To its route they are net.Conns: what the messages hold, one
-// after the other, of either type. Nothing is compressed.
+// after the other, of either type.
 //
 // Each counts here, and there on the listener that its request came by: as not logged in on both
 // until its handler calls loggedIn.
@@ -93,10 +100,15 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	taken := &takenOver{ResponseWriter: rw}
-	ws, err := websocket.Accept(taken, r, &websocket.AcceptOptions{
+	accept := websocket.AcceptOptions{
 		Subprotocols:       w.options.Subprotocols,
 		InsecureSkipVerify: true, // allowed has looked at the origin
-	})
+	}
+	if w.options.Compress {
+		// With context takeover each connection would keep 1.2 MB and 32 KiB for as long as it lives.
+		accept.CompressionMode = websocket.CompressionNoContextTakeover
+	}
+	ws, err := websocket.Accept(taken, r, &accept)
 	if err != nil {
 		return // the client has been told
 	}

@@ -122,7 +122,7 @@ func TestSecH1Origin(t *testing.T) {
 	}
 }
 
-// H2: nothing is compressed, whatever a client offers.
+// H2: nothing is compressed unless the hub is told to, whatever a client offers.
 func TestSecH2NoCompression(t *testing.T) {
 	t.Parallel()
 	_, l := web(t, WebSocketOptions{}, echo)
@@ -210,6 +210,7 @@ func TestSecH3Frames(t *testing.T) {
 		{"length 2^64-1", huge(1<<64 - 1), 1002},
 		{"length 2^62, and some of it", append(huge(1<<62), make([]byte, firstMessageBytes+1)...), 1009},
 		{"large message before login", webFrame(0x82, make([]byte, firstMessageBytes+1)), 1009},
+		{"many messages before login", bytes.Repeat(webFrame(0x82, make([]byte, 1<<10)), 80), 1009},
 		{"large message in fragments", append(webFrame(0x02, nil), fragments...), 1009},
 		{"unmasked", []byte{0x81, 1, 'x'}, 1002},
 		{"fragmented ping", webFrame(0x09, []byte("x")), 1002},

@@ -47,13 +47,17 @@ func netConn(conn *websocket.Conn, kind websocket.MessageType) net.Conn {
 	return websocket.NetConn(context.Background(), conn, kind)
 }
 
-// webSTOMP runs a hub with both places where STOMP over WebSocket is, plain and with TLS.
-func webSTOMP(t *testing.T, ca *issuer) map[string]dialer {
+// webSTOMP runs a hub with both places where STOMP over WebSocket is, plain and with TLS. The door
+// is as set, if there is one.
+func webSTOMP(t *testing.T, ca *issuer, set func(*hub.Door)) map[string]dialer {
 	t.Helper()
 	h := start(t, func(o *hub.Options) {
 		o.TLS = ca.hubTLS(t)
 		for _, d := range []*hub.Door{&o.Doors.WebSTOMP, &o.Doors.REST} {
 			d.Listen, d.TLSListen = free, free
+		}
+		if set != nil {
+			set(&o.Doors.WebSTOMP)
 		}
 	})
 	at := map[string]dialer{}
@@ -67,9 +71,32 @@ func webSTOMP(t *testing.T, ca *issuer) map[string]dialer {
 // TestWebSTOMP: a STOMP client works over WebSocket as over TCP, in frames of either type.
 func TestWebSTOMP(t *testing.T) {
 	t.Parallel()
-	for name, d := range webSTOMP(t, newIssuer(t)) {
+	for name, d := range webSTOMP(t, newIssuer(t), nil) {
 		t.Run(name, func(t *testing.T) {
 			stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary), "/topic/doors")
+		})
+	}
+}
+
+// TestWebSTOMPCompressed: so it does where both sides compress, and a bomb that comes instead of a
+// login is refused.
+func TestWebSTOMPCompressed(t *testing.T) {
+	t.Parallel()
+	compress := func(d *hub.Door) { d.Compress = true }
+	for name, d := range webSTOMP(t, newIssuer(t), compress) {
+		t.Run(name, func(t *testing.T) {
+			stompWorks(t, netConn(dialWeb(t, d), websocket.MessageBinary), "/topic/doors")
+			lines := strings.Repeat("\n", 1<<20)
+			if text, code := converse(t, dialWeb(t, d), lines); code != websocket.StatusMessageTooBig {
+				t.Errorf("%q, closed with %d", text, code)
+			}
+			body := strings.Repeat("long ", 10_000)
+			text, _ := converse(t, dialWeb(t, d), connect,
+				"SUBSCRIBE\nid:0\ndestination:/topic/frames\n\n\x00",
+				"SEND\ndestination:/topic/frames\n\n"+body+"\x00\n", disconnect)
+			if !strings.Contains(text, body) || !strings.Contains(text, "receipt-id:end") {
+				t.Errorf("%q", text)
+			}
 		})
 	}
 }
@@ -106,7 +133,7 @@ const (
 // before its close.
 func TestWebSTOMPFrames(t *testing.T) {
 	t.Parallel()
-	d := webSTOMP(t, newIssuer(t))["webstomp"]
+	d := webSTOMP(t, newIssuer(t), nil)["webstomp"]
 	subscribe := "SUBSCRIBE\nid:0\ndestination:/topic/frames\n\n\x00"
 	send := "SEND\ndestination:/topic/frames\ncontent-type:text/plain\n\nprice: 5 €\x00\n"
 	all := connect + subscribe + send + disconnect
@@ -141,7 +168,7 @@ func TestWebSTOMPFrames(t *testing.T) {
 // before the close.
 func TestSecWebSTOMPLimits(t *testing.T) {
 	t.Parallel()
-	d := webSTOMP(t, newIssuer(t))["rest"]
+	d := webSTOMP(t, newIssuer(t), nil)["rest"]
 	testCases := []struct {
 		name, want string
 		messages   []string
@@ -168,7 +195,7 @@ func TestSecWebSTOMPLimits(t *testing.T) {
 func TestWebSTOMPCloseCodes(t *testing.T) {
 	t.Parallel()
 	const normal, unreadable = websocket.StatusNormalClosure, websocket.StatusInvalidFramePayloadData
-	d := webSTOMP(t, newIssuer(t))["webstomp"]
+	d := webSTOMP(t, newIssuer(t), nil)["webstomp"]
 	testCases := []struct {
 		name, frames, want string
 		code               websocket.StatusCode
