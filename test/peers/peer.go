@@ -129,8 +129,10 @@ type Protocol struct {
 // Protocols lists the protocols that have a driver.
 func Protocols() []Protocol {
 	return []Protocol{
-		{Name: "AMQP", Dial: dialAMQP}, {Name: "STOMP", Dial: dialSTOMP},
-		{Name: "REST", Dial: dialREST}, {Name: nameLine, Dial: dialLine},
+		{Name: "AMQP", Dial: dialAMQP},
+		{Name: "STOMP", Dial: dialSTOMP},
+		{Name: "REST", Dial: dialREST},
+		{Name: nameLine, Dial: dialLine},
 	}
 }
 
