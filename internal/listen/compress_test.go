@@ -38,7 +38,7 @@ func inflated(t *testing.T, payload []byte) string {
 	t.Helper()
 	r := flate.NewReader(io.MultiReader(bytes.NewReader(payload), strings.NewReader("\x00\x00\xff\xff")))
 	text, err := io.ReadAll(r)
-	if err != io.ErrUnexpectedEOF { //nolint:errorlint // the stream has no last block
+	if err != io.ErrUnexpectedEOF { // the stream has no last block
 		t.Fatal(err)
 	}
 	return string(text)

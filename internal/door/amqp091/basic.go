@@ -50,7 +50,7 @@ func (ch *channel) consume(args []byte) error {
 		Queue: queue, Tag: m.ConsumerTag, AutoAck: m.NoAck, Exclusive: m.Exclusive,
 		Priority: priority, Prefetch: sessionPrefetch, Arguments: arguments,
 		Limited: false, Linger: 0, Data: nil, Filter: nil, FilterDrops: false,
-		Attempts: 0,
+		Attempts: 0, Sole: false,
 	})
 	if err != nil {
 		return err
