@@ -91,6 +91,8 @@ func (o *Options) checkWeb(d namedDoor) error {
 		return nil
 	case d.door.Static != "":
 		return fmt.Errorf("doors.%s.static: only webstomp serves files", d.name)
+	case d.door.HTTPAuth:
+		return fmt.Errorf("doors.%s.http_auth: only webstomp looks at it", d.name)
 	case d.door.Compress:
 		return fmt.Errorf("doors.%s.compress: only webstomp compresses", d.name)
 	}

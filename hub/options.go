@@ -130,6 +130,9 @@ type Door struct {
 	// Static is a directory whose files the door webstomp serves beside /ws, to anybody, for pages
 	// that speak STOMP. Other doors serve none. Default: none.
 	Static string `yaml:"static"`
+	// HTTPAuth takes the name and password of the HTTP request that opens a WebSocket (Basic) for those
+	// of CONNECT, whatever is there. Default false; the door webstomp alone has it.
+	HTTPAuth bool `yaml:"http_auth"`
 	// Compress lets clients of the door webstomp compress messages and get compressed ones
 	// (permessage-deflate), at /ws of the REST door too. Default false; other doors have no such thing.
 	Compress bool `yaml:"compress"`

@@ -53,6 +53,11 @@ func TestOptionsValidate(t *testing.T) {
 			"compression at another door", func(o *Options) { o.Doors.STOMP.Compress = true },
 			"doors.stomp.compress: only webstomp",
 		},
+		{"login by HTTP", func(o *Options) { o.Doors.WebSTOMP.HTTPAuth = true }, ""},
+		{
+			"login by HTTP at another door", func(o *Options) { o.Doors.REST.HTTPAuth = true },
+			"doors.rest.http_auth: only webstomp",
+		},
 		{"the door's own key", func(o *Options) {
 			o.Doors.AMQP.TLSListen, o.TLS.Cert, o.Doors.AMQP.TLS.Identity = "127.0.0.1:0", "x", "y"
 		}, "tls.key: TLS needs the certificate's key\ndoors.amqp.tls.identity: \"y\" is not"},

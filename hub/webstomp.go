@@ -28,8 +28,9 @@ func (h *Hub) openWebSockets() (*opened, error) {
 	h.web = listen.NewWebSocket(listen.Options{
 		Door: "websocket", Limits: h.options.Listeners, Metrics: h.metrics, Logger: h.options.Logger,
 	}, listen.WebSocketOptions{
-		Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp"}, Origins: h.options.Origins,
-		LoopbackHost: auth.LoopbackHost, Compress: h.options.Doors.WebSTOMP.Compress,
+		Subprotocols: []string{"v12.stomp", "v11.stomp", "v10.stomp", "stomp"}, Origins: h.options.Origins,
+		LoopbackHost: auth.LoopbackHost,
+		Compress:     h.options.Doors.WebSTOMP.Compress, BasicAuth: h.options.Doors.WebSTOMP.HTTPAuth,
 	})
 	o := &opened{stop: func() {}}
 	o.listeners = append(o.listeners, &listener{h.web.Listener, "", func(ctx context.Context) {

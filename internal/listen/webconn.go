@@ -45,6 +45,10 @@ type webConn struct {
 	left     atomic.Bool // the good-bye has been said
 	early    int         // octets that were read before the login; the pump's
 
+	// Of the request; the handler's.
+	user, password string
+	basic          bool
+
 	mu   sync.Mutex
 	held []byte // the beginning of a character, which the next write ends
 }
@@ -60,6 +64,7 @@ func newWebConn(ws *websocket.Conn, raw *lingering) *webConn {
 // loggedIn ends the limits of who has not logged in.
 func (c *webConn) loggedIn(messageBytes int64) {
 	c.in.Store(true)
+	c.password = ""
 	c.ws.SetReadLimit(messageBytes)
 	if in, ok := c.raw.Conn.(interface{ LoggedIn() }); ok {
 		in.LoggedIn()
@@ -209,6 +214,10 @@ func (c *webConn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 
 // Identity returns whom the client's verified certificate names, or nothing.
 func (c *webConn) Identity() string { return identity(c.raw.Conn) }
+
+// BasicAuth returns the name and password that the client's request had, until it has logged in; ok
+// is false if it had none, or if nobody is to look at them.
+func (c *webConn) BasicAuth() (user, password string, ok bool) { return c.user, c.password, c.basic }
 
 // lingering is a connection that may be read on for a moment before it is closed, so that the
 // client reads the last frame: data that arrives at a closed socket resets it.

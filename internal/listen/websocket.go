@@ -38,6 +38,9 @@ type WebSocketOptions struct {
 	// MessageBytes bounds a message of who has logged in; before, it is 64 KiB, and 68 KiB for
 	// all. What was compressed counts by what it becomes. Default 17 MiB.
 	MessageBytes int64
+	// BasicAuth lets handlers ask a connection for the name and password that its request had (RFC
+	// 7617). Default: nobody looks at them.
+	BasicAuth bool
 	// Compress takes permessage-deflate (RFC 7692) from clients that offer it, each message by itself:
 	// between messages nothing is kept. Default: no offer is taken.
 	Compress bool
@@ -114,6 +117,9 @@ func (w *WebSocket) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	ws.SetReadLimit(firstMessageBytes)
 	c := newWebConn(ws, taken.conn)
+	if w.options.BasicAuth {
+		c.user, c.password, c.basic = r.BasicAuth()
+	}
 	go c.pump() //nolint:contextcheck // it ends with the connection, which outlives the request
 	w.queue.give(c)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -390,6 +391,26 @@ func TestSecWebSocketPending(t *testing.T) {
 	}
 	if code := closeCode(t, in); code != 1000 {
 		t.Errorf("closed with %d", code)
+	}
+}
+
+// A handler can ask for the credentials of the request until the login, and only if it may.
+func TestWebSocketBasicAuth(t *testing.T) {
+	t.Parallel()
+	for _, look := range []bool{false, true} {
+		said := make(chan string, 2)
+		_, l := web(t, WebSocketOptions{BasicAuth: look}, func(_ context.Context, conn net.Conn, loggedIn func()) {
+			for range 2 {
+				user, password, ok := conn.(interface{ BasicAuth() (string, string, bool) }).BasicAuth()
+				said <- fmt.Sprint(user, " ", password, " ", ok)
+				loggedIn()
+			}
+		})
+		upgrade(t, dial(t, l), "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==") // RFC 7617 §2
+		want := map[bool][2]string{true: {"Aladdin open sesame true", "Aladdin  true"}, false: {"  false", "  false"}}[look]
+		if got := [2]string{<-said, <-said}; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package doors
 
 import (
 	"context"
+	"encoding/base64"
 	"net"
 	"net/http"
 	"strings"
@@ -98,6 +99,64 @@ func TestWebSTOMPCompressed(t *testing.T) {
 				t.Errorf("%q", text)
 			}
 		})
+	}
+}
+
+// TestWebSTOMPBasicAuth: the credentials of the request log in, where the hub is told to look at them;
+// ActiveMQ's subprotocol is one like the others.
+func TestWebSTOMPBasicAuth(t *testing.T) {
+	t.Parallel()
+	open := func(d dialer, user, password string) *websocket.Conn {
+		t.Helper()
+		head := http.Header{}
+		if user != "" {
+			head.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		//nolint:bodyclose // the library says that it needs no closing
+		conn, _, err := websocket.Dial(ctx, "ws://"+d.address+"/ws", &websocket.DialOptions{
+			HTTPHeader: head, Subprotocols: []string{"stomp"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.CloseNow() })
+		if got := conn.Subprotocol(); got != "stomp" {
+			t.Errorf("subprotocol %q", got)
+		}
+		return conn
+	}
+	const bare = "CONNECT\naccept-version:1.2\nhost:/\n\n\x00\n"
+	wrong := strings.Replace(connect, "passcode:guest", "passcode:x", 1)
+	testCases := []struct {
+		name, user, password, frame string
+		look                        bool
+		want                        string
+	}{
+		{"request", "guest", "guest", bare, true, "CONNECTED\n"},
+		{"request before CONNECT", "guest", "guest", wrong, true, "CONNECTED\n"},
+		{"wrong password", "guest", "no", bare, true, "Access refused for user 'guest'"},
+		{"wrong password, whatever CONNECT says", "guest", "no", connect, true, "Access refused for user 'guest'"},
+		{"CONNECT", "", "", connect, true, "CONNECTED\n"},
+		{"nothing", "", "", bare, true, "Missing login or passcode"},
+		{"not looked at", "guest", "guest", bare, false, "Missing login or passcode"},
+		{"not looked at, and wrong", "guest", "no", connect, false, "CONNECTED\n"},
+	}
+	doors := map[bool]map[string]dialer{}
+	for _, look := range []bool{false, true} {
+		doors[look] = webSTOMP(t, newIssuer(t), func(d *hub.Door) { d.HTTPAuth = look })
+	}
+	for _, tc := range testCases {
+		for _, door := range []string{"webstomp", "rest"} {
+			t.Run(tc.name+" at "+door, func(t *testing.T) {
+				t.Parallel()
+				text, _ := converse(t, open(doors[tc.look][door], tc.user, tc.password), tc.frame, disconnect)
+				if !strings.Contains(text, tc.want) {
+					t.Errorf("%q, want %q", text, tc.want)
+				}
+			})
+		}
 	}
 }
 

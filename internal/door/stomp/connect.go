@@ -122,8 +122,21 @@ func (c *conn) login(f *wire.Frame, version wire.Version) *fault {
 	return nil
 }
 
-// credentials returns the user and passcode of CONNECT, or the default user's.
+// basicAuth is a connection that may know a name and a password from before its first octet, as a
+// WebSocket does from its request.
+type basicAuth interface {
+	BasicAuth() (user, password string, ok bool)
+}
+
+// credentials returns the user and passcode of the connection, or of CONNECT, or the default user's.
+// Those of the connection count whatever CONNECT says, as in RabbitMQ (use_http_auth): its clients
+// leave the headers out, or fill in anything.
 func (c *conn) credentials(f *wire.Frame) (user, passcode string, err *fault) {
+	if known, ok := c.net.(basicAuth); ok {
+		if user, passcode, ok = known.BasicAuth(); ok {
+			return user, passcode, nil
+		}
+	}
 	o := &c.door.options
 	login, hasLogin := f.Get("login")
 	code, hasCode := f.Get("passcode")
