@@ -83,7 +83,7 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 	}
 	c.in = wire.NewReader(c)
 	c.out = output.New(nc, output.Options{
-		LimitBytes: d.options.OutputLimitBytes, StallTimeout: 0, OnDrain: c.resume,
+		LimitBytes: d.options.OutputLimitBytes, StallTimeout: 0, OnDrain: c.resume, ReadOn: true,
 	})
 	c.beats.c = c
 	c.block.c = c
@@ -281,6 +281,9 @@ func (c *conn) endBatch() error {
 	c.beats.paused.Store(true)
 	err := c.out.Throttle()
 	c.beats.paused.Store(false)
+	if err != nil && output.Gone(err) {
+		return nil // it may have sent more before it went; the reads end by themselves
+	}
 	return err
 }
 
