@@ -18,7 +18,7 @@ func conversationRows() []row {
 		{"SUBSCRIBE id", [3]string{"optional", "must, unique; else " + refused, ""}, subscribeIDs},
 		{"ack modes", [3]string{"auto, client (cumulative in its subscription), client-individual", "", ""}, ackModes},
 		{"key of ACK and NACK", [3]string{
-			"`message-id`", "`message-id`; `subscription` is checked if it is there", "`id`",
+			"`message-id`", "`message-id`; `subscription` may be missing, as for RabbitMQ, but must not be another", "`id`",
 		}, ackKeys},
 		{"headers of MESSAGE", [3]string{
 			"`subscription` if there is an id", "`subscription`", "`ack` too, unless auto",
@@ -126,11 +126,25 @@ func ackKeys(p *place) {
 	if p.version != wire.V11 {
 		return
 	}
+	for _, command := range []string{"ACK", "NACK"} {
+		c = p.login()
+		c.done("SUBSCRIBE\nid:s\nack:client\ndestination:" + p.queue)
+		message := c.frame() // the one that was not settled
+		c.send(command + "\nmessage-id:" + headerIn(message, "message-id") + "\nsubscription:t\n\n\x00")
+		c.refused("Invalid header", fmt.Sprintf("%q must include a valid \"subscription\" header\n", command))
+	}
+	// 1.1 has subscription as a required header; RabbitMQ has never looked at it (rabbit_stomp_processor,
+	// ack_action), so clients that leave it out are at work.
 	c = p.login()
 	c.done("SUBSCRIBE\nid:s\nack:client\ndestination:" + p.queue)
-	message := c.frame() // the one that was not settled
-	c.send("ACK\nmessage-id:" + headerIn(message, "message-id") + "\nsubscription:t\n\n\x00")
-	c.refused("Invalid header", "\"ACK\" must include a valid \"subscription\" header\n")
+	c.send("NACK\nmessage-id:" + headerIn(c.frame(), "message-id") + "\n\n\x00")
+	c.done("ACK\nmessage-id:" + headerIn(c.frame(), "message-id"))
+	c.done("UNSUBSCRIBE\nid:s")
+	c.done("SUBSCRIBE\nid:s\nack:client\ndestination:" + p.queue)
+	c.send(p.sent("", "after it"))
+	if f := c.frame(); !strings.HasSuffix(f, "after it") || headerIn(f, "redelivered") != "false" {
+		p.t.Errorf("got %q, not what was sent last", f)
+	}
 }
 
 func messageHeaders(p *place) {
