@@ -30,8 +30,8 @@ const (
 type Door struct {
 	options  Options
 	mux      *http.ServeMux
-	document []byte            // OpenAPI
-	takes    map[string]string // Accept-Post, by the pattern of the mux
+	document func() ([]byte, error) // OpenAPI, made when it is first asked for
+	takes    map[string]string      // Accept-Post, by the pattern of the mux
 	problems catalogue
 	origins  map[string]bool
 	nosniff  []string // the value of a header of every answer
@@ -111,10 +111,7 @@ func New(o Options) (*Door, error) {
 	d.streams.init()
 	d.rates = rateTable{max: o.RequestsPerMinute, byUser: map[string]rateCount{}}
 	d.mux = d.routes()
-	var err error
-	if d.document, err = d.openAPI(); err != nil {
-		return nil, err
-	}
+	d.document = sync.OnceValues(d.openAPI)
 	d.count()
 	return d, nil
 }

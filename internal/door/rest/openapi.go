@@ -208,9 +208,13 @@ func problemContent() jsonObject {
 
 // showOpenAPI is GET /openapi.json.
 func (d *Door) showOpenAPI(v *visit) error {
+	document, err := d.document()
+	if err != nil {
+		return err
+	}
 	h := v.w.Header()
 	h.Set("Content-Type", typeJSON)
 	h.Set("Cache-Control", "no-cache")
 	v.status = http.StatusOK
-	return v.write(d.document)
+	return v.write(document)
 }
