@@ -436,9 +436,14 @@ func hubOperations() map[string]operation {
 		},
 		"GET /openapi.json": {
 			id: "openapi", tag: tagHub, summary: "This document",
-			answers: answers(outcome{
-				status: http.StatusOK, about: "OpenAPI 3.1.", body: &content{types: []string{typeJSON}},
-			}),
+			headers: []string{"If-None-Match"},
+			answers: answers(
+				outcome{
+					status: http.StatusOK, about: "OpenAPI 3.1.",
+					body: &content{types: []string{typeJSON}}, headers: []string{"ETag"},
+				},
+				outcome{status: http.StatusNotModified, about: "It is as you know it."},
+			),
 		},
 		"GET /metrics": {
 			id: "metrics", tag: tagHub, summary: "Numbers for Prometheus",

@@ -3,6 +3,8 @@
 package rest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -206,6 +208,20 @@ func problemContent() jsonObject {
 	}}
 }
 
+// tagBytes is how much of a hash is an entity tag.
+const tagBytes = 12
+
+// knows reports whether a request's If-None-Match names a tag (RFC 9110 §13.1.2).
+func knows(h http.Header, tag string) bool {
+	for part := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {
+		part = strings.TrimSpace(part)
+		if part == "*" || strings.TrimPrefix(part, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
+
 // showOpenAPI is GET /openapi.json.
 func (d *Door) showOpenAPI(v *visit) error {
 	document, err := d.document()
@@ -213,8 +229,16 @@ func (d *Door) showOpenAPI(v *visit) error {
 		return err
 	}
 	h := v.w.Header()
+	sum := sha256.Sum256(document)
+	tag := `"` + hex.EncodeToString(sum[:tagBytes]) + `"`
+	h.Set("ETag", tag)
+	h.Set("Cache-Control", "no-cache") // to be kept, and asked about by its tag
+	if knows(v.r.Header, tag) {
+		v.status = http.StatusNotModified
+		v.w.WriteHeader(v.status)
+		return nil
+	}
 	h.Set("Content-Type", typeJSON)
-	h.Set("Cache-Control", "no-cache")
 	v.status = http.StatusOK
 	return v.write(document)
 }

@@ -65,6 +65,12 @@ func TestOpenAPI(t *testing.T) {
 	if again := other.do("GET", "/v1/openapi.json", "").want(200); !bytes.Equal(r.body, again.body) {
 		t.Error("two hubs have two documents")
 	}
+	tag := r.header.Get("ETag")
+	for condition, status := range map[string]int{
+		tag: 304, `"x", W/` + tag: 304, "*": 304, `"x"`: 200,
+	} {
+		h.do("GET", "/openapi.json", "", "If-None-Match: "+condition).want(status)
+	}
 	var document struct {
 		OpenAPI    string                                `json:"openapi"`
 		Paths      map[string]map[string]json.RawMessage `json:"paths"`
