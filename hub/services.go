@@ -60,7 +60,15 @@ var _ restdoor.Instances = (*services)(nil)
 
 // start makes the services of the configuration, and those that were attached for good.
 func (s *services) start() error {
-	s.ending.Go(s.run)
+	s.mu.Lock()
+	closed := s.closed
+	if !closed { // under the lock: shutdown waits for it
+		s.ending.Go(s.run)
+	}
+	s.mu.Unlock()
+	if closed {
+		return errStopped
+	}
 	for name, o := range s.h.options.Services {
 		if o.VHost == "" {
 			o.VHost = "/"
