@@ -215,8 +215,33 @@ func start(t *testing.T, w *world, o Options) *rig {
 		if err := p.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
+		g.balanced()
 	})
 	return g
+}
+
+// balanced checks that nothing is counted as under way any more.
+func (g *rig) balanced() {
+	g.t.Helper()
+	taken, unplaced := g.credits.taken.Load(), g.credits.unplaced.Load()
+	if taken != 0 || unplaced != 0 || g.budget.word.Load() != 0 {
+		g.t.Errorf("left: %d credits, %d unplaced, budget %#x", taken, unplaced, g.budget.word.Load())
+	}
+	g.Pool.mu.Lock()
+	defer g.Pool.mu.Unlock()
+	for _, i := range g.instances {
+		for _, m := range i.members {
+			if m.flight.Load() != 0 || m.streams.Load() != 0 {
+				g.t.Errorf("left at %s: %#x, %d streams", m.target.Member, m.flight.Load(),
+					m.streams.Load())
+			}
+		}
+	}
+	for _, b := range *g.breakers.table.Load() {
+		if b.probe != noProbe {
+			g.t.Errorf("left: a probe of %q", b.operation)
+		}
+	}
 }
 
 // count returns how many events have these words; an empty word stands for any.

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,8 +86,11 @@ func TestDrain(t *testing.T) {
 		if len(w.closedOf()) > 0 {
 			t.Error("connections closed while calls run")
 		}
+		if _, err := g.Put(Instance{ID: a.address, URL: a.address}); err != nil {
+			t.Error(err)
+		}
 		if names := g.Members(); !slices.Equal(names, []string{b.address}) {
-			t.Errorf("members %v", names)
+			t.Errorf("members %v after a heart-beat of the one that drains", names)
 		}
 		all.Wait()
 		synctest.Wait()
@@ -584,6 +589,93 @@ func TestStuckMember(t *testing.T) {
 		}
 		cancel()
 		all.Wait()
+	})
+}
+
+// TestChurn: whatever members do, and however they come and go, every count comes back to nothing and
+// no credit is lost.
+func TestChurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		anything := func() (time.Duration, Outcome) {
+			after := time.Duration(rand.ExpFloat64() * float64(20*time.Millisecond))
+			if rand.IntN(50) == 0 {
+				after = -1
+			}
+			c := Class(rand.IntN(2 * classCount))
+			if int(c) >= classCount {
+				c = ClassSuccess
+			}
+			return after, Outcome{Class: c, RetryAfter: rand.N(2 * time.Second)}
+		}
+		servers := make([]*server, 6)
+		for i := range servers {
+			servers[i] = w.add(anything)
+		}
+		g := start(t, w, Options{
+			InFlight: 40, MemberInFlight: 10, Hedge: Hedge{Enabled: true, ExtraPercent: 20},
+			Health: Health{TCP: true, Interval: 500 * time.Millisecond}, Limit: LimitGradient,
+			Ejection: Ejection{Interval: time.Second, Base: time.Second},
+			Breaker:  Breaker{Open: 100 * time.Millisecond, Operations: 3},
+		})
+		g.Watch(func() {})
+		var all sync.WaitGroup
+		all.Go(func() {
+			for range 300 {
+				time.Sleep(rand.N(200 * time.Millisecond))
+				s := servers[rand.IntN(len(servers))]
+				switch rand.IntN(4) {
+				case 0:
+					g.Remove(s.address)
+				case 1:
+					g.Drain(s.address, rand.IntN(2) == 0)
+				case 2:
+					err := error(nil)
+					if rand.IntN(3) == 0 {
+						err = errors.New("ill")
+					}
+					w.sicken(s, func() error { return err })
+				}
+				if _, err := g.Put(Instance{ID: s.address, URL: s.address}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		served := 0
+		var mu sync.Mutex
+		g.each(500, 30*time.Second, func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if rand.IntN(10) == 0 {
+				time.AfterFunc(rand.N(30*time.Millisecond), cancel)
+			}
+			_, err := g.call(ctx, options{
+				operation: strconv.Itoa(rand.IntN(5)), idempotent: rand.IntN(2) == 0,
+				timeout: rand.N(500*time.Millisecond) + 1, attempt: uint32(rand.IntN(3)),
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				served++
+			}
+		})
+		all.Wait()
+		t.Logf("%d served, %+v", served, g.Status().Counts)
+		g.balanced()
+		for _, s := range servers {
+			w.change(s, ok(time.Millisecond))
+			w.sicken(s, func() error { return nil })
+			g.Drain(s.address, false)
+		}
+		time.Sleep(time.Minute)
+		l := g.drive(100, 5*time.Second, options{operation: "0", timeout: time.Second})
+		if l.errors() > l.calls/10 {
+			t.Errorf("when all is well again %d of %d calls fail: %v", l.errors(), l.calls, l.failed)
+		}
+		if l = g.drive(100, 5*time.Second, options{operation: "0", timeout: time.Second}); l.errors() > 0 {
+			t.Errorf("a while later %d of %d calls fail: %v", l.errors(), l.calls, l.failed)
+		}
 	})
 }
 

@@ -25,7 +25,8 @@ type instance struct {
 }
 
 // Put registers an instance, or says again that it is there: for one with a TTL that is its
-// heart-beat. It reports whether it is new. Errors are *broker.Error.
+// heart-beat. One that drains goes on draining, for a heart-beat does not know of that; Drain ends it.
+// It reports whether the instance is new. Errors are *broker.Error.
 func (p *Pool) Put(i Instance) (created bool, err error) {
 	if err := i.Validate(); err != nil {
 		return false, &broker.Error{
@@ -59,6 +60,7 @@ func (p *Pool) Put(i Instance) (created bool, err error) {
 
 // apply takes over what is registered; p.mu is held.
 func (p *Pool) apply(to *instance, i Instance) {
+	i.Draining = i.Draining || to.Draining
 	to.Instance, to.health = i, p.options.Health
 	if i.Health != (Health{}) {
 		to.health = i.Health
@@ -67,7 +69,7 @@ func (p *Pool) apply(to *instance, i Instance) {
 	p.life.cancel(to.lease)
 	to.lease = nil
 	if i.TTL > 0 {
-		to.lease = p.life.after(i.TTL, func() { p.remove(i.ID, to, "lease is over") })
+		p.lease(to)
 	}
 	if len(to.members) == 0 && to.resolving == nil {
 		p.begin(to)
@@ -77,6 +79,19 @@ func (p *Pool) apply(to *instance, i Instance) {
 		p.drain(m, i.Draining)
 		p.schedule(m, false)
 	}
+}
+
+// lease takes an instance out after its TTL, unless it was put again; p.mu is held.
+func (p *Pool) lease(i *instance) {
+	var t *task
+	t = p.life.after(i.TTL, func() {
+		p.mu.Lock()
+		defer p.changed()
+		if i.lease == t && !i.removed {
+			p.drop(i, "lease is over")
+		}
+	})
+	i.lease = t
 }
 
 // begin makes the members of a new instance; p.mu is held.
@@ -114,18 +129,14 @@ func (p *Pool) join(i *instance, name, address string) {
 }
 
 // Remove takes an instance out; what runs at it ends by itself. It reports whether there was one.
-func (p *Pool) Remove(id string) bool { return p.remove(id, nil, "removed") }
-
-// remove takes an instance out, unless it is not that one any more.
-func (p *Pool) remove(id string, only *instance, reason string) bool {
+func (p *Pool) Remove(id string) bool {
 	p.mu.Lock()
 	defer p.changed()
 	i, ok := p.instances[id]
-	if !ok || only != nil && i != only {
-		return false
+	if ok {
+		p.drop(i, "removed")
 	}
-	p.drop(i, reason)
-	return true
+	return ok
 }
 
 // drop takes an instance and its members out; p.mu is held.
