@@ -45,6 +45,8 @@ type behaviour struct {
 	Status     int
 	RetryAfter int
 	Hang       bool
+	SlowEvery  int
+	Ill        bool
 }
 
 type seen struct {

@@ -4,6 +4,7 @@ package resilience
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -146,20 +147,32 @@ func TestAllFail(t *testing.T) {
 	}
 }
 
-// refused makes a call by REST that the hub has to refuse with a code, and say when to try again.
+// refused makes calls by REST until the hub refuses one, which has to have the code, and say when to
+// try again.
 func (f *fleet) refused(t *testing.T, code string) {
 	t.Helper()
-	answer, err := f.client.Post(f.hub.URL("/v1/services/"+service+"/do"), "text/plain",
-		strings.NewReader("x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
-	if answer.StatusCode != http.StatusServiceUnavailable || err != nil || seconds < 1 ||
-		!strings.HasSuffix(answer.Header.Get("Content-Type"), "problem+json") {
-		t.Errorf("%s: status %d, headers %v", code, answer.StatusCode, answer.Header)
-	}
+	f.eventually(code, func() bool {
+		answer, err := f.client.Post(f.hub.URL("/v1/services/"+service+"/do"), "text/plain",
+			strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return false
+		}
+		var problem struct {
+			Code         string `json:"code"`
+			RetryAfterMS int    `json:"retry_after_ms"`
+		}
+		err = json.NewDecoder(answer.Body).Decode(&problem)
+		seconds, bad := strconv.Atoi(answer.Header.Get("Retry-After"))
+		if answer.StatusCode != http.StatusServiceUnavailable || err != nil || problem.Code != code ||
+			problem.RetryAfterMS <= 0 || bad != nil || seconds < 1 {
+			t.Errorf("%s: %d %+v, %v", code, answer.StatusCode, problem, answer.Header)
+		}
+		return true
+	})
 }
 
 // TestOverload is row 6: three times as many callers as there is room.
@@ -181,6 +194,9 @@ services:
 		before := f.servers[0].seen().Calls
 		begin := time.Now()
 		load.during(lasting)
+		if callers > 1 {
+			f.refused(t, "overloaded")
+		}
 		served := f.servers[0].seen().Calls - before
 		took := time.Since(begin)
 		return float64(served) / took.Seconds(), load.end()
@@ -211,6 +227,69 @@ services:
 		if took > time.Second {
 			t.Errorf("an admitted call took %v", took)
 		}
+	}
+}
+
+// TestHedge is row 9: one in ten calls takes twenty times longer, and idempotent ones are sent to a
+// second server then, at most one in twenty of all.
+func TestHedge(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 3, "services: {svc: {pool: {hedge: {enabled: true, percentile: 80}}}}")
+	for _, s := range f.servers {
+		s.behave(behaviour{DelayMS: usual, SlowEvery: 10})
+	}
+	sum := func() (all seen) {
+		for _, s := range f.servers {
+			was := s.seen()
+			all.Calls += was.Calls
+			all.Repeated += was.Repeated
+			all.Canceled += was.Canceled
+		}
+		return all
+	}
+	load := f.drive(2, http.MethodPost, callWait)
+	load.during(2 * time.Second)
+	plain := load.end()
+	if s := sum(); s.Repeated != 0 || s.Calls != plain.calls {
+		t.Errorf("calls that may not be made twice: %d calls, %+v", plain.calls, s)
+	}
+	load = f.drive(2, http.MethodPut, callWait)
+	load.during(4 * time.Second)
+	r := load.end()
+	var s seen
+	f.eventually("those that lost are canceled", func() bool {
+		s = sum()
+		return s.Canceled >= s.Repeated/2
+	})
+	t.Logf("%d calls, %+v", r.calls, s)
+	// What was saved up by then may be spent besides.
+	if most := r.calls*5/100 + 10; r.failed > 0 || s.Repeated == 0 || s.Repeated > most {
+		t.Errorf("%d hedges for %d calls, at most %d; %v", s.Repeated, r.calls, most, r.codes)
+	}
+}
+
+// TestHealthPath: a server whose check fails gets no calls though it would answer them, and checks are
+// no calls.
+func TestHealthPath(t *testing.T) {
+	t.Parallel()
+	f := launch(t, 3, "services: {svc: {pool: {health: {path: /healthz, interval: 200ms}}}}")
+	load := f.drive(1, http.MethodPost, callWait)
+	load.during(500 * time.Millisecond)
+	f.servers[0].behave(behaviour{DelayMS: usual, Ill: true})
+	var before int
+	f.eventually("it gets no calls", func() bool {
+		before = f.servers[0].seen().Calls
+		load.during(300 * time.Millisecond)
+		return f.servers[0].seen().Calls == before
+	})
+	load.during(1500 * time.Millisecond)
+	if n := f.servers[0].seen().Calls; n != before {
+		t.Errorf("%d calls at a server that is ill", n-before)
+	}
+	f.servers[0].behave(behaviour{DelayMS: usual})
+	f.eventually("it is called again", func() bool { return f.servers[0].seen().Calls > before })
+	if r := load.end(); r.failed > 0 {
+		t.Errorf("%d calls failed: %v", r.failed, r.codes)
 	}
 }
 

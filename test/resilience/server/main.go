@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command server is an HTTP service whose behaviour a test changes while it runs:
-// PUT /-/behave takes a Behaviour as JSON, GET /-/seen tells what came. Every other
-// path is the service. Its first line says where it listens.
+// PUT /-/behave takes a Behaviour as JSON, GET /-/seen tells what came, GET /healthz
+// whether it is well. Every other path is the service. Its first line says where it listens.
 package main
 
 import (
@@ -30,6 +30,10 @@ type Behaviour struct {
 	RetryAfter int
 	// Hang answers nothing.
 	Hang bool
+	// SlowEvery says that each so many-th request takes twenty times as long.
+	SlowEvery int
+	// Ill is what its health check finds.
+	Ill bool
 }
 
 // Seen counts requests.
@@ -65,6 +69,7 @@ func run(listen string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /-/behave", s.behave)
 	mux.HandleFunc("GET /-/seen", s.tell)
+	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("/", s.serve)
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() {
@@ -95,6 +100,14 @@ func (s *server) tell(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(s.seen)
 }
 
+func (s *server) health(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.do.Ill {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
 // begin counts a request and says what to do with it.
 func (s *server) begin(r *http.Request) Behaviour {
 	s.mu.Lock()
@@ -111,7 +124,12 @@ func (s *server) begin(r *http.Request) Behaviour {
 			s.seen.Shortest = ms
 		}
 	}
-	return s.do
+	do := s.do
+	if do.SlowEvery > 0 && s.seen.Calls%do.SlowEvery == 0 {
+		const slower = 20
+		do.DelayMS *= slower
+	}
+	return do
 }
 
 func (s *server) end(r *http.Request) {
