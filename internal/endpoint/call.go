@@ -267,6 +267,9 @@ func (p *Pool) mayRepeat(ctx context.Context, r *run, out Outcome) bool {
 	case !other && out.RetryAfter > 0:
 		wait = max(wait, out.RetryAfter)
 	}
+	if !r.c.Answers && wait > p.options.Retry.Cap {
+		return false // nobody waits for it: the queue holds it for so long, and no slot does
+	}
 	patience := p.now() + int64(p.patience())
 	for n := r.number; ; n++ {
 		if !r.c.Deadline.IsZero() && time.Until(r.c.Deadline) <= wait {

@@ -274,6 +274,7 @@ type options struct {
 	idempotent bool
 	timeout    time.Duration
 	attempt    uint32
+	sent       bool // nobody waits for the answer
 }
 
 // call makes one call, as the heart does: a credit first.
@@ -286,7 +287,7 @@ func (g *rig) call(ctx context.Context, o options) (*broker.Reply, error) {
 	}
 	c := &broker.EndpointCall{
 		Message:    &broker.Message{Envelope: broker.Envelope{Type: []byte(o.operation)}},
-		Idempotent: o.idempotent, Attempt: o.attempt,
+		Idempotent: o.idempotent, Attempt: o.attempt, Answers: !o.sent,
 	}
 	if o.timeout > 0 {
 		c.Deadline = time.Now().Add(o.timeout)

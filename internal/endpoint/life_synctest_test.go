@@ -385,10 +385,17 @@ func TestRetryAfterAlone(t *testing.T) {
 			time.Since(begin) < 3*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
-		begin = time.Now()
-		reply, err := g.call(t.Context(), options{idempotent: true, timeout: time.Second})
-		if !errors.Is(err, errFailed) || reply.RetryAfter != 3*time.Second || time.Since(begin) > 0 {
-			t.Errorf("%v after %v", err, time.Since(begin))
+		for _, o := range []options{
+			{idempotent: true, timeout: time.Second},
+			{idempotent: true, timeout: 10 * time.Second, sent: true}, // the queue waits with it
+		} {
+			n.Store(0)
+			begin = time.Now()
+			reply, err := g.call(t.Context(), o)
+			if !errors.Is(err, errFailed) || reply.RetryAfter != 3*time.Second ||
+				time.Since(begin) > 0 {
+				t.Errorf("%+v: %v after %v", o, err, time.Since(begin))
+			}
 		}
 	})
 }
