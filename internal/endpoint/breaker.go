@@ -209,9 +209,8 @@ func (p *Pool) record(b *breaker, asProbe bool, c Class) {
 	if c.rule().verdict == ignored || s.options.Percent < 0 || !b.is(Closed) {
 		return
 	}
-	b.window.count(s.epoch(now), c.failed())
-	if !c.failed() {
-		return
+	if n := b.window.count(s.epoch(now), c.failed()); !c.failed() && n > s.options.Calls {
+		return // a success opens it only as the last of the calls that are enough to judge
 	}
 	calls, failures := b.window.sum(s.epoch(now))
 	if calls < s.options.Calls || failures*percent < calls*s.options.Percent {

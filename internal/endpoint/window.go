@@ -18,8 +18,8 @@ const (
 	epochBits = 24
 )
 
-// count adds a call to the slice of time that it ended in.
-func (w *window) count(epoch uint64, failed bool) {
+// count adds a call to the slice of time that it ended in, and returns how many that has.
+func (w *window) count(epoch uint64, failed bool) int {
 	epoch &= 1<<epochBits - 1
 	slot := &w.slots[epoch%sliceCount]
 	for {
@@ -33,7 +33,7 @@ func (w *window) count(epoch uint64, failed bool) {
 			failures = min(failures+1, sliceMost)
 		}
 		if slot.CompareAndSwap(word, epoch<<(2*sliceBits)|failures<<sliceBits|calls) {
-			return
+			return int(calls)
 		}
 	}
 }
