@@ -96,7 +96,7 @@ type PublishParams struct {
 	// Mandatory messages that reach no queue are returned.
 	Mandatory bool
 	// Delay is how long the message waits before it is routed, through whatever exchange; a begun
-	// millisecond counts. A mandatory one has to have a queue now, too.
+	// millisecond counts. A mandatory one has to have a queue now, too. A Commit knows no delay.
 	Delay time.Duration
 	// Call makes the message a call: the hub answers for the service when it cannot.
 	Call *CallTerms
