@@ -63,27 +63,43 @@ func (o *Options) validateServices() []error {
 			name string
 			err  error
 		}{{"pool", s.Pool.Validate()}, {"http", s.HTTP.Validate()}} {
-			if part.err != nil {
-				faults = append(faults, fmt.Errorf("%s.%s: %w", path, part.name, part.err))
+			for _, err := range joined(part.err) {
+				faults = append(faults, fmt.Errorf("%s.%s.%w", path, part.name, err))
 			}
 		}
 		for _, id := range slices.Sorted(maps.Keys(s.Members)) {
 			m := s.Members[id]
-			if err := validateMember(id, &m); err != nil {
-				faults = append(faults, fmt.Errorf("%s.members.%s: %w", path, id, err))
+			for _, err := range validateMember(id, &m) {
+				faults = append(faults, fmt.Errorf("%s.members.%s.%w", path, id, err))
 			}
 		}
 	}
 	return faults
 }
 
-func validateMember(id string, m *Instance) error {
+// validateMember returns what is wrong with a member, each fault with its key first.
+func validateMember(id string, m *Instance) []error {
 	if m.ID != "" || m.TTL != 0 {
-		return errors.New("neither id nor ttl is set here: the key is its id, and it stays")
+		return []error{errors.New("id, ttl: they are not set here: the key is the id, and it stays")}
 	}
 	m.ID = id
 	if err := httpendpoint.CheckURL(m.URL); err != nil {
-		return fmt.Errorf("url: %w", err)
+		return []error{fmt.Errorf("url: %w", err)}
 	}
-	return m.Validate()
+	faults := joined(m.Validate())
+	for i, err := range faults { // the key of the member stands there instead
+		faults[i] = errors.New(strings.TrimPrefix(err.Error(), "instance."))
+	}
+	return faults
+}
+
+// joined returns the parts of an error that was joined.
+func joined(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // as errors.Join made it
+		return list.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }

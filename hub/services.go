@@ -3,6 +3,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,6 +53,7 @@ type called struct {
 	pool       *endpoint.Pool
 	kind       *httpendpoint.Kind
 	attachment *broker.Attachment
+	vh         *broker.VirtualHost // one that is deleted may come again under its name
 	// configured services stay when they have no server.
 	configured bool
 }
@@ -108,8 +110,13 @@ func (s *services) configure(key serviceKey, o Service) error {
 
 // open returns a service, which it makes when there is none; the lock is held.
 func (s *services) open(key serviceKey, o Service) (*called, error) {
+	vh, ok := s.h.broker.VirtualHost(key.vhost)
 	switch c := s.byName[key]; {
-	case c != nil:
+	case !ok:
+		return nil, &broker.Error{
+			Code: broker.CodeNotFound, Op: "attach", Text: "no vhost '" + key.vhost + "'",
+		}
+	case c != nil && c.vh == vh:
 		return c, nil
 	case s.closed:
 		return nil, &broker.Error{Code: broker.CodeDraining, Op: "attach", Text: "the hub stops"}
@@ -130,7 +137,7 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 			s.leave(key)
 		}
 	}
-	c := &called{kind: kind}
+	c := &called{kind: kind, vh: vh}
 	if c.pool, err = endpoint.New(pool, kind); err != nil {
 		return nil, err
 	}
@@ -139,6 +146,10 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 	})
 	if err != nil {
 		return nil, errors.Join(err, c.pool.Shutdown(context.Background()))
+	}
+	if old := s.byName[key]; old != nil { // of a virtual host that is gone
+		c.configured = old.configured
+		s.ending.Go(func() { s.end(key, old) })
 	}
 	s.byName[key] = c
 	return c, nil
@@ -176,13 +187,16 @@ func (s *services) Put(vhost, service string, i restdoor.Instance) (created bool
 	if i.TTL != 0 {
 		return created, s.forget(v, service, i.ID)
 	}
-	value, err := json.Marshal(i)
-	if err != nil {
+	p := broker.Parameter{Component: instanceComponent, Name: service + "/" + i.ID}
+	if p.Value, err = json.Marshal(i); err != nil {
 		return created, err
 	}
-	_, err = v.SetParameter(broker.Parameter{
-		Component: instanceComponent, Name: service + "/" + i.ID, Value: value,
-	})
+	for _, kept := range v.Parameters(instanceComponent) {
+		if kept.Name == p.Name && bytes.Equal(kept.Value, p.Value) {
+			return created, nil // a heart-beat is not worth a record
+		}
+	}
+	_, err = v.SetParameter(p)
 	return created, err
 }
 
@@ -306,6 +320,11 @@ func (s *services) retire(key serviceKey) {
 	}
 	delete(s.byName, key)
 	s.mu.Unlock()
+	s.end(key, c)
+}
+
+// end waits for the last calls to a service that nobody can call any more.
+func (s *services) end(key serviceKey, c *called) {
 	ctx, cancel := context.WithTimeout(s.life, retireTime)
 	defer cancel()
 	if err := c.close(ctx); err != nil {

@@ -356,3 +356,28 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestServices: what stands under services reaches the options of the packages that it is for.
+func TestServices(t *testing.T) {
+	t.Parallel()
+	a, err := txtar.ParseFile("testdata/services.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := Load(sources(t, a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop, bare := o.Services["shop"], o.Services["bare"]
+	b := shop.Members["b"]
+	switch {
+	case len(o.Services) != 2 || len(bare.Members) != 0:
+		t.Errorf("services %+v", o.Services)
+	case shop.Timeout != 5*time.Second || shop.Pool.InFlight != 64 ||
+		shop.Pool.Health.Path != "/healthz" || shop.Pool.Health.Interval != 2*time.Second ||
+		shop.Pool.Breaker.Percent != -1 || shop.HTTP.Idle != 30*time.Second:
+		t.Errorf("shop %+v", shop)
+	case shop.Members["a"].URL != "http://127.0.0.1:9000/base", b.Weight != 50, !b.Health.TCP:
+		t.Errorf("members %+v", shop.Members)
+	}
+}
