@@ -110,7 +110,7 @@ func TestHTTPService(t *testing.T) {
 	server := greeter(t)
 	o := doors()
 	o.Services = map[string]Service{"greeter": {Members: map[string]Instance{
-		"one": {URL: server.URL + "/base"},
+		"one": {URL: server.URL + "/base"}, "two": {URL: server.URL + "/base"},
 	}}}
 	h := start(t, o)
 
@@ -126,6 +126,13 @@ func TestHTTPService(t *testing.T) {
 	r, body = ask(t, h, "GET", "/v1/services/greeter/absent", "")
 	if r.StatusCode != http.StatusNotFound || body != "no such page\n" {
 		t.Errorf("the service's own error: %d %q", r.StatusCode, body)
+	}
+
+	_, body = ask(t, h, "POST", "/v1/services/greeter/SayHello/gather",
+		`{"body":{"Name":"all"},"timeout_ms":5000}`, "Content-Type: application/json")
+	if strings.Count(body, "Hello, all!") != 2 || !strings.Contains(body, `"complete":true`) ||
+		!strings.Contains(body, `"one"`) || !strings.Contains(body, `"two"`) {
+		t.Errorf("a gather: %s", body)
 	}
 
 	conn, err := parley.Dial(t.Context(), "amqp://guest:guest@"+h.Addr("amqp").String())

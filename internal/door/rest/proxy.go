@@ -251,7 +251,7 @@ func (p *passage) answer(reply *broker.Reply) error {
 		return problemf(wordBadReply, "the service answered with an unusable status")
 	}
 	h := v.w.Header()
-	values := make([]string, 0, 16) // one piece of memory for nearly all of them
+	values := make([]string, 0, 8) // one piece of memory for nearly all of them
 	add := func(name, value string) {
 		if h[name] != nil {
 			h[name] = append(h[name], value)

@@ -36,7 +36,7 @@ type call struct {
 }
 
 // fieldsUsual is how many headers most requests have at most.
-const fieldsUsual = 12
+const fieldsUsual = 8
 
 func (k *Kind) prepare(of *broker.EndpointCall) (*call, error) {
 	c := &call{kind: k, of: of, idempotent: of.Idempotent}

@@ -12,6 +12,7 @@ import (
 	"net"
 	nethttp "net/http"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func TestRequestGoesThrough(t *testing.T) {
 				r.Head.Get("http-status") != "207" || r.Head.Get("x-answer") != "yes" {
 				t.Errorf("answer %q, length %d, %v", body, r.Length, err)
 			}
-			if !w.tls && r.Head.Get("x-hop") != "" { // HTTP/2 has no Connection
+			if w.name == "plain" && r.Head.Get("x-hop") != "" { // HTTP/2 has no Connection
 				t.Error("a header that Connection names came through")
 			}
 			if err := r.Stream.Close(); err != nil {
@@ -674,5 +675,34 @@ func TestRefusedAddresses(t *testing.T) {
 	}
 	if refuseAddr(netip.MustParseAddr("192.168.1.1")) != nil {
 		t.Error("a private address is refused")
+	}
+}
+
+// A member may listen on a Unix socket.
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "service.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &nethttp.Server{
+		ReadHeaderTimeout: patience,
+		Handler: nethttp.HandlerFunc(func(rw nethttp.ResponseWriter, r *nethttp.Request) {
+			_, _ = io.WriteString(rw, r.Host+r.URL.Path)
+		}),
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(l)
+	}()
+	defer func() {
+		_ = s.Close()
+		<-done
+	}()
+	m := reach(t, "http+unix://"+path, "unix:"+path, Options{})
+	if status, body := m.answered(get("/x")); status != "200" || body != "localhost/x" {
+		t.Errorf("%s %q", status, body)
 	}
 }

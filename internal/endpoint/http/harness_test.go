@@ -4,6 +4,7 @@ package http
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -24,13 +25,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait of these tests.
 const patience = 10 * time.Second
 
-// way is one of the two ways to a member: this package's own connections, and net/http's.
+// way is one of the ways to a member: this package's own connections, or net/http's with TLS or
+// HTTP/2.
 type way struct {
-	name string
-	tls  bool
+	name     string
+	tls, h2c bool
 }
 
-func ways() []way { return []way{{"plain", false}, {"tls", true}} }
+func ways() []way {
+	return []way{{name: "plain"}, {name: "tls", tls: true}, {name: "h2c", h2c: true}}
+}
 
 // member is a server and a kind that calls it.
 type member struct {
@@ -44,7 +48,14 @@ func serve(tb testing.TB, w way, h nethttp.HandlerFunc, change ...func(*Options)
 	tb.Helper()
 	var o Options
 	s := httptest.NewUnstartedServer(h)
-	if w.tls {
+	url := ""
+	switch {
+	case w.h2c:
+		s.Config.Protocols = new(nethttp.Protocols)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Start()
+		url = strings.Replace(s.URL, "http:", "h2c:", 1)
+	case w.tls:
 		s.EnableHTTP2 = true
 		s.StartTLS()
 		transport, ok := s.Client().Transport.(*nethttp.Transport)
@@ -52,13 +63,13 @@ func serve(tb testing.TB, w way, h nethttp.HandlerFunc, change ...func(*Options)
 			tb.Fatal("the client has another transport")
 		}
 		o.TLS = transport.TLSClientConfig
-	} else {
+	default:
 		s.Start()
 	}
 	for _, f := range change {
 		f(&o)
 	}
-	m := reach(tb, s.URL, s.Listener.Addr().String(), o)
+	m := reach(tb, cmp.Or(url, s.URL), s.Listener.Addr().String(), o)
 	tb.Cleanup(s.Close) // after the kind has closed its connections
 	return m
 }
