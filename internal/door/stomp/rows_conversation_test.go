@@ -142,7 +142,7 @@ func ackKeys(p *place) {
 	c.done("UNSUBSCRIBE\nid:s")
 	c.done("SUBSCRIBE\nid:s\nack:client\ndestination:" + p.queue)
 	c.send(p.sent("", "after it"))
-	if f := c.frame(); !strings.HasSuffix(f, "after it") || headerIn(f, "redelivered") != "false" {
+	if f := c.frame(); !strings.HasSuffix(f, "after it\x00") || headerIn(f, "redelivered") != "false" {
 		p.t.Errorf("got %q, not what was sent last", f)
 	}
 }
