@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -187,5 +188,38 @@ func TestSecH2Bomb(t *testing.T) {
 				t.Errorf("the door saw %d octets, want at most %d", n, tc.most)
 			}
 		})
+	}
+}
+
+// H2: between messages a connection keeps nothing of either direction's compression; 1.2 MB and
+// 32 KiB it would be otherwise. Not parallel: it looks at the heap.
+func TestSecH2Memory(t *testing.T) {
+	const (
+		connections = 50
+		mostEach    = 200 << 10 // this test's own end among it
+	)
+	_, l := web(t, WebSocketOptions{Compress: true}, echo)
+	heap := func() uint64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what was in pools goes with the second
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := heap()
+	message := webFrame(0xc1, deflated(t, bytes.Repeat([]byte("parley "), 1000)))
+	for range connections {
+		conn, in, _ := offer(t, l)
+		if _, err := conn.Write(message); err != nil {
+			t.Fatal(err)
+		}
+		if first, _, err := readWeb(in); first != 0xc1 || err != nil {
+			t.Fatalf("%#x, %v", first, err)
+		}
+	}
+	if grown := int64(heap()) - int64(before); grown > connections*mostEach {
+		t.Errorf("%d connections keep %d KiB each", connections, grown/connections>>10)
+	} else {
+		t.Logf("%d KiB each", grown/connections>>10)
 	}
 }
