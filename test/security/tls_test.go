@@ -44,7 +44,7 @@ func newCertificates(t *testing.T) *certificates {
 func (c *certificates) configuration() string {
 	file := func(name string) string { return filepath.Join(c.ca.Dir, name) }
 	return "tls: {cert: " + file("hub.pem") + ", key: " + file("hub.key") + "}\n" +
-		"doors: {stomp: {tls_listen: \"" + c.address + "\", tls: {client_ca: " + file("ca.pem") + "}}}\n"
+		"doors: {webstomp: {compress: true}, stomp: {tls_listen: \"" + c.address + "\", tls: {client_ca: " + file("ca.pem") + "}}}\n"
 }
 
 func tlsAttacks() []attack {

@@ -19,15 +19,27 @@ const (
 	notText       = "\x03\xef" // 1007
 	messageTooBig = "\x03\xf1" // 1009
 	// bombBytes is what a compressed body would become.
-	bombBytes      = 256 << 20
+	bombBytes = 256 << 20
+	// smallBombBytes is the same for messages that are within the limit, each by itself.
+	smallBombBytes = 60 << 10
 	upgradeRequest = "GET /ws HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 
 // webRow opens WebSockets, sends frames, and expects the close with a code.
 func webRow(row string, frames []byte, code string) attack {
+	return upgradedRow(row, "", frames, code)
+}
+
+// deflateRow is webRow where both sides may compress.
+func deflateRow(row string, frames []byte, code string) attack {
+	return upgradedRow(row, "Sec-WebSocket-Extensions: permessage-deflate\r\n", frames, code)
+}
+
+func upgradedRow(row, lines string, frames []byte, code string) attack {
 	return attack{row, func(t *testing.T, g *ground) {
-		raw := append([]byte(strings.ReplaceAll(upgradeRequest, "HOST", g.REST)+"\r\n"), frames...)
+		head := strings.ReplaceAll(upgradeRequest, "HOST", g.REST) + lines + "\r\n"
+		raw := append([]byte(head), frames...)
 		volley(t, repeats, func() { answered(t, dialQuick(t, g.REST), raw, code) })
 		refused(t, dial(t, g.REST), raw, code)
 	}}
@@ -70,8 +82,11 @@ func webAttacks() []attack {
 				answered(t, dialQuick(t, g.REST), []byte(raw), "Access refused for user 'guest'")
 			})
 		}},
-		{"H2 compression before login", compression},
-		webRow("H2 compressed frame", webFrame(0xc2, deflated(bombBytes)), protocolError),
+		{"H2 compression without context", compression},
+		deflateRow("H2 bomb before login", webFrame(0xc2, deflated(bombBytes)), messageTooBig),
+		deflateRow("H2 small bombs before login",
+			bytes.Repeat(webFrame(0xc2, deflated(smallBombBytes)), 1000), messageTooBig),
+		webRow("H2 compressed frame not agreed on", webFrame(0xc2, deflated(bombBytes)), protocolError),
 		{"H2 compressed body", func(t *testing.T, g *ground) {
 			body := gzipped(bombBytes)
 			head := fmt.Sprintf("POST /v1/queues/none/messages HTTP/1.1\r\nHost: %s\r\nContent-Encoding: gzip\r\n"+
@@ -94,7 +109,8 @@ func webAttacks() []attack {
 	}
 }
 
-// compression offers it: the hub takes the WebSocket, and not the offer.
+// compression offers it: the hub takes the offer, and keeps no context, neither its own nor the
+// client's.
 func compression(t *testing.T, g *ground) {
 	raw := strings.ReplaceAll(upgradeRequest, "HOST", g.REST) +
 		"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
@@ -103,7 +119,8 @@ func compression(t *testing.T, g *ground) {
 		answer := exchange(t, conn, []byte(raw), func(b []byte) bool {
 			return bytes.Contains(b, []byte("\r\n\r\n"))
 		})
-		if !bytes.Contains(answer, []byte(" 101 ")) || bytes.Contains(bytes.ToLower(answer), []byte("deflate")) {
+		if !bytes.Contains(answer, []byte(" 101 ")) ||
+			!bytes.Contains(answer, []byte("; client_no_context_takeover; server_no_context_takeover\r\n")) {
 			t.Errorf("answer %q", answer)
 		}
 	})
