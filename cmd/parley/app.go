@@ -92,7 +92,8 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.serveCommand(), a.callCommand(), a.resultCommand(), a.gatherCommand(), a.sendCommand(),
 		a.pubCommand(), a.subCommand(), a.replyCommand(), a.lineCommand(), a.configCommand(),
-		a.logCommand(), a.exportCommand(), a.importCommand(), a.versionCommand(),
+		a.contractCommand(), a.logCommand(), a.exportCommand(), a.importCommand(),
+		a.versionCommand(),
 	)
 	return root
 }

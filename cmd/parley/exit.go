@@ -9,6 +9,7 @@ import (
 	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/hub"
 	"github.com/parley-ipc/parley/internal/config"
+	"github.com/parley-ipc/parley/internal/contract"
 )
 
 // Exit codes; exitHelp prints them.
@@ -31,7 +32,7 @@ const (
 const exitHelp = `Exit codes:
   0    ok
   1    failed
-  2    usage or configuration invalid
+  2    usage, configuration or contract invalid
   3    partly done (a gather that is incomplete, a log that is not saved whole)
   4    timed out
   5    no such queue, or nobody answers
@@ -51,12 +52,13 @@ func (e usageError) Unwrap() error { return e.err }
 func exitCode(ctx context.Context, err error) int {
 	var usage usageError
 	var faults config.Faults
+	var idl contract.Errors
 	var incomplete *parley.Incomplete
 	var e *parley.Error
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &usage), errors.As(err, &faults):
+	case errors.As(err, &usage), errors.As(err, &faults), errors.As(err, &idl):
 		return exitUsage
 	case ctx.Err() != nil:
 		return exitInterrupted

@@ -19,6 +19,7 @@ import (
 
 	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/hub"
+	"github.com/parley-ipc/parley/internal/contract"
 )
 
 const (
@@ -224,6 +225,7 @@ func TestExitCodes(t *testing.T) {
 		{errors.New("disk on fire"), false, 1},
 		{usagef("what?"), false, 2},
 		{usagef("what?"), true, 2},
+		{errors.Join(errors.New("x"), contract.Errors{{Text: "what?"}}), false, 2},
 		{&parley.Incomplete{}, false, 3},
 		{context.DeadlineExceeded, false, 4},
 		{&parley.Error{Code: parley.CodeDeadline}, false, 4},

@@ -60,8 +60,7 @@ func (l *loader) load(pos Position, file string) *Program {
 	case program != nil:
 		return program
 	case slices.Contains(l.chain, file):
-		l.fault(pos, "files include each other: %s",
-			strings.Join(append(l.chain[slices.Index(l.chain, file):], file), " -> "))
+		l.fault(pos, "files include each other: %s", l.cycle(file))
 		return nil
 	case seen: // with faults, which are reported
 		return nil
@@ -106,6 +105,15 @@ func (l *loader) load(pos Position, file string) *Program {
 	}
 	l.programs[file] = p.program
 	return p.program
+}
+
+// cycle names the files that lead from one back to it.
+func (l *loader) cycle(file string) string {
+	names := make([]string, 0, len(l.chain)+1)
+	for _, f := range l.chain[slices.Index(l.chain, file):] {
+		names = append(names, path.Base(f))
+	}
+	return strings.Join(append(names, path.Base(file)), " -> ")
 }
 
 // read returns the text of a file, no more than the limits allow.
