@@ -166,12 +166,11 @@ func (c *comparison) service(s, old *Service) {
 		c.breaks(RuleExtends, s.Pos, "Change in Service inheritance for %s", old.Name)
 	}
 	for _, was := range old.Functions {
-		i := slices.IndexFunc(s.Functions, func(f *Function) bool { return f.Name == was.Name })
-		if i < 0 {
+		if f := s.byName[was.Name]; f != nil {
+			c.function(f, was)
+		} else {
 			c.breaks(RuleFunctionRemoved, was.Pos, "New Thrift File has missing function %s", was.Name)
-			continue
 		}
-		c.function(s.Functions[i], was)
 	}
 }
 

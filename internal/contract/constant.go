@@ -28,6 +28,17 @@ func (r *resolver) constant(c *Const) *Error {
 		return err
 	}
 	c.state = done
+	return r.spend(c.Pos, c.Value.nodes)
+}
+
+// spend counts the parts of values written out, over all files: what is shared costs whoever
+// compares or prints it as often as it is named.
+func (r *resolver) spend(pos Position, nodes int) *Error {
+	limits := &r.opts.Limits
+	if r.loader.parts += nodes; r.loader.parts > limits.SetExpansion {
+		return r.fault(pos, "the values have more than %d parts when they are written out",
+			limits.SetExpansion)
+	}
 	return nil
 }
 
@@ -101,6 +112,9 @@ func (r *resolver) named(v *Value, t *Type) (shared bool, err *Error) {
 	v.Pos = pos
 	switch v.Kind {
 	case ValueList, ValueMap:
+		if err := r.spend(pos, t.nodes); err != nil {
+			return false, err
+		}
 		if !sameType(c.Type, t) {
 			return false, r.fault(pos, "the constant %s is a %s, not a %s", c.Name, c.Type, t)
 		}

@@ -95,6 +95,25 @@ type Enum struct {
 	Values      []*EnumValue
 	Annotations Annotations
 	Program     *Program
+
+	byName  map[string]*EnumValue // nil while there are few
+	byValue map[int32]*EnumValue
+}
+
+// fewNames is up to how many names a list is searched: more have an index, so that a large
+// definition that is used often does not cost its square.
+const fewNames = 16
+
+// index is called when the values are complete.
+func (e *Enum) index() {
+	if len(e.Values) <= fewNames {
+		return
+	}
+	e.byName = make(map[string]*EnumValue, len(e.Values))
+	e.byValue = make(map[int32]*EnumValue, len(e.Values))
+	for _, v := range slices.Backward(e.Values) { // of two that share a number the first stays
+		e.byName[v.Name], e.byValue[v.Value] = v, v
+	}
 }
 
 // EnumValue is one of them.
@@ -108,6 +127,9 @@ type EnumValue struct {
 
 // ByName returns the value of that name, or nil.
 func (e *Enum) ByName(name string) *EnumValue {
+	if e.byName != nil {
+		return e.byName[name]
+	}
 	for _, v := range e.Values {
 		if v.Name == name {
 			return v
@@ -118,6 +140,9 @@ func (e *Enum) ByName(name string) *EnumValue {
 
 // ByValue returns the first value of that number, or nil: two names may share a number.
 func (e *Enum) ByValue(number int32) *EnumValue {
+	if e.byValue != nil {
+		return e.byValue[number]
+	}
 	for _, v := range e.Values {
 		if v.Value == number {
 			return v
@@ -148,7 +173,21 @@ type Struct struct {
 	XSDAll      bool
 	Program     *Program
 
-	byID []*Field // ascending
+	byID   []*Field          // ascending
+	byName map[string]*Field // nil while there are few
+}
+
+// index is called when the fields are complete.
+func (s *Struct) index() {
+	s.byID = slices.Clone(s.Fields)
+	slices.SortFunc(s.byID, func(a, b *Field) int { return int(a.ID) - int(b.ID) })
+	if len(s.Fields) <= fewNames {
+		return
+	}
+	s.byName = make(map[string]*Field, len(s.Fields))
+	for _, f := range s.Fields {
+		s.byName[f.Name] = f
+	}
 }
 
 // FieldsByID returns the fields in ascending order of their ids, which is that of the wire. The
@@ -157,6 +196,9 @@ func (s *Struct) FieldsByID() []*Field { return s.byID }
 
 // ByName returns the field of that name, or nil.
 func (s *Struct) ByName(name string) *Field {
+	if s.byName != nil {
+		return s.byName[name]
+	}
 	for _, f := range s.Fields {
 		if f.Name == name {
 			return f
@@ -214,15 +256,15 @@ type Service struct {
 
 	extends    string // as it is written
 	extendsPos Position
+	ancestors  int
+	byName     map[string]*Function
 }
 
 // Function returns the service's function of that name, inherited ones included, or nil.
 func (s *Service) Function(name string) *Function {
 	for ; s != nil; s = s.Extends { // a chain without a cycle: only earlier services can be extended
-		for _, f := range s.Functions {
-			if f.Name == name {
-				return f
-			}
+		if f := s.byName[name]; f != nil {
+			return f
 		}
 	}
 	return nil

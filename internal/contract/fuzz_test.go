@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzLoad reads any text as a file that others may include: it never panics, ends, and says where a
-// fault is; what it takes is bounded and reads the same again.
+// fault is; what it takes is bounded, reads the same again, and can be compared with any other.
 func FuzzLoad(f *testing.F) {
 	f.Add("include 'b.thrift' struct S { 1: b.T t = b.V, 2: optional S & s }", "typedef i32 T const T V = 1")
 	f.Add("service A { oneway void m(1: i32 a) } service B extends A {} ", "")
@@ -32,6 +32,13 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		checkBounded(t, p)
+		if changes := Compare(p, p); len(changes) > 0 {
+			t.Fatalf("a file differs from itself: %v", changes)
+		}
+		if other, err := Load(fsys, "b.thrift", Options{}); err == nil {
+			Compare(p, other)
+			Compare(other, p)
+		}
 		again, err := Load(fsys, "a.thrift", Options{})
 		if err != nil {
 			t.Fatalf("read again: %v", err)

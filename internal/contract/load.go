@@ -39,6 +39,7 @@ type loader struct {
 	chain    []string            // the files that include each other, down to the one that is read
 	bytes    int
 	tokens   int // that are left
+	parts    int // of values, written out
 	faults   Errors
 }
 

@@ -197,6 +197,16 @@ func TestHostileFiles(t *testing.T) {
 			"a.thrift:65:11: constants name each other deeper than 64",
 		},
 		{
+			"service chain", files("a.thrift", "service T0 {}\n"+
+				chainOf(deep, "service T%[2]d extends T%[1]d {}\n")), "a.thrift",
+			"a.thrift:66:21: services extend each other deeper than 64",
+		},
+		{
+			"shared values", files("a.thrift", valueBomb(14)+"struct S {\n"+
+				chainOf(40, "%[2]d: T14 f%[1]d = V14\n")+"}"), "a.thrift",
+			"a.thrift:61:15: the values have more than 1048576 parts when they are written out",
+		},
+		{
 			"type bomb", files("a.thrift", "typedef i32 T0\n"+chainOf(60,
 				"typedef map<T%[1]d, T%[1]d> T%[2]d\n")), "a.thrift",
 			"a.thrift:17:9: a type has more than 65536 parts when it is written out",
@@ -258,6 +268,27 @@ func TestLimits(t *testing.T) {
 		if got := fmt.Sprint(err); err == nil && tc.want != "" || err != nil && got != tc.want {
 			t.Errorf("%+v: %v, want %q", tc.limits, err, tc.want)
 		}
+	}
+}
+
+// TestLargeDefinitions finds names in definitions that are so large that they have an index.
+func TestLargeDefinitions(t *testing.T) {
+	t.Parallel()
+	const n = 20_000
+	var b strings.Builder
+	b.WriteString("enum E {\n" + chainOf(n, "V%[1]d\n") + "}\nstruct S {\n" + chainOf(n, "%[2]d: E f%[1]d\n"))
+	b.WriteString("}\nconst S A = {\n" + chainOf(n, "'f%[1]d': E.V%[1]d\n") + "}\n")
+	b.WriteString("service X {\n" + chainOf(n, "void a%[1]d()\n") + "}\n")
+	b.WriteString("service Y extends X {\n" + chainOf(n, "void b%[1]d()\n") + "}\n")
+	p := load(t, "a.thrift", b.String())
+	if n := len(p.Consts[0].Value.Map); n != len(p.Structs[0].Fields) {
+		t.Errorf("%d values", n)
+	}
+	if changes := Compare(p, p); len(changes) > 0 {
+		t.Error(changes[0])
+	}
+	if e := p.Enums[0]; e.ByValue(n-1).Name != e.ByName("V19999").Name {
+		t.Error("the index of the enum is wrong")
 	}
 }
 

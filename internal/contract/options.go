@@ -28,8 +28,8 @@ type Limits struct {
 	// named counted as if they were written out.
 	Nesting int
 	// Expansion bounds the nodes of a type or a constant that is written out: a file of a few lines
-	// can name one of astronomic size.
-	Expansion int
+	// can name one of astronomic size. SetExpansion bounds those of all constants and defaults.
+	Expansion, SetExpansion int
 	// Warnings bounds how many warnings a program keeps.
 	Warnings int
 }
@@ -39,7 +39,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		FileBytes: 4 << 20, SetBytes: 16 << 20, Tokens: 1 << 20,
 		Files: 1024, IncludeDepth: 64,
-		Nesting: 64, Expansion: 1 << 16,
+		Nesting: 64, Expansion: 1 << 16, SetExpansion: 1 << 20,
 		Warnings: 1000,
 	}
 }
@@ -58,6 +58,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.IncludeDepth, d.IncludeDepth},
 		{&l.Nesting, d.Nesting},
 		{&l.Expansion, d.Expansion},
+		{&l.SetExpansion, d.SetExpansion},
 		{&l.Warnings, d.Warnings},
 	} {
 		if *f.v == 0 {

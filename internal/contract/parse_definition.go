@@ -94,6 +94,7 @@ func (p *parser) enum(pos Position, doc string) *Error {
 	if e.Annotations, err = p.annotations(); err != nil {
 		return err
 	}
+	e.index()
 	p.program.Enums = append(p.program.Enums, e)
 	return p.declare(pos, e.Name, definition{enum: e})
 }
@@ -209,7 +210,7 @@ func (p *parser) union(s *Struct) *Error {
 }
 
 func (p *parser) service(pos Position, doc string) *Error {
-	s := &Service{Pos: pos, Doc: doc, Program: p.program}
+	s := &Service{Pos: pos, Doc: doc, Program: p.program, byName: map[string]*Function{}}
 	var err *Error
 	if s.Name, err = p.simpleName("the service's name"); err != nil {
 		return err
@@ -239,6 +240,10 @@ func (p *parser) service(pos Position, doc string) *Error {
 		if err != nil {
 			return err
 		}
+		if s.byName[f.Name] != nil {
+			return p.fault(f.Pos, "service %s has a function %q already", s.Name, f.Name)
+		}
+		s.byName[f.Name] = f
 		s.Functions = append(s.Functions, f)
 	}
 	if s.Annotations, err = p.annotations(); err != nil {

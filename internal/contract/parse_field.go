@@ -2,10 +2,7 @@
 
 package contract
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // fields parses a FieldList up to and with its closing bracket.
 func (p *parser) fields(s *Struct, closing string) *Error { return p.fieldList(s, closing, 0) }
@@ -15,8 +12,7 @@ func (p *parser) fieldList(s *Struct, closing string, depth int) *Error {
 	ids, names := map[int16]bool{}, map[string]bool{}
 	for {
 		if shut, err := p.accept(closing); err != nil || shut {
-			s.byID = slices.Clone(s.Fields)
-			slices.SortFunc(s.byID, func(a, b *Field) int { return int(a.ID) - int(b.ID) })
+			s.index()
 			return err
 		}
 		f, err := p.field(s, &implicit, depth)

@@ -40,9 +40,19 @@ func (r *resolver) resolve() {
 		if c.state != failed {
 			r.addIf(r.constant(c))
 		}
+		if len(r.loader.faults) >= maxErrors {
+			return
+		}
 	}
 	for _, d := range r.values {
-		r.addIf(r.fit(d.value, d.typ, d.what))
+		err := r.fit(d.value, d.typ, d.what)
+		if err == nil {
+			err = r.spend(d.value.Pos, d.value.nodes)
+		}
+		r.addIf(err)
+		if len(r.loader.faults) >= maxErrors {
+			return
+		}
 	}
 	slices.SortStableFunc(r.program.Warnings, func(a, b Warning) int {
 		return cmp.Or(a.Pos.Line-b.Pos.Line, a.Pos.Column-b.Pos.Column)
@@ -140,6 +150,7 @@ func (r *resolver) measure(t *Type) *Error {
 		t.depth, t.nodes = t.Typedef.Type.depth, t.Typedef.Type.nodes
 	}
 	limits := &r.opts.Limits
+	t.nodes = min(t.nodes, limits.Expansion+1) // after a fault others are measured still
 	switch {
 	case t.depth > limits.Nesting:
 		return r.fault(t.Pos, "types are nested deeper than %d", limits.Nesting)
@@ -175,12 +186,17 @@ func (r *resolver) service(s *Service, earlier map[*Service]bool) {
 			s.Extends = d.service
 		}
 	}
-	own := make(map[string]bool, len(s.Functions))
+	if s.Extends != nil {
+		s.ancestors = s.Extends.ancestors + 1
+	}
+	if s.ancestors > r.opts.Limits.Nesting {
+		r.loader.fault(s.extendsPos, "services extend each other deeper than %d", r.opts.Limits.Nesting)
+		return
+	}
 	for _, f := range s.Functions {
-		if own[f.Name] || s.Extends.Function(f.Name) != nil {
+		if s.Extends.Function(f.Name) != nil {
 			r.loader.fault(f.Pos, "service %s has a function %q already", s.Name, f.Name)
 		}
-		own[f.Name] = true
 		r.function(f)
 	}
 }
