@@ -244,6 +244,18 @@ func codeOf(err error) string {
 	return f.Code
 }
 
+// well reports whether the last call through every door succeeded.
+func (d *traffic) well() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, list := range d.byDoor {
+		if list[len(list)-1].code != "" {
+			return false
+		}
+	}
+	return len(d.byDoor) == len(peers.Protocols())
+}
+
 // during lets the traffic run for a while.
 func (d *traffic) during(lasting time.Duration) { time.Sleep(lasting) }
 
