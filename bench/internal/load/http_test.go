@@ -30,7 +30,7 @@ func TestProxied(t *testing.T) {
 // TestProxiedSeesAWrongAnswer: who answers with another's body is found out.
 func TestProxiedSeesAWrongAnswer(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is bound at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
