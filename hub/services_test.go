@@ -153,6 +153,26 @@ func TestHTTPService(t *testing.T) {
 	}
 }
 
+// TestServiceLoops: a call that comes back to the hub is nobody's there, and one that has passed
+// through hubs too often is refused.
+func TestServiceLoops(t *testing.T) {
+	t.Parallel()
+	h := start(t, doors())
+	url := fmt.Sprintf(`{"url":"http://%s/v1/services/loop"}`, h.Addr("rest"))
+	if r, body := ask(t, h, "PUT", "/v1/services/loop/instances/self", url); r.StatusCode != 201 {
+		t.Fatalf("%d %s", r.StatusCode, body)
+	}
+	r, body := ask(t, h, "GET", "/v1/services/loop/x", "")
+	if r.StatusCode != http.StatusUnauthorized { // who calls is not passed on
+		t.Errorf("%d %s", r.StatusCode, body)
+	}
+	r, body = ask(t, h, "GET", "/v1/services/loop/x", "",
+		"Via: "+strings.Repeat("1.1 parley, ", 7)+"1.1 parley")
+	if r.StatusCode != http.StatusBadRequest || !strings.Contains(body, "8 hubs") {
+		t.Errorf("%d %s", r.StatusCode, body)
+	}
+}
+
 // TestInstances: administrators attach servers at run time, for a time or for good (rest.md §5.9).
 func TestInstances(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,9 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 	if len(operation) > nameBytesMax {
 		return false, nil, badRequest("the method's name is longer than %d bytes", nameBytesMax)
 	}
+	if hops(v.r.Header["Via"]) >= hopsMost {
+		return false, nil, badRequest("the request has passed through %d hubs", hopsMost)
+	}
 	p, _ := passages.Get().(*passage)
 	defer p.free()
 	p.v = v
@@ -94,6 +97,17 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 		return true, nil, err
 	}
 	return true, nil, p.answer(reply)
+}
+
+// hopsMost bounds how often a request passes through hubs: a service may lead back to one.
+const hopsMost = 8
+
+// hops counts the hubs that a request has passed through.
+func hops(list []string) (n int) {
+	for _, line := range list {
+		n += strings.Count(line, via)
+	}
+	return n
 }
 
 // free gives the passage back to its pool.
@@ -197,7 +211,8 @@ func (p *passage) Each(yield func(name, value string) bool) {
 func (p *passage) outward(name string) string {
 	switch name {
 	case "Content-Type", "Content-Encoding", "Traceparent", "Tracestate", "Parley-Correlation-Id",
-		"Parley-Message-Id", "Parley-App-Id", "Parley-Type":
+		"Parley-Message-Id", "Parley-App-Id", "Parley-Type",
+		"Parley-Attempt": // of a hub before this one
 		return name
 	case "Forwarded":
 		return ""

@@ -171,6 +171,8 @@ func TestRequestCannotBeForged(t *testing.T) {
 		{"http-path": "a"},
 		{"http-path": "/a\r\nX: y"},
 		{"http-path": "/ä"},
+		{"http-path": "/../x"}, {"http-path": "/a/.."}, {"http-path": "/%2E./x"},
+		{"http-path": "/a/%2e%2E"}, {"http-path": "/a/./b"},
 		{"http-query": "a=b c"},
 		{"http-query": "a\nb"},
 		{"http-query": "a#b"},
@@ -180,6 +182,20 @@ func TestRequestCannotBeForged(t *testing.T) {
 		if e, ok := errors.AsType[*broker.Error](err); !ok ||
 			(e.Code != broker.CodeBadRequest && e.Code != broker.CodeTooLarge) {
 			t.Errorf("%.40q: %v", h, err)
+		}
+	}
+}
+
+// What only looks like a way out of the member's path goes through.
+func TestPathsWithDots(t *testing.T) {
+	t.Parallel()
+	k, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/a..b", "/...", "/.well-known/x", "/a/%2e%2e%2e", "/%2Fx", "/a%2f..b"} {
+		if _, err := k.Prepare(get(path)); err != nil {
+			t.Errorf("%s: %v", path, err)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (c *call) read() error {
 	switch {
 	case !isToken(c.method) || len(c.method) > math.MaxUint8:
 		return badRequest(headerMethod)
-	case c.path[0] != '/' || !isTarget(c.path):
+	case c.path[0] != '/' || !isTarget(c.path) || climbs(c.path):
 		return badRequest(headerPath)
 	case !isTarget(c.query):
 		return badRequest(headerQuery)
@@ -219,6 +219,21 @@ func isTarget(text string) bool {
 		}
 	}
 	return true
+}
+
+// climbs reports whether a path has a segment "." or "..", escaped or not: behind the path of a
+// member's URL it would lead out of that.
+func climbs(path string) bool {
+	if !strings.Contains(path, "/.") && !strings.Contains(path, "/%2") {
+		return false
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		switch strings.ReplaceAll(strings.ToLower(segment), "%2e", ".") {
+		case ".", "..":
+			return true
+		}
+	}
+	return false
 }
 
 // timeouts returns what is left of a call's time, as services read it (resilience.md §2). ok is false
