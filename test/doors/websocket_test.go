@@ -160,6 +160,38 @@ func TestWebSTOMPBasicAuth(t *testing.T) {
 	}
 }
 
+// TestWebSTOMPQuickClients: who sends and goes without having read an octet has sent all of it, over
+// WebSocket too.
+func TestWebSTOMPQuickClients(t *testing.T) {
+	t.Parallel()
+	const clients, each = 20, 10
+	d := webSTOMP(t, newIssuer(t), nil)["webstomp"]
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	send := strings.Repeat("SEND\ndestination:/queue/quick\nreceipt:r\npersistent:true\n\nx\x00\n", each)
+	for range clients {
+		conn := dialWeb(t, d)
+		for _, m := range []string{connect, send} {
+			if err := conn.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = conn.CloseNow()
+	}
+	reader := dialWeb(t, d)
+	subscribe := "SUBSCRIBE\nid:0\ndestination:/queue/quick\n\n\x00"
+	if err := reader.Write(ctx, websocket.MessageText, []byte(connect+subscribe)); err != nil {
+		t.Fatal(err)
+	}
+	for got := 0; got < clients*each; {
+		_, text, err := reader.Read(ctx)
+		if err != nil {
+			t.Fatalf("%d of %d messages, then %v", got, clients*each, err)
+		}
+		got += strings.Count(string(text), "MESSAGE\n")
+	}
+}
+
 // converse sends messages and returns all that comes back until the hub closes, and its code.
 func converse(t *testing.T, conn *websocket.Conn, messages ...string) (string, websocket.StatusCode) {
 	t.Helper()
