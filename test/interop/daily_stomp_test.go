@@ -12,9 +12,11 @@ import (
 // killed hub, each as far as its client has it; stompjs over WebSocket too.
 func TestDailySTOMP(t *testing.T) {
 	t.Parallel()
+	compressed := stompjsDaily("stompjs over WebSocket, compressed", "HUB_WEBSOCKET=1")
+	compressed.hubEnv = []string{"PARLEY_DOORS__WEBSTOMP__COMPRESS=true"}
 	runScripts(t, stompPyDaily(), rubyStompDaily(), netStompDaily(), phpStompDaily(),
 		stompitDaily(), stompjsDaily("stompjs"),
-		stompjsDaily("stompjs over WebSocket", "HUB_WEBSOCKET=1"))
+		stompjsDaily("stompjs over WebSocket", "HUB_WEBSOCKET=1"), compressed)
 }
 
 func stompPyDaily() script {

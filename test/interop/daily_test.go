@@ -72,6 +72,7 @@ type script struct {
 
 	says   []string
 	queues []string
+	hubEnv []string // of its hub
 }
 
 // runScripts runs each script with a hub of its own.
@@ -80,7 +81,7 @@ func runScripts(t *testing.T, scripts ...script) {
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDaily(t, s.client)
+			d := newDaily(t, s.client, s.hubEnv...)
 			d.says(t, s.says)
 			for _, queue := range s.queues {
 				mustBeEmpty(t, d.hub, queue)
