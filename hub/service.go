@@ -95,7 +95,7 @@ func validateMember(id string, m *Instance) []error {
 
 // joined returns the parts of an error that was joined.
 func joined(err error) []error {
-	if list, ok := err.(interface{ Unwrap() []error }); ok {
+	if list, ok := err.(interface{ Unwrap() []error }); ok { // as errors.Join made it
 		return list.Unwrap()
 	}
 	if err == nil {
