@@ -33,8 +33,8 @@ func (s *Session) Direct(service string, m *Message) (Direct, error) {
 	}
 	q := r.queues[0]
 	q.lock()
-	if q.ready == 0 && !q.deleted {
-		if c := q.consumers.next(); c != nil && c.endpoint != nil && c.endpoint.take(m.Type) {
+	if !q.deleted {
+		if c := q.nextDirect(); c != nil && c.endpoint != nil && c.endpoint.take(m.Type) {
 			a := c.endpoint
 			a.running.Add(1) // under the lock: Close waits for all who had it before
 			q.consumers.advance(c)
@@ -49,6 +49,23 @@ func (s *Session) Direct(service string, m *Message) (Direct, error) {
 	err = q.mayCall(op, m.Type)
 	q.unlock()
 	return d, err
+}
+
+// nextDirect returns whose turn a call is that no queue holds, or nil; the queue's lock is held. What is
+// ready goes first, unless it waits for a breaker of its own operation while the endpoint has slots:
+// it does not hold up the others then.
+func (q *Queue) nextDirect() *Consumer {
+	if q.ready == 0 {
+		return q.consumers.next()
+	}
+	if len(q.consumers.all) != 1 {
+		return nil
+	}
+	c := q.consumers.all[0]
+	if c.endpoint == nil || c.active || !c.started || c.endpoint.params.Endpoint.Credit() == 0 {
+		return nil
+	}
+	return c
 }
 
 // Taken reports whether there is a credit.

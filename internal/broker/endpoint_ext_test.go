@@ -24,6 +24,7 @@ type pool struct {
 	taken   int
 	most    int
 	refusal *broker.Error
+	broken  string // the operation whose breaker is open
 	names   []string
 	watch   func()
 }
@@ -49,10 +50,10 @@ func newPool(tb testing.TB, slots int) *pool {
 	return &pool{tb: tb, slots: slots, calls: make(chan *poolCall, 100)}
 }
 
-func (p *pool) Take([]byte) bool {
+func (p *pool) Take(operation []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.taken >= p.slots {
+	if p.taken >= p.slots || p.broken != "" && string(operation) == p.broken {
 		return false
 	}
 	p.taken++
@@ -628,5 +629,50 @@ func TestDrainWaitsForCalls(t *testing.T) {
 			t.Errorf("the call got %q", s)
 		}
 		b.Drain(t.Context()) // once more: nothing is left
+	})
+}
+
+// What waits for the breaker of its own operation does not hold up calls of others.
+func TestBrokenOperationHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, p := newBroker(t), newPool(t, 1)
+		p.broken = "bad"
+		attach(t, b, "svc", p)
+		c := newClient(t, b, "caller")
+		m := broker.Message{Body: []byte("waits")}
+		m.Key, m.Type = []byte("svc"), []byte("bad")
+		if _, err := c.Publish(&m, broker.PublishParams{}); err != nil {
+			t.Fatal(err)
+		}
+		c.Session.Flush()
+		p.none()
+		direct := func() broker.Direct {
+			t.Helper()
+			var m broker.Message
+			m.Type = []byte("good")
+			d, err := c.Direct("svc", &m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		first := direct()
+		if !first.Taken() {
+			t.Fatal("a broken operation holds up another one")
+		}
+		if second := direct(); second.Taken() {
+			t.Error("more calls than slots")
+		}
+		p.mu.Lock()
+		p.broken = ""
+		p.mu.Unlock()
+		p.watch()
+		p.none() // its breaker is closed, but there is no slot
+		if late := direct(); late.Taken() {
+			t.Error("before what waits")
+		}
+		first.End()
+		p.next().reply("")
 	})
 }
