@@ -159,10 +159,11 @@ func TestServiceLoops(t *testing.T) {
 	t.Parallel()
 	h := start(t, doors())
 	url := fmt.Sprintf(`{"url":"http://%s/v1/services/loop"}`, h.Addr("rest"))
-	if r, body := ask(t, h, "PUT", "/v1/services/loop/instances/self", url); r.StatusCode != 201 {
+	r, body := ask(t, h, "PUT", "/v1/services/loop/instances/self", url)
+	if r.StatusCode != http.StatusCreated {
 		t.Fatalf("%d %s", r.StatusCode, body)
 	}
-	r, body := ask(t, h, "GET", "/v1/services/loop/x", "")
+	r, body = ask(t, h, "GET", "/v1/services/loop/x", "")
 	if r.StatusCode != http.StatusUnauthorized { // who calls is not passed on
 		t.Errorf("%d %s", r.StatusCode, body)
 	}
