@@ -19,7 +19,7 @@ func Frame(in []byte, limits Limits) (inside []byte, size int, err error) {
 	}
 	// Unsigned, in 64 bits: a length of 2^31 is no negative number (CVE-2026-41602).
 	n := int64(binary.BigEndian.Uint32(in))
-	if limit := int64(limits.FrameBytes); limit > 0 && n > limit {
+	if limit := int64(limits.frame()); limit > 0 && n > limit {
 		return nil, 0, fault(SizeLimit, 0, fmt.Sprintf("frame of %d octets, limit %d", n, limit))
 	}
 	if n == 0 {

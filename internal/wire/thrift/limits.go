@@ -19,3 +19,11 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{MessageBytes: 104_857_600, FrameBytes: 16_384_000, HeaderBytes: 65_536}
 }
+
+// frame returns the limit of a frame: the smaller one wins, since it holds one message.
+func (l Limits) frame() int {
+	if l.MessageBytes > 0 && (l.FrameBytes == 0 || l.MessageBytes < l.FrameBytes) {
+		return l.MessageBytes
+	}
+	return l.FrameBytes
+}
