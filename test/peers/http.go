@@ -5,7 +5,6 @@ package peers
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,21 +54,7 @@ func (p *httpPeer) Serve(ctx context.Context, service string, h Handler) error {
 
 // Join implements Peer.
 func (p *httpPeer) Join(ctx context.Context, topic, name string, h Handler) error {
-	if err := p.declare(ctx, name, `{"durable":false}`); err != nil {
-		return err
-	}
-	spec, err := json.Marshal(map[string]string{
-		"source": topicExchange, "destination_queue": name, "binding_key": topic,
-	})
-	if err != nil {
-		return fmt.Errorf("encode: %w", err)
-	}
-	_, err = p.do(ctx, exchange{
-		method: http.MethodPost, path: "/bindings", body: string(spec),
-		headers: map[string]string{"Content-Type": "application/json"},
-		want:    []int{http.StatusNoContent},
-	})
-	if err != nil {
+	if err := p.declareBound(ctx, topic, name); err != nil {
 		return err
 	}
 	return p.attach(ctx, name, h)

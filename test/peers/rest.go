@@ -340,6 +340,14 @@ func (p *restPeer) work(ctx context.Context, queue string, h Handler) error {
 }
 
 func (p *restPeer) Join(ctx context.Context, topic, name string, h Handler) error {
+	if err := p.declareBound(ctx, topic, name); err != nil {
+		return err
+	}
+	return p.work(ctx, name, h)
+}
+
+// declareBound declares a queue and binds it to a topic.
+func (p *restPeer) declareBound(ctx context.Context, topic, name string) error {
 	if err := p.declare(ctx, name, `{"durable":false}`); err != nil {
 		return err
 	}
@@ -354,10 +362,7 @@ func (p *restPeer) Join(ctx context.Context, topic, name string, h Handler) erro
 		headers: map[string]string{"Content-Type": "application/json"},
 		want:    []int{http.StatusNoContent},
 	})
-	if err != nil {
-		return err
-	}
-	return p.work(ctx, name, h)
+	return err
 }
 
 func (p *restPeer) Subscribe(_ context.Context, topic string, f func(string)) error {
