@@ -57,11 +57,12 @@ func (l *File) page(
 	l.reading.RLock()
 	for last = after; err == nil; {
 		var found []runEntry
-		if s, found, err = l.index.behind(queue, last); s == nil || err != nil {
+		var end broker.LSN
+		if s, found, end, err = l.index.behind(queue, last); s == nil || err != nil {
 			break
 		}
 		if len(found) == 0 {
-			last = s.last
+			last = end
 			continue
 		}
 		last = s.base + broker.LSN(found[len(found)-1].rel)
@@ -74,28 +75,31 @@ func (l *File) page(
 }
 
 // behind returns the first segment with live messages of a queue behind an LSN, and the entries
-// there, at most pageEntries; none may be live. No file is read under the index's lock.
-func (x *index) behind(queue uint32, after broker.LSN) (*segment, []runEntry, error) {
+// there, at most pageEntries; none may be live. end is the last LSN of the segment at that time, for it
+// may be the one that is written. No file is read under the index's lock.
+func (x *index) behind(queue uint32, after broker.LSN) (
+	s *segment, found []runEntry, end broker.LSN, err error,
+) {
 	x.mu.RLock()
-	for _, s := range x.segments {
-		r := s.runs.find(queue)
-		if r == nil || r.live == 0 || s.last <= after {
+	for _, g := range x.segments {
+		r := g.runs.find(queue)
+		if r == nil || r.live == 0 || g.last <= after {
 			continue
 		}
-		rel := int64(after) - int64(s.base)
-		if s.runs.entries != nil {
-			found, err := s.entriesBehind(r, rel, pageEntries)
+		s, end = g, g.last
+		rel := int64(after) - int64(g.base)
+		if g.runs.entries != nil {
+			found, err = g.entriesBehind(r, rel, pageEntries)
 			found = slices.Clone(found)
-			x.mu.RUnlock()
-			return s, found, err
+			break
 		}
 		at := *r
 		x.mu.RUnlock()
-		found, err := s.entriesBehind(&at, rel, pageEntries)
-		return s, found, err
+		found, err = g.entriesBehind(&at, rel, pageEntries)
+		return s, found, end, err
 	}
 	x.mu.RUnlock()
-	return nil, nil, nil
+	return s, found, end, err
 }
 
 // waiting returns those of a queue's entries that are not settled.
