@@ -172,7 +172,7 @@ func (b *deepBacklog) fill(n int) {
 // drain takes all of it out, in order.
 func (b *deepBacklog) drain() {
 	b.t.Helper()
-	ready, unsettled, err := counts(b.t.Context(), b.hub, backlogQueue)
+	ready, unsettled, err := b.hub.Counts(b.t.Context(), backlogQueue)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ type canary struct {
 
 // empty is an error while a queue holds messages.
 func empty(ctx context.Context, hub *harness.Hub, queue string) error {
-	ready, unsettled, err := counts(ctx, hub, queue)
+	ready, unsettled, err := hub.Counts(ctx, queue)
 	if err == nil && ready+unsettled > 0 {
 		err = fmt.Errorf("%s holds %d + %d messages", queue, ready, unsettled)
 	}

@@ -63,7 +63,8 @@ func (f *fullDisk) fill(name string) (*load, bool) {
 	declare(f.t, channel(f.t, l.dial(f.hub)))
 	before := f.judge.ConfirmedBytes()
 	for i := range 2 {
-		l.publisher(f.hub, fmt.Sprintf("%s.%d", name, i), "", queueName(i), []string{queueName(i)})
+		p := l.publisher(f.hub, fmt.Sprintf("%s.%d", name, i), "", queueName(i), []string{queueName(i)})
+		l.group.Go(p.run)
 	}
 	for end := time.Now().Add(fullWait); time.Now().Before(end); {
 		select {

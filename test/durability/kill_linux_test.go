@@ -35,7 +35,7 @@ func TestRow02Kill(t *testing.T) {
 	again := harness.Start(t, binary, harness.Options{Dir: dir})
 	balance(t, again, judge)
 	for _, q := range queueNames() {
-		if ready, _, err := counts(t.Context(), again, q); err != nil || ready != 0 {
+		if ready, _, err := again.Counts(t.Context(), q); err != nil || ready != 0 {
 			t.Errorf("P6: after a stop in order %s holds %d messages (%v)", q, ready, err)
 		}
 	}

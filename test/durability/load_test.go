@@ -3,13 +3,10 @@
 package durability
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -129,7 +126,8 @@ func declare(t *testing.T, ch *amqp.Channel) {
 	}
 }
 
-// begin starts the clients. What the hub holds is judged before they work.
+// begin starts the clients, when all have connected: a fault that comes early meets them at work. What
+// the hub holds is judged before.
 func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int, set ...func(*load)) *load {
 	t.Helper()
 	l := newLoad(t, judge)
@@ -138,20 +136,27 @@ func begin(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, cycle int, set 
 	}
 	declare(t, channel(t, l.dial(hub)))
 	balance(t, hub, judge)
+	var publishers []*publisher
 	for i := range queueCount {
 		exchange, key, queues := "", queueName(i), []string{queueName(i)}
 		if i == 0 {
 			exchange, key, queues = "durable.both", "", []string{queueName(0), queueName(1)}
 		}
-		l.publisher(hub, fmt.Sprintf("p%d.%d", cycle, i), exchange, key, queues)
+		name := fmt.Sprintf("p%d.%d", cycle, i)
+		publishers = append(publishers, l.publisher(hub, name, exchange, key, queues))
 		l.consumer(hub, queueName(i), nil)
 	}
-	l.publisher(hub, fmt.Sprintf("p%d.tight", cycle), "", tightQueue, []string{tightQueue})
+	publishers = append(publishers,
+		l.publisher(hub, fmt.Sprintf("p%d.tight", cycle), "", tightQueue, []string{tightQueue}))
 	l.consumer(hub, tightQueue, nil)
+	for _, p := range publishers {
+		l.group.Go(p.run)
+	}
 	return l
 }
 
-func (l *load) publisher(hub *harness.Hub, name, exchange, key string, queues []string) {
+// publisher connects; its run is the caller's to start.
+func (l *load) publisher(hub *harness.Hub, name, exchange, key string, queues []string) *publisher {
 	conn := l.dial(hub)
 	if l.blocked == nil {
 		l.blocked = conn.NotifyBlocked(make(chan amqp.Blocking, 16))
@@ -160,8 +165,7 @@ func (l *load) publisher(hub *harness.Hub, name, exchange, key string, queues []
 	if err := ch.Confirm(false); err != nil {
 		l.t.Fatal(err)
 	}
-	p := &publisher{load: l, ch: ch, name: name, exchange: exchange, key: key, queues: queues}
-	l.group.Go(p.run)
+	return &publisher{load: l, ch: ch, name: name, exchange: exchange, key: key, queues: queues}
 }
 
 func (l *load) consumer(hub *harness.Hub, queue string, done <-chan struct{}) {
@@ -310,7 +314,7 @@ func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...strin
 		default:
 		}
 		for _, q := range queues {
-			if ready, unsettled, err := counts(t.Context(), hub, q); err != nil || ready+unsettled > 0 {
+			if ready, unsettled, err := hub.Counts(t.Context(), q); err != nil || ready+unsettled > 0 {
 				return fmt.Errorf("%s holds %d + %d messages: %w", q, ready, unsettled, err)
 			}
 		}
@@ -320,7 +324,7 @@ func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...strin
 	l.group.Wait()
 	l.end()
 	for _, q := range queues {
-		ready, unsettled, err := counts(t.Context(), hub, q)
+		ready, unsettled, err := hub.Counts(t.Context(), q)
 		if err != nil {
 			judge.Stuck("the hub does not answer after the drain: %v", err)
 			return
@@ -333,37 +337,13 @@ func drain(t *testing.T, hub *harness.Hub, judge *oracle.Oracle, queues ...strin
 func balance(t *testing.T, hub *harness.Hub, judge *oracle.Oracle) {
 	t.Helper()
 	for _, q := range queueNames() {
-		ready, unsettled, err := counts(t.Context(), hub, q)
+		ready, unsettled, err := hub.Counts(t.Context(), q)
 		if err != nil {
 			judge.Stuck("the hub does not answer: %v", err)
 			return
 		}
 		judge.Balance(q, ready, unsettled)
 	}
-}
-
-// counts asks the hub for its counters of a queue.
-func counts(ctx context.Context, hub *harness.Hub, queue string) (ready, unsettled int, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, hub.URL("/v1/queues/"+queue), nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	req.SetBasicAuth("guest", "guest")
-	client := http.Client{Timeout: drainWait, Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Do(req)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer res.Body.Close()
-	var body struct {
-		Messages  int `json:"message_count"`
-		Unsettled int `json:"unsettled_count"`
-	}
-	if res.StatusCode != http.StatusOK {
-		return 0, 0, fmt.Errorf("queue %s: %s", queue, res.Status)
-	}
-	err = json.NewDecoder(res.Body).Decode(&body)
-	return body.Messages, body.Unsettled, err
 }
 
 // verdict fails the test for every violation, at the end.

@@ -122,7 +122,7 @@ func (p *poison) accept(queue string) {
 func (p *poison) holds(queue string, n int) {
 	p.t.Helper()
 	err := harness.Poll(drainWait, func() error {
-		ready, unsettled, err := counts(p.t.Context(), p.hub, queue)
+		ready, unsettled, err := p.hub.Counts(p.t.Context(), queue)
 		if err == nil && ready+unsettled != n {
 			err = fmt.Errorf("%s holds %d + %d messages, want %d", queue, ready, unsettled, n)
 		}
@@ -145,7 +145,7 @@ func (p *poison) dyingConsumer() {
 	keys := p.publish(work, 3)
 	deaths := 0
 	for ; ; deaths++ {
-		ready, _, err := counts(p.t.Context(), p.hub, dead)
+		ready, _, err := p.hub.Counts(p.t.Context(), dead)
 		p.must(err)
 		if ready > 0 {
 			break

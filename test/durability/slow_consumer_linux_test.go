@@ -303,7 +303,7 @@ func (c *slowConsumer) judge(s *slowRound) int {
 		s.t.Fatal("no addresses")
 	}
 	read := int(c.read.Load())
-	ready, unsettled, err := counts(s.t.Context(), s.hub, c.queue)
+	ready, unsettled, err := s.hub.Counts(s.t.Context(), c.queue)
 	s.must(err)
 	sent, _, err := harness.Queued(server, client)
 	s.must(err)

@@ -3,6 +3,8 @@
 package harness
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -24,6 +26,8 @@ const (
 	EnvHub = "TEST_HUB"
 	// readyWait is how long a hub may take until every door accepts.
 	readyWait = 15 * time.Second
+	// countsWait bounds a question for a queue's counters.
+	countsWait = 30 * time.Second
 	// startTries is how often Start looks for other free ports.
 	startTries = 3
 )
@@ -71,6 +75,30 @@ func (h *Hub) URL(path string) string { return "http://" + h.REST + path }
 
 // AMQPURL returns the AMQP door's URL for the default user.
 func (h *Hub) AMQPURL() string { return "amqp://guest:guest@" + h.AMQP + "/" }
+
+// Counts asks the hub how many messages of a queue are ready, and how many are with consumers.
+func (h *Hub) Counts(ctx context.Context, queue string) (ready, unsettled int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL("/v1/queues/"+queue), nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	req.SetBasicAuth("guest", "guest")
+	client := http.Client{Timeout: countsWait, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer res.Body.Close()
+	var body struct {
+		Messages  int `json:"message_count"`
+		Unsettled int `json:"unsettled_count"`
+	}
+	if res.StatusCode != http.StatusOK {
+		return 0, 0, fmt.Errorf("queue %s: %s", queue, res.Status)
+	}
+	err = json.NewDecoder(res.Body).Decode(&body)
+	return body.Messages, body.Unsettled, err
+}
 
 // Root returns the directory of the parley checkout.
 func Root(tb testing.TB) string {

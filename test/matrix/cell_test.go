@@ -164,7 +164,14 @@ func (c *cell) send() {
 			c.t.Errorf("got %+v, want %s", r, body)
 		}
 	}
-	// What is not acknowledged comes back when its consumer goes.
+	c.must("acknowledge", harness.Poll(cellWait/2, func() error {
+		ready, unsettled, err := c.hub.Counts(c.ctx, c.name)
+		if err == nil && ready+unsettled > 0 {
+			err = fmt.Errorf("%d messages are ready, %d are not settled", ready, unsettled)
+		}
+		return err
+	}))
+	// What is not acknowledged would come back when its consumer goes.
 	server.Close()
 	c.mustBeEmpty()
 	if len(got) > 0 {
