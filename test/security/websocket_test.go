@@ -19,7 +19,7 @@ const (
 	notText       = "\x03\xef" // 1007
 	messageTooBig = "\x03\xf1" // 1009
 	// bombBytes is what a compressed body would become.
-	bombBytes = 256 << 20
+	bombBytes = 64 << 20
 	// smallBombBytes is the same for messages that are within the limit, each by itself.
 	smallBombBytes = 60 << 10
 	upgradeRequest = "GET /ws HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
