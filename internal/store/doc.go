@@ -54,9 +54,9 @@
 // that it was durable once: that is what a power loss leaves of the last write, and it was confirmed
 // to nobody. If a later frame, a mark, a newer segment or the checkpoint says so, [OpenFile] refuses
 // with a [DamageError]. What counts as the end is written and synced again before anything is built
-// on it, and the log goes on in a fresh segment. Damage to an older message is found when it is read:
-// ReadQueue ends with a DamageError, and the queue gets nothing more from there. A damaged index
-// file is made again.
+// on it, and the log goes on in a fresh segment, or behind it when a full disk has no other. Damage to
+// an older message is found when it is read: ReadQueue ends with a DamageError, and the queue gets
+// nothing more from there. A damaged index file is made again.
 //
 // # Reclaim
 //
