@@ -347,11 +347,22 @@ func eventOf(p *broker.Properties, body []byte) (cloudEvent, bool) {
 	for _, f := range p.Headers {
 		if name, ok := attributeHeader(f.Name); ok && attributeName(name) {
 			if _, twice := e.attributes.Get(name); !twice {
-				e.attributes = append(e.attributes, broker.Field{Name: name, Value: f.Value})
+				e.attributes = append(e.attributes, broker.Field{
+					Name: name, Value: attributeValue(f.Value),
+				})
 			}
 		}
 	}
 	return e, e.check() == nil
+}
+
+// attributeValue returns an attribute as events have it: AMQP may send a time as one (AMQP binding
+// §3.1.3.2), events write it out (CloudEvents §3.1.1, Timestamp).
+func attributeValue(v any) any {
+	if _, isTime := v.(broker.Timestamp); isTime {
+		return valueOut(v, 1)
+	}
+	return v
 }
 
 // attributeHeader returns which attribute a message header is.

@@ -231,9 +231,13 @@ func TestCloudEventLease(t *testing.T) {
 				}
 				m.Overlay = append(m.Overlay, broker.Field{Name: prefix + name, Value: value})
 			}
+			m.Overlay = append(m.Overlay, broker.Field{ // as AMQP may send it
+				Name: prefix + "time", Value: broker.Timestamp(1_764_410_400),
+			})
 		})
 		r := h.do("POST", "/v1/queues/q/leases", "", "Accept: application/cloudevents+json").want(200)
 		contains(t, r.body, `"source":"source"`)
+		contains(t, r.body, `"time":"2025-11-29T10:00:00Z"`)
 	}
 }
 

@@ -404,7 +404,9 @@ func (d *Door) settleBatch(v *visit) error {
 }
 
 // reply is POST /leases/{id}/reply: the answer goes to the message's reply address and the message is
-// acknowledged, in one durable step. An answer that cannot be published leaves the lease as it was.
+// acknowledged, in one durable step. An answer that cannot be published leaves the lease as it was. It
+// is repeatable, since a worker may not have heard that it was taken: the same body again is no error,
+// and nothing is sent for it.
 func (d *Door) reply(v *visit) error {
 	id := v.path("id")
 	l, done, err := d.leases.find(v.client, id)
@@ -412,7 +414,7 @@ func (d *Door) reply(v *visit) error {
 	case err != nil:
 		return err
 	case done:
-		return problemf(wordLeaseGone, "the lease is settled")
+		return d.replyAgain(v, id)
 	case l.replyTo == "":
 		return badRequest("the message names no reply address")
 	}
@@ -433,8 +435,22 @@ func (d *Door) reply(v *visit) error {
 		return err
 	}
 	m.Key = []byte(l.replyTo)
-	if err := l.answer(m); err != nil {
+	switch err := l.answer(m); {
+	case err == nil, d.leases.answered(v.client, id, body): // the other one of two at once was first
+		return v.reply(http.StatusCreated, struct{}{})
+	default:
 		return err
+	}
+}
+
+// replyAgain answers a reply to a lease that is settled.
+func (d *Door) replyAgain(v *visit, id string) error {
+	body, err := v.body()
+	switch {
+	case err != nil:
+		return err
+	case !d.leases.answered(v.client, id, body):
+		return problemf(wordLeaseGone, "the lease is settled")
 	}
 	return v.reply(http.StatusCreated, struct{}{})
 }

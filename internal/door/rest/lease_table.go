@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"crypto/sha256"
 	"strconv"
 	"sync"
 	"time"
@@ -163,7 +164,8 @@ type leaseTable struct {
 type endedLease struct {
 	owner   clientKey
 	settled bool
-	at      broker.Returned // where the message went, when it was not settled
+	answer  [sha256.Size]byte // of the body that settled it; zero: it had none
+	at      broker.Returned   // where the message went, when it was not settled
 }
 
 func (t *leaseTable) init(limit int) {
@@ -287,7 +289,7 @@ func (l *lease) answer(m *broker.Message) error {
 	if err := l.holder.answer(l.tag, m); err != nil {
 		return err
 	}
-	l.over(endedLease{owner: l.owner, settled: true})
+	l.over(endedLease{owner: l.owner, settled: true, answer: sha256.Sum256(m.Body)})
 	l.holder.released()
 	return nil
 }
@@ -366,6 +368,14 @@ func (t *leaseTable) find(c *client, id string) (l *lease, settled bool, err err
 		return nil, false, errLeaseGone()
 	}
 	return l, false, nil
+}
+
+// answered reports whether a client's lease has ended with this answer.
+func (t *leaseTable) answered(c *client, id string, body []byte) bool {
+	t.mu.Lock()
+	e, ok := t.ended[id]
+	t.mu.Unlock()
+	return ok && e.owner == c.key && e.answer == sha256.Sum256(body)
 }
 
 // expired returns where the message of a client's expired lease went.

@@ -374,6 +374,16 @@ func TestReply(t *testing.T) {
 	if s := h.stats("q"); s.Unsettled != 0 {
 		t.Errorf("queue %+v", s)
 	}
+	// A worker that did not hear the 201 says the same again; nothing is sent twice.
+	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "y", "Content-Type: text/x").want(201)
+	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "z").problem(410, "lease-gone")
+	if list := h.lease("answers", ""); len(list) != 0 {
+		t.Errorf("%d answers more", len(list))
+	}
+	h.send("q", "acknowledged", "Parley-Reply-To: answers")
+	m = h.one("q")
+	h.do("DELETE", "/v1/leases/"+m.Lease, "").want(204)
+	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "").problem(410, "lease-gone")
 	h.send("q", "no reply-to")
 	m = h.one("q")
 	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "y").problem(400, "bad-request")

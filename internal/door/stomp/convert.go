@@ -134,11 +134,20 @@ func appendReplyTo(b []byte, v wire.Version, address string) []byte {
 
 // appendField appends a header field, unless its name is one that a MESSAGE, or a property, uses.
 func appendField(b []byte, v wire.Version, f *broker.Field) []byte {
+	attribute, isAttribute := attributeOut(f.Name)
 	name := []byte(f.Name)
+	if isAttribute {
+		name = []byte(attribute)
+	}
 	if ownHeader(name) || propertyHeader(f.Name) {
 		return b
 	}
 	switch value := f.Value.(type) {
+	case broker.Timestamp:
+		if isAttribute {
+			return wire.AppendHeader(b, v, name, attributeTime(value))
+		}
+		return b
 	case string:
 		return wire.AppendHeader(b, v, name, value)
 	case bool:

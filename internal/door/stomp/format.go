@@ -56,6 +56,7 @@ func (Format) Decode(raw []byte, p *broker.Properties) error {
 	if len(raw) == 0 {
 		return nil
 	}
+	attributesIn(p)
 	if raw[0]&flagMillis != 0 {
 		p.Timestamp /= 1_000 // AMQP 0-9-1 §4.2.5.4
 	}
