@@ -30,6 +30,7 @@ const (
 type Door struct {
 	options  Options
 	mux      *http.ServeMux
+	patterns []string               // that mux has
 	document func() ([]byte, error) // OpenAPI, made when it is first asked for
 	takes    map[string]string      // Accept-Post, by the pattern of the mux
 	problems catalogue

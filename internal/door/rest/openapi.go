@@ -42,7 +42,11 @@ func (d *Door) openAPI() ([]byte, error) {
 		o := known[pattern]
 		d.describe(paths, method, path, &o)
 		item, _ := paths[pathOf(path)].(jsonObject)
-		item["servers"] = []any{jsonObject{"url": "/"}}
+		servers := []any{jsonObject{"url": "/"}}
+		if alsoBelow(path) {
+			servers = append(servers, jsonObject{"url": "/v1"})
+		}
+		item["servers"] = servers
 		if operation, ok := item[strings.ToLower(method)].(jsonObject); ok {
 			operation["security"] = []any{}
 		}

@@ -56,6 +56,88 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 }
 
+// undescribed returns what of a mux's patterns a document lacks, and what the document has that is no
+// pattern.
+func undescribed(tb testing.TB, document []byte, patterns []string) (lacks, invents []string) {
+	tb.Helper()
+	type servers []struct{ URL string }
+	var doc struct {
+		Servers servers
+		Paths   map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(document, &doc); err != nil {
+		tb.Fatal(err)
+	}
+	known := map[string]bool{}
+	for path, item := range doc.Paths {
+		at := doc.Servers
+		if own, ok := item["servers"]; ok {
+			at = nil // not into the memory of the others
+			if err := json.Unmarshal(own, &at); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		for method := range item {
+			if method == "servers" || method == "parameters" {
+				continue
+			}
+			for _, server := range at {
+				known[strings.ToUpper(method)+" "+strings.TrimSuffix(server.URL, "/")+path] = true
+			}
+		}
+	}
+	clean := strings.NewReplacer("...}", "}", "{$}", "", "/v1/vhosts/{v}/", "/v1/vhosts/{vhost}/")
+	for _, pattern := range patterns {
+		method, path, one := strings.Cut(pattern, " ")
+		methods := []string{method}
+		if !one {
+			methods, path = anyMethods(), pattern
+		}
+		for _, method := range methods {
+			operation := method + " " + clean.Replace(path)
+			if !known[operation] {
+				lacks = append(lacks, operation)
+			}
+			delete(known, operation)
+		}
+	}
+	return lacks, slices.Sorted(maps.Keys(known))
+}
+
+// rest.md §5.10: every route of the mux is in the document, below each prefix where it is, and nothing
+// else is; a route that the document lacks, and the reverse, is found.
+func TestEveryRouteIsInDocument(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(o *Options) {
+		o.MetricsPage, o.WebSocket = http.NotFoundHandler(), http.NotFoundHandler()
+	})
+	document := h.do("GET", "/openapi.json", "").want(200).body
+	if len(h.door.patterns) < 80 {
+		t.Errorf("the mux has %d patterns", len(h.door.patterns))
+	}
+	lacks, invents := undescribed(t, document, h.door.patterns)
+	if len(lacks) != 0 || len(invents) != 0 {
+		t.Fatalf("the document lacks %q and has %q, which are no routes", lacks, invents)
+	}
+	for _, pattern := range h.door.patterns {
+		// Without this route the document has something that is none.
+		others := slices.DeleteFunc(slices.Clone(h.door.patterns), func(p string) bool {
+			return p == pattern
+		})
+		if _, invents := undescribed(t, document, others); len(invents) == 0 {
+			t.Errorf("nobody notices that %q is no route", pattern)
+		}
+	}
+	more := append(slices.Clone(h.door.patterns), "GET /v1/hidden/{x}")
+	if lacks, _ := undescribed(t, document, more); !slices.Equal(lacks, []string{"GET /v1/hidden/{x}"}) {
+		t.Errorf("of a hidden route it says %q", lacks)
+	}
+	without := bytes.Replace(document, []byte(`"/leases/batch"`), []byte(`"/leases/none"`), 1)
+	if lacks, invents := undescribed(t, without, h.door.patterns); len(lacks) != 2 || len(invents) != 2 {
+		t.Errorf("of a route that is not described it says %q, %q", lacks, invents)
+	}
+}
+
 // rest.md §5.10: the document is the same octets each time, at both of its addresses, and everything in
 // it that is named is there.
 func TestOpenAPI(t *testing.T) {

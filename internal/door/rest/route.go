@@ -82,6 +82,10 @@ func (d *Door) table() []route {
 // routes builds the mux. Wildcards are whole segments, so actions are sub-resources.
 func (d *Door) routes() *http.ServeMux {
 	mux := http.NewServeMux()
+	handle := func(pattern string, h http.Handler) {
+		mux.Handle(pattern, h)
+		d.patterns = append(d.patterns, pattern)
+	}
 	known := operations()
 	for _, r := range d.table() {
 		for _, prefix := range [...]string{"/v1", "/v1/vhosts/{v}"} {
@@ -92,16 +96,20 @@ func (d *Door) routes() *http.ServeMux {
 			if o := known[r.method+" "+r.pattern]; o.takes != nil {
 				d.takes[pattern] = strings.Join(o.takes.types, ", ")
 			}
-			mux.Handle(pattern, d.private(r.types, r.handle))
+			handle(pattern, d.private(r.types, r.handle))
 		}
 	}
 	for pattern, h := range d.publicRoutes() {
-		mux.Handle(pattern, h)
+		handle(pattern, h)
+		if method, path, _ := strings.Cut(pattern, " "); alsoBelow(path) {
+			handle(method+" /v1"+path, h)
+		}
 	}
-	mux.Handle("GET /v1/{$}", d.public(typeJSON, d.links))
-	mux.Handle("GET /v1/openapi.json", d.public(typeJSON, d.showOpenAPI))
 	return mux
 }
+
+// alsoBelow reports whether a public route is at /v1 too, where who knows the prefix alone looks.
+func alsoBelow(path string) bool { return path == "/{$}" || path == "/openapi.json" }
 
 // publicRoutes are those that need no user, by their patterns.
 func (d *Door) publicRoutes() map[string]http.Handler {

@@ -35,9 +35,10 @@ func New(o Options) (*Kind, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	return &Kind{
-		options: o.withDefaults(), upstreams: make(map[endpoint.Target]*upstream),
-	}, nil
+	k := &Kind{options: o.withDefaults(), upstreams: make(map[endpoint.Target]*upstream)}
+	var err error
+	k.options.TLS, err = o.tlsConfig()
+	return k, err
 }
 
 // Prepare implements endpoint.Kind.

@@ -35,7 +35,15 @@ type Options struct {
 	// 1 h.
 	Stall time.Duration `yaml:"stall"`
 
-	// TLS is what https members are called with. Default: the system's roots.
+	// CA is a file with the issuers of https members' certificates, in PEM, instead of the system's.
+	// Default: those of the system.
+	CA string `yaml:"ca"`
+	// Cert and Key are files with the certificate that https members see of the hub, in PEM. Default:
+	// none.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+
+	// TLS is what https members are called with, instead of CA, Cert and Key.
 	TLS *tls.Config `yaml:"-"`
 }
 
@@ -57,6 +65,9 @@ func (o *Options) Validate() error {
 	duration("connect", o.Connect)
 	duration("idle", o.Idle)
 	duration("stall", o.Stall)
+	if _, err := o.tlsConfig(); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 

@@ -4,7 +4,6 @@ package http
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -105,9 +104,6 @@ func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
 		u.plain = &connPool{dial: u.dial, most: o.IdleConns, maxIdle: o.Idle}
 	}
 	config := o.TLS.Clone()
-	if config == nil {
-		config = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
 	config.ServerName = at.Hostname()
 	u.transport = &nethttp.Transport{
 		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return u.dial(ctx) },
