@@ -118,10 +118,10 @@ func (r *Reader) compactField() (Field, error) {
 func (r *Reader) compactBool() (bool, error) {
 	if v := r.verdict; v != 0 {
 		r.verdict = 0
-		return v == Bool.code(), nil
+		return v == Bool.Compact(), nil
 	}
 	b, err := r.take(1)
-	return err == nil && b[0] == Bool.code(), err
+	return err == nil && b[0] == Bool.Compact(), err
 }
 
 func (r *Reader) compactList() (Type, int64, error) {

@@ -68,8 +68,8 @@ func (t Type) known() bool {
 	}
 }
 
-// code returns the nibble of the compact protocol; a true is 1, a false 2.
-func (t Type) code() byte {
+// Compact returns the nibble that the compact protocol has for the type; a true is 1, a false 2.
+func (t Type) Compact() byte {
 	switch t {
 	case Bool:
 		return 1
@@ -100,7 +100,7 @@ func (t Type) code() byte {
 	}
 }
 
-// ofCode is the reverse of code, Stop for a nibble that is none. Both nibbles of bool are Bool: in a
+// ofCode is the reverse of Compact, Stop for a nibble that is none. Both nibbles of bool are Bool: in a
 // container readers accept either.
 func ofCode(nibble byte) Type {
 	const types = "\x00\x02\x02\x03\x06\x08\x0a\x04\x0b\x0f\x0e\x0d\x0c\x10\x00\x00"

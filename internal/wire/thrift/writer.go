@@ -120,7 +120,7 @@ func (w *Writer) Field(t Type, id int16) {
 			w.pending, w.id = true, id
 			return
 		}
-		w.compactField(t.code(), id)
+		w.compactField(t.Compact(), id)
 	case JSON:
 		w.jsonFieldEnd()
 		w.jsonInt(int64(id))
@@ -160,9 +160,9 @@ func (w *Writer) ListBegin(elem Type, n int) {
 	switch w.protocol {
 	case Compact:
 		if n < compactLong {
-			w.put(byte(n)<<4 | elem.code())
+			w.put(byte(n)<<4 | elem.Compact())
 		} else {
-			w.put(compactLong<<4 | elem.code())
+			w.put(compactLong<<4 | elem.Compact())
 			w.varint(uint64(n))
 		}
 	case JSON:
@@ -196,7 +196,7 @@ func (w *Writer) MapBegin(key, value Type, n int) {
 	case Compact:
 		w.varint(uint64(n))
 		if n > 0 {
-			w.put(key.code()<<4 | value.code())
+			w.put(key.Compact()<<4 | value.Compact())
 		}
 	case JSON:
 		w.jsonOpen('[')
@@ -224,7 +224,7 @@ func (w *Writer) MapEnd() {
 func (w *Writer) Bool(v bool) {
 	switch {
 	case w.protocol == Compact:
-		code := Bool.code()
+		code := Bool.Compact()
 		if !v {
 			code++
 		}

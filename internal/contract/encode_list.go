@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contract
+
+import "encoding/binary"
+
+// Heads of containers. The binary protocol has the count in four octets behind the types; the
+// compact one has it first, in as few octets as it needs, so that its head is written at the end and
+// the elements make room for it: one octet is left for a list, two for a map.
+const (
+	binaryListHead  = 5
+	binaryMapHead   = 6
+	compactListHead = 1
+	compactMapHead  = 2
+	compactLong     = 15 // a count that did not fit the nibble follows
+)
+
+// beginList leaves room for the head of a list or a set.
+func (t *Transcoder) beginList(p *plan) (start int) {
+	start = len(t.out)
+	if t.compact {
+		t.out = append(t.out, 0)
+	} else {
+		t.out = append(t.out, byte(p.elem.wire), 0, 0, 0, 0)
+	}
+	return start
+}
+
+// endList writes the head.
+func (t *Transcoder) endList(p *plan, start, n int) {
+	switch {
+	case !t.compact:
+		binary.BigEndian.PutUint32(t.out[start+1:], uint32(n))
+	case n < compactLong:
+		t.out[start] = byte(n)<<4 | p.elem.code
+	default:
+		var head [1 + binary.MaxVarintLen32]byte
+		head[0] = compactLong<<4 | p.elem.code
+		t.insert(start, compactListHead, head[:1+binary.PutUvarint(head[1:], uint64(n))])
+	}
+}
+
+func (t *Transcoder) beginMap(p *plan) (start int) {
+	start = len(t.out)
+	if t.compact {
+		t.out = append(t.out, 0, 0)
+	} else {
+		t.out = append(t.out, byte(p.key.wire), byte(p.elem.wire), 0, 0, 0, 0)
+	}
+	return start
+}
+
+func (t *Transcoder) endMap(p *plan, start, n int) {
+	types := p.key.code<<4 | p.elem.code
+	switch {
+	case !t.compact:
+		binary.BigEndian.PutUint32(t.out[start+2:], uint32(n))
+	case n == 0:
+		t.out = t.out[:start+1] // a single 0
+	case n < 0x80:
+		t.out[start], t.out[start+1] = byte(n), types
+	default:
+		var head [binary.MaxVarintLen32 + 1]byte
+		size := binary.PutUvarint(head[:], uint64(n))
+		head[size] = types
+		t.insert(start, compactMapHead, head[:size+1])
+	}
+}
+
+// insert puts a head where room for less was left.
+func (t *Transcoder) insert(start, room int, head []byte) {
+	t.out = append(t.out, head[room:]...)
+	copy(t.out[start+len(head):], t.out[start+room:len(t.out)-(len(head)-room)])
+	copy(t.out[start:], head)
+}
+
+// readList reads an array.
+func (t *Transcoder) readList(p *plan) *ConvertError {
+	if t.peek() != '[' {
+		return t.unexpected("an array")
+	}
+	if fault := t.descend(); fault != nil {
+		return fault
+	}
+	t.at++
+	start, base, n := t.beginList(p), len(t.keys), 0
+	for {
+		more, fault := t.next(']', n == 0)
+		if fault != nil {
+			return fault
+		}
+		if !more {
+			break
+		}
+		from := len(t.out)
+		if fault := t.readValue(p.elem); fault != nil {
+			return fault.at(n)
+		}
+		if p.kind == KindSet {
+			t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+		}
+		if fault := t.bounded(); fault != nil {
+			return fault
+		}
+		n++
+	}
+	if p.kind == KindSet {
+		n = t.dedupe(base)
+		t.keys = t.keys[:base]
+	}
+	t.endList(p, start, n)
+	t.depth--
+	return nil
+}
+
+// readMap reads an object, or an array of pairs where keys are no text.
+func (t *Transcoder) readMap(p *plan) *ConvertError {
+	if p.pairs {
+		return t.readPairs(p)
+	}
+	if t.peek() != '{' {
+		return t.unexpected("an object")
+	}
+	if fault := t.descend(); fault != nil {
+		return fault
+	}
+	t.at++
+	start, base, n := t.beginMap(p), len(t.keys), 0
+	for {
+		more, fault := t.next('}', n == 0)
+		if fault != nil {
+			return fault
+		}
+		if !more {
+			break
+		}
+		if fault := t.readEntry(p); fault != nil {
+			return fault
+		}
+		if fault := t.bounded(); fault != nil {
+			return fault
+		}
+		n++
+	}
+	return t.closeMap(p, start, base, n)
+}
+
+func (t *Transcoder) closeMap(p *plan, start, base, n int) *ConvertError {
+	if at := t.duplicate(base); at >= 0 {
+		return t.fail("two equal keys").at(at - base)
+	}
+	t.keys = t.keys[:base]
+	t.endMap(p, start, n)
+	t.depth--
+	return nil
+}
+
+// readEntry reads a member of an object that is a map.
+func (t *Transcoder) readEntry(p *plan) *ConvertError {
+	if t.peek() != '"' {
+		return t.unexpected("a key")
+	}
+	name := t.at
+	key, fault := t.str()
+	if fault != nil {
+		return fault
+	}
+	from := len(t.out)
+	if fault := t.readKey(p.key, key); fault != nil {
+		return fault.under(string(key))
+	}
+	t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+	if fault := t.colon(); fault != nil {
+		return fault
+	}
+	if fault := t.readValue(p.elem); fault != nil {
+		return fault.under(t.nameAt(name))
+	}
+	return nil
+}
+
+// nameAt reads a name again, for an error behind it.
+func (t *Transcoder) nameAt(at int) string {
+	back := t.at
+	t.at = at
+	name, _ := t.str()
+	t.at = back
+	return string(name)
+}
+
+// readKey writes what a member's name means as a key.
+func (t *Transcoder) readKey(p *plan, key []byte) *ConvertError {
+	switch p.kind {
+	case KindString:
+		t.bytes(key)
+		return nil
+	case KindBool:
+		switch string(key) {
+		case "true":
+			t.out = append(t.out, 1)
+			return nil
+		case "false":
+			t.out = append(t.out, compactFalse*bit(t.compact))
+			return nil
+		}
+	case KindI8, KindI16, KindI32, KindI64:
+		if v, ok := decimal(key); ok {
+			return t.integer(p.kind, v)
+		}
+	case KindEnum:
+		if i := p.enum.names.find(key); i >= 0 {
+			return t.integer(KindI32, int64(p.enum.numbers[i]))
+		}
+		if v, ok := decimal(key); ok {
+			return t.integer(KindI32, v)
+		}
+		return t.fail("no value of the enum %s", p.enum.name)
+	case KindDouble:
+		v, ok := notFinite(key)
+		if !ok && numberEnd(key, 0) == len(key) {
+			v, ok = parseDouble(key)
+		}
+		if ok {
+			t.double(v)
+			return nil
+		}
+	case KindUUID:
+		if id, ok := parseUUID(key); ok {
+			t.out = append(t.out, id[:]...)
+			return nil
+		}
+	case KindVoid, KindBinary, KindMap, KindSet, KindList, KindStruct, KindTypedef:
+	}
+	return t.fail("the key is not of type %s", p.kind)
+}
+
+// readPairs reads an array of arrays of key and value.
+func (t *Transcoder) readPairs(p *plan) *ConvertError {
+	if t.peek() != '[' {
+		return t.unexpected("an array of keys and values")
+	}
+	if fault := t.descend(); fault != nil {
+		return fault
+	}
+	t.at++
+	start, base, n := t.beginMap(p), len(t.keys), 0
+	for {
+		more, fault := t.next(']', n == 0)
+		if fault != nil {
+			return fault
+		}
+		if !more {
+			break
+		}
+		if fault := t.readPair(p); fault != nil {
+			return fault.at(n)
+		}
+		if fault := t.bounded(); fault != nil {
+			return fault
+		}
+		n++
+	}
+	return t.closeMap(p, start, base, n)
+}
+
+func (t *Transcoder) readPair(p *plan) *ConvertError {
+	if t.peek() != '[' {
+		return t.unexpected("an array of key and value")
+	}
+	t.at++
+	from := len(t.out)
+	if fault := t.readValue(p.key); fault != nil {
+		return fault.at(0)
+	}
+	t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+	if t.peek() != ',' {
+		return t.unexpected("a comma and a value")
+	}
+	t.at++
+	if fault := t.readValue(p.elem); fault != nil {
+		return fault.at(1)
+	}
+	if t.peek() != ']' {
+		return t.unexpected("the end of the pair")
+	}
+	t.at++
+	return nil
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package contract
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+)
+
+// badDigit is no value of a base64 digit.
+const badDigit = 0xff
+
+// base64Digits are the values of the digits of both alphabets of RFC 4648, standard and URL-safe.
+var base64Digits = func() (values [256]byte) {
+	for i := range values {
+		values[i] = badDigit
+	}
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	for i := range len(letters) {
+		values[letters[i]] = byte(i)
+	}
+	values['+'], values['-'] = 62, 62
+	values['/'], values['_'] = 63, 63
+	return values
+}()
+
+// readBinary reads octets in base64, of either alphabet, padded or not.
+func (t *Transcoder) readBinary() *ConvertError {
+	if t.peek() != '"' {
+		return t.unexpected("octets in base64")
+	}
+	text, fault := t.str()
+	if fault != nil {
+		return fault
+	}
+	digits := text
+	if n := len(digits); n > 0 && n%4 == 0 && digits[n-1] == '=' {
+		if digits = digits[:n-1]; digits[n-2] == '=' {
+			digits = digits[:n-2]
+		}
+	}
+	size := len(digits) / 4 * 3
+	if rest := len(digits) % 4; rest == 1 {
+		return t.fail("%s is not base64", shown(text))
+	} else if rest > 1 {
+		size += rest - 1
+	}
+	if t.compact {
+		t.varint(uint64(size))
+	} else {
+		t.put32(uint32(size))
+	}
+	if !t.decode64(digits) {
+		return t.fail("%s is not base64", shown(text))
+	}
+	return nil
+}
+
+// decode64 appends what digits mean.
+func (t *Transcoder) decode64(digits []byte) bool {
+	bad := byte(0)
+	for ; len(digits) >= 4; digits = digits[4:] {
+		a, b := base64Digits[digits[0]], base64Digits[digits[1]]
+		c, d := base64Digits[digits[2]], base64Digits[digits[3]]
+		bad |= a | b | c | d
+		t.out = append(t.out, a<<2|b>>4, b<<4|c>>2, c<<6|d)
+	}
+	if len(digits) > 1 {
+		a, b := base64Digits[digits[0]], base64Digits[digits[1]]
+		bad |= a | b
+		t.out = append(t.out, a<<2|b>>4)
+		if len(digits) > 2 {
+			c := base64Digits[digits[2]]
+			bad |= c
+			t.out = append(t.out, b<<4|c>>2)
+		}
+	}
+	const digitMask = 0x3f
+	return bad&^digitMask == 0
+}
+
+// octets writes octets in standard base64 with padding.
+func (t *Transcoder) octets(v []byte) {
+	t.out = append(t.out, '"')
+	t.out = base64.StdEncoding.AppendEncode(t.out, v)
+	t.out = append(t.out, '"')
+}
+
+func (t *Transcoder) readUUID() *ConvertError {
+	if t.peek() != '"' {
+		return t.unexpected("a uuid")
+	}
+	text, fault := t.str()
+	if fault != nil {
+		return fault
+	}
+	id, ok := parseUUID(text)
+	if !ok {
+		return t.fail("%s is not a uuid", shown(text))
+	}
+	t.out = append(t.out, id[:]...)
+	return nil
+}
+
+// parseUUID parses the form of RFC 9562 §4, 8-4-4-4-12 digits of either case.
+func parseUUID(text []byte) (id [16]byte, ok bool) {
+	const length = 36
+	if len(text) != length || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
+		return id, false
+	}
+	var digits [32]byte
+	n := copy(digits[:], text[:8])
+	n += copy(digits[n:], text[9:13])
+	n += copy(digits[n:], text[14:18])
+	n += copy(digits[n:], text[19:23])
+	copy(digits[n:], text[24:])
+	_, err := hex.Decode(id[:], digits[:])
+	return id, err == nil
+}
+
+// uuid writes a uuid in lower case.
+func (t *Transcoder) uuid(id *[16]byte) {
+	t.out = append(t.out, '"')
+	t.out = hex.AppendEncode(t.out, id[:4])
+	t.out = append(t.out, '-')
+	t.out = hex.AppendEncode(t.out, id[4:6])
+	t.out = append(t.out, '-')
+	t.out = hex.AppendEncode(t.out, id[6:8])
+	t.out = append(t.out, '-')
+	t.out = hex.AppendEncode(t.out, id[8:10])
+	t.out = append(t.out, '-')
+	t.out = hex.AppendEncode(t.out, id[10:])
+	t.out = append(t.out, '"')
+}
