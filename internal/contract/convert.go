@@ -5,16 +5,14 @@ package contract
 import "github.com/parley-ipc/parley/internal/wire/thrift"
 
 // convert converts a struct from one protocol to another.
-func (t *Transcoder) convert(dst []byte, s *structPlan, from, to thrift.Protocol, in []byte) (
-	[]byte, error,
-) {
-	if from == to {
+func (t *Transcoder) convert(dst []byte, s *structPlan, c Conversion, in []byte) ([]byte, error) {
+	if c.From == c.To {
 		return append(dst, in...), nil
 	}
-	t.r.Reset(from, in, thrift.Limits{})
-	t.w.Reset(to, dst)
+	t.r.Reset(c.From, in, thrift.Limits{})
+	t.w.Reset(c.To, dst)
 	var fault *ConvertError
-	if from == thrift.JSON || to == thrift.JSON {
+	if c.From == thrift.JSON || c.To == thrift.JSON {
 		fault = converter{t}.structure(s)
 	} else if err := t.w.Copy(&t.r, thrift.Struct); err != nil {
 		fault = broken(err)

@@ -84,13 +84,13 @@ func (t *Transcoder) readResult(m *Method) *ConvertError {
 	return nil
 }
 
-func (t *Transcoder) readThrown(m *Method, thrown *Field) *ConvertError {
-	for i := range m.result.fields {
-		if f := &m.result.fields[i]; f.field == thrown && thrown != nil {
+func (t *Transcoder) readThrown(e Thrown) *ConvertError {
+	for i := range e.Method.result.fields {
+		if f := &e.Method.result.fields[i]; f.field == e.Field && f.field != nil {
 			return t.readBare(f)
 		}
 	}
-	return t.fail("%s does not throw that", m.Name)
+	return t.fail("%s does not throw that", e.Method.Name)
 }
 
 // head writes the head of a field behind that with the id last.

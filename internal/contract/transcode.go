@@ -74,12 +74,18 @@ func (t *Transcoder) ResultFromJSON(dst []byte, m *Method, p thrift.Protocol, js
 	return t.closeJSON(dst, p, m.result, t.readResult(m))
 }
 
+// Thrown is a declared exception of a method: one of Function.Throws.Fields.
+type Thrown struct {
+	Method *Method
+	Field  *Field
+}
+
 // ExceptionFromJSON converts the fields of a declared exception into the result that throws it.
-func (t *Transcoder) ExceptionFromJSON(
-	dst []byte, m *Method, p thrift.Protocol, thrown *Field, json []byte,
-) ([]byte, error) {
+func (t *Transcoder) ExceptionFromJSON(dst []byte, e Thrown, p thrift.Protocol, json []byte) (
+	[]byte, error,
+) {
 	t.openJSON(dst, p, json)
-	return t.closeJSON(dst, p, m.result, t.readThrown(m, thrown))
+	return t.closeJSON(dst, p, e.Method.result, t.readThrown(e))
 }
 
 // ArgumentsToJSON converts arguments into an object.
@@ -102,20 +108,19 @@ func (t *Transcoder) ResultToJSON(dst []byte, m *Method, p thrift.Protocol, resu
 	return out, thrown, err
 }
 
+// Conversion names the protocol that a body is in, and that which it is wanted in.
+type Conversion struct{ From, To thrift.Protocol }
+
 // ConvertArguments converts arguments from one protocol to another. Fields that the IDL does not know
 // stay as they are between binary and compact, and are left out to and from TJSON, which does not say
 // of a string whether it is text.
-func (t *Transcoder) ConvertArguments(dst []byte, m *Method, from, to thrift.Protocol, args []byte) (
-	[]byte, error,
-) {
-	return t.convert(dst, m.arguments, from, to, args)
+func (t *Transcoder) ConvertArguments(dst []byte, m *Method, c Conversion, args []byte) ([]byte, error) {
+	return t.convert(dst, m.arguments, c, args)
 }
 
 // ConvertResult does the same for a result.
-func (t *Transcoder) ConvertResult(dst []byte, m *Method, from, to thrift.Protocol, result []byte) (
-	[]byte, error,
-) {
-	return t.convert(dst, m.result, from, to, result)
+func (t *Transcoder) ConvertResult(dst []byte, m *Method, c Conversion, result []byte) ([]byte, error) {
+	return t.convert(dst, m.result, c, result)
 }
 
 // openJSON begins to read JSON. TJSON is written by way of binary: it is for old peers.
@@ -143,7 +148,7 @@ func (t *Transcoder) closeJSON(
 	case fault != nil:
 		return dst, fault
 	case p == thrift.JSON:
-		return t.convert(dst, s, thrift.Binary, thrift.JSON, out)
+		return t.convert(dst, s, Conversion{thrift.Binary, thrift.JSON}, out)
 	}
 	return out, nil
 }
