@@ -68,7 +68,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 			Ready: h.readiness, Metrics: h.metrics, MetricsPage: metrics.PrometheusHandler(),
 			AllowedOrigins: h.options.Origins, WebSocket: h.web, Upgrade: upgrade,
 			Instances: h.called, Administrator: h.isAdministrator,
-			Webhooks: h.hooks,
+			Webhooks: h.hooks, Contracts: h.described, Registry: h.contracts,
 		})
 		if err != nil {
 			return service{}, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/listen"
 	"github.com/parley-ipc/parley/internal/metric"
 	"github.com/parley-ipc/parley/internal/webhook"
@@ -26,6 +27,9 @@ type Hub struct {
 	metrics *metric.Registry
 	room    *listen.Room
 	called  *services
+	// contracts says which contract describes a service; described keeps it up to date.
+	contracts *contract.Registry
+	described *contracts
 	memory  memoryWatch
 	web     *listen.WebSocket
 	hooks   *webhook.Pusher
@@ -61,12 +65,14 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		room: newRoom(&o),
 	}
 	h.called = newServices(h)
+	h.described = newContracts(h)
+	h.contracts = h.described.registry
 	if h.log, err = makeLog(h); err != nil {
 		return nil, err
 	}
 	h.broker = broker.New(broker.Options{
 		Name: o.Name, Clock: systemClock{}, Log: h.log, Formats: formats(), Access: users,
-		Logger: o.Logger, Limits: o.Limits,
+		Logger: o.Logger, Limits: o.Limits, Components: contractParameters(),
 	})
 	h.log.Bind(h.broker)
 	users.Watch(h.broker.Recheck)
@@ -83,6 +89,9 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 // door accepts; otherwise none does. The context bounds the opening of listeners only.
 func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
+		return errors.Join(err, h.Shutdown(ctx))
+	}
+	if err := h.described.start(); err != nil { //nolint:contextcheck // contracts outlive the start
 		return errors.Join(err, h.Shutdown(ctx))
 	}
 	if err := h.called.start(); err != nil { //nolint:contextcheck // services outlive the start
@@ -218,6 +227,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		if watch != nil {
 			watch()
 		}
+		h.described.shutdown()
 		h.watching.Wait()
 		h.broker.Close() //nolint:contextcheck // it waits for nothing
 		h.err = errors.Join(errors.Join(faults...), h.log.Close())

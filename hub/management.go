@@ -63,6 +63,7 @@ func (h *Hub) scratch() *broker.Broker {
 	log := store.NewMemory(store.MemoryOptions{})
 	b := broker.New(broker.Options{
 		Name: "scratch", Clock: systemClock{}, Log: log, Limits: h.options.Limits,
+		Components: contractParameters(),
 	})
 	log.Bind(b)
 	return b

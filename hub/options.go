@@ -52,6 +52,9 @@ type Options struct {
 	// Services are those that the hub itself calls, by their names. Default none; servers can be
 	// attached at run time too.
 	Services map[string]Service `yaml:"services"`
+	// Contracts say what services take and answer, by their names. Default none; contracts can be
+	// pushed at run time too.
+	Contracts map[string]Contract `yaml:"contracts"`
 	// REST are the rules of the REST door.
 	REST restdoor.Rules `yaml:"rest"`
 	// Webhooks say to whom the hub may post.
@@ -269,6 +272,8 @@ func (o *Options) Validate() error {
 	faults = append(faults, o.REST.Validate())
 	faults = append(faults, o.validateDoors()...)
 	faults = append(faults, o.validateServices()...)
+	_, wrong := o.loadContracts()
+	faults = append(faults, wrong...)
 	return errors.Join(faults...)
 }
 

@@ -5,12 +5,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-ipc/parley/hub"
 	"github.com/parley-ipc/parley/internal/contract"
 )
 
@@ -64,7 +62,7 @@ func (a *app) checkContracts(files, include []string) error {
 	var faults []error
 	p := a.printer()
 	for _, name := range files {
-		program, err := loadContract(name, include)
+		program, err := hub.ReadIDL(name, include)
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -76,7 +74,7 @@ func (a *app) checkContracts(files, include []string) error {
 		for _, file := range program.Files() {
 			for _, w := range file.Warnings {
 				warnings++
-				w.Pos = shownPosition(w.Pos)
+				w.Pos = hub.ShownPosition(w.Pos)
 				a.note("warning: %v", w)
 			}
 		}
@@ -97,18 +95,18 @@ func (a *app) checkContracts(files, include []string) error {
 }
 
 func (a *app) diffContracts(from, to string, include []string) error {
-	old, err := loadContract(from, include)
+	old, err := hub.ReadIDL(from, include)
 	if err != nil {
 		return err
 	}
-	next, err := loadContract(to, include)
+	next, err := hub.ReadIDL(to, include)
 	if err != nil {
 		return err
 	}
 	p := a.printer()
 	changes := contract.Compare(old, next)
 	for _, c := range changes {
-		c.Pos = shownPosition(c.Pos)
+		c.Pos = hub.ShownPosition(c.Pos)
 		level := "warning"
 		if c.Breaking {
 			level = "error"
@@ -127,71 +125,4 @@ func (a *app) diffContracts(from, to string, include []string) error {
 		return fmt.Errorf("%s breaks what %s promises, %d times", to, from, n)
 	}
 	return nil
-}
-
-// loadContract reads a file of this machine. What it includes may lie anywhere: the files are the
-// user's own.
-func loadContract(name string, include []string) (*contract.Program, error) {
-	if _, err := os.Stat(name); err != nil {
-		return nil, err
-	}
-	file, err := belowRoot(name)
-	if err != nil {
-		return nil, err
-	}
-	var o contract.Options
-	for _, dir := range include {
-		below, err := belowRoot(dir)
-		if err != nil {
-			return nil, err
-		}
-		o.IncludePath = append(o.IncludePath, below)
-	}
-	program, err := contract.Load(os.DirFS(fileRoot()), file, o)
-	if faults, ok := errors.AsType[contract.Errors](err); ok {
-		for _, e := range faults {
-			e.Pos = shownPosition(e.Pos)
-		}
-	}
-	return program, err
-}
-
-// fileRoot is the directory that holds all others, on the volume of the working directory.
-func fileRoot() string {
-	const here = "."
-	abs, err := filepath.Abs(here)
-	if err != nil { // the working directory is gone; names from the root are still good
-		abs = ""
-	}
-	return filepath.VolumeName(abs) + string(filepath.Separator)
-}
-
-// belowRoot is a path as io/fs has it.
-func belowRoot(name string) (string, error) {
-	abs, err := filepath.Abs(name)
-	if err != nil {
-		return "", err
-	}
-	below, ok := strings.CutPrefix(abs, fileRoot())
-	switch {
-	case !ok:
-		return "", fmt.Errorf("%s is on another volume than the working directory", name)
-	case below == "":
-		return ".", nil
-	}
-	return filepath.ToSlash(below), nil
-}
-
-// shownPosition names a file as one would type it: from the working directory, if it is below that.
-func shownPosition(pos contract.Position) contract.Position {
-	abs := filepath.Join(fileRoot(), filepath.FromSlash(pos.File))
-	pos.File = abs
-	here, err := filepath.Abs(".")
-	if err != nil {
-		return pos
-	}
-	if rel, err := filepath.Rel(here, abs); err == nil && filepath.IsLocal(rel) {
-		pos.File = rel
-	}
-	return pos
 }

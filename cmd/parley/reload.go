@@ -77,6 +77,9 @@ func (r *reloader) reload() {
 	if !reflect.DeepEqual(next.options.Users, r.options.Users) {
 		waits = append(waits, "users")
 	}
+	if !reflect.DeepEqual(next.options.Contracts, r.options.Contracts) {
+		waits = append(waits, "contracts")
+	}
 	if n := next.options.Limits.MemoryBytes; n != r.options.Limits.MemoryBytes {
 		r.options.Limits.MemoryBytes = n
 		r.hub.SetMemoryBytes(n)

@@ -40,6 +40,25 @@ func (c *Connection) mayImpersonate() bool {
 
 // Visible reports whether the user may do anything at all with a queue or exchange (kind says
 // which), so that lists show it.
-func (s *Session) Visible(kind, name string) bool {
-	return s.allowAny("list", kind, name) == nil
+func (s *Session) Visible(kind, name string) bool { return s.conn.Visible(kind, name) }
+
+// MayDescribe asks whether the user may say what a service, which is a queue, takes and answers: who
+// may declare the queue may.
+func (c *Connection) MayDescribe(op, service string) error {
+	return c.allow(auth.Configure, op, "queue", service)
+}
+
+// Visible reports whether the user may do anything at all with a queue or exchange, as
+// Session.Visible does.
+func (c *Connection) Visible(kind, name string) bool { return c.allowAny("list", kind, name) == nil }
+
+// allowAny is the rule of passive declarations: any permission will do.
+func (c *Connection) allowAny(op, kind, name string) error {
+	var err error
+	for _, a := range [...]auth.Action{auth.Configure, auth.Read, auth.Write} {
+		if err = c.allow(a, op, kind, name); err == nil {
+			return nil
+		}
+	}
+	return err
 }

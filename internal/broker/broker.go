@@ -29,6 +29,9 @@ type Options struct {
 	Peers  Peers
 	Logger *slog.Logger
 	Limits Limits
+	// Components are the components of parameters that mean something to somebody outside of the
+	// heart, by their names.
+	Components map[string]Component
 }
 
 // Access is the one permission function, implemented by internal/auth.
@@ -138,6 +141,7 @@ type Broker struct {
 	callbacks   callbacks
 	// subscriptions holds a token when one of them changed.
 	subscriptions chan struct{}
+	components    map[string]*component
 	// users are those of the log until TakeUsers.
 	users      map[string][]byte
 	queueID    atomic.Uint32
@@ -170,6 +174,7 @@ func New(o Options) *Broker {
 		users: make(map[string][]byte), globals: make(map[string][]byte),
 		subscriptions: make(chan struct{}, 1),
 	}
+	b.setComponents(o.Components)
 	b.callbacks.wake = make(chan struct{}, 1)
 	for _, f := range o.Formats {
 		b.formats[f.ID()] = f

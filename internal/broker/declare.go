@@ -102,7 +102,7 @@ func (s *Session) describeQueue(op, name string) (QueueInfo, error) {
 	if !ok {
 		return QueueInfo{}, s.vh.noQueue(op, name)
 	}
-	if err := s.allowAny(op, "queue", name); err != nil {
+	if err := s.conn.allowAny(op, "queue", name); err != nil {
 		return QueueInfo{}, err
 	}
 	if err := q.checkOwner(op, s.conn); err != nil {

@@ -123,7 +123,7 @@ func (s *Session) DeclareExchange(p ExchangeParams) (created bool, err error) {
 		if _, ok := v.Exchange(p.Name); !ok {
 			return false, v.noExchange(op, p.Name)
 		}
-		return false, s.allowAny(op, "exchange", p.Name)
+		return false, s.conn.allowAny(op, "exchange", p.Name)
 	}
 	if err := s.conn.allow(auth.Configure, op, "exchange", p.Name); err != nil {
 		return false, err
@@ -271,15 +271,4 @@ func (v *VirtualHost) removeExchange(x *Exchange) error {
 	}
 	v.named.Add(1)
 	return first
-}
-
-// allowAny is the rule of passive declarations: any permission will do.
-func (s *Session) allowAny(op, kind, name string) error {
-	var err error
-	for _, a := range [...]auth.Action{auth.Configure, auth.Read, auth.Write} {
-		if err = s.conn.allow(a, op, kind, name); err == nil {
-			return nil
-		}
-	}
-	return err
 }

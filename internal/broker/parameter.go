@@ -5,6 +5,7 @@ package broker
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -74,6 +75,9 @@ func (v *VirtualHost) SetParameter(p Parameter) (created bool, err error) {
 	if err := notThisWay(op, p.Component, "set"); err != nil {
 		return false, err
 	}
+	if err := v.b.checkComponent(op, v.name, p); err != nil {
+		return false, err
+	}
 	effect, err := v.effectOf(op, p)
 	if err != nil {
 		return false, err
@@ -111,8 +115,11 @@ func (v *VirtualHost) effectOf(op string, p Parameter) (effect, error) {
 			return v.policyEffect(kind, policy), nil
 		}
 	}
-	if err := checkParameter(op, p); err != nil {
+	if err := checkParameter(op, p, v.b.valueMost(p.Component)); err != nil {
 		return nil, err
+	}
+	if c := v.b.components[p.Component]; c != nil {
+		return func(*turn) { poke(c.changed) }, nil
 	}
 	switch p.key() {
 	case limitsKey:
@@ -134,6 +141,9 @@ func (v *VirtualHost) effectOfLoss(key parameterKey) effect {
 	if key.component == subscriptionComponent {
 		return v.subscriptionEffect()
 	}
+	if c := v.b.components[key.component]; c != nil {
+		return func(*turn) { poke(c.changed) }
+	}
 	return func(*turn) {
 		switch key {
 		case limitsKey:
@@ -144,13 +154,14 @@ func (v *VirtualHost) effectOfLoss(key parameterKey) effect {
 	}
 }
 
-func checkParameter(op string, p Parameter) error {
+// checkParameter checks names and the value, which has at most so many bytes.
+func checkParameter(op string, p Parameter, most int) error {
 	switch {
 	case p.Component == "" || p.Name == "" ||
 		max(len(p.Component), len(p.Name)) > maxParameterName:
 		return badParameter(op, "component and name of a parameter have 1 to 255 bytes")
-	case len(p.Value) > maxParameterBytes:
-		return badParameter(op, "the value of a parameter has at most 65536 bytes")
+	case len(p.Value) > most:
+		return badParameter(op, fmt.Sprintf("the value of a parameter has at most %d bytes", most))
 	case !json.Valid(p.Value):
 		return badParameter(op, "Could not parse JSON document")
 	}
@@ -168,6 +179,9 @@ func (v *VirtualHost) putParameter(op string, p Parameter, act effect) (created 
 	case !had && len(v.parameters) >= maxParameters:
 		err = errorf(CodeLimit, op, "vhost "+v.name,
 			"parameter limit in vhost '%s' (%d) is reached", v.name, maxParameters)
+	case v.overTotal(p):
+		err = errorf(CodeLimit, op, "vhost "+v.name, "%s parameters of vhost '%s' have %d bytes at most",
+			p.Component, v.name, v.b.components[p.Component].Total)
 	case !had && v.hasMaxPolicies(p.Component):
 		err = errorf(CodeLimit, op, "vhost "+v.name, "%s limit in vhost '%s' (%d) is reached",
 			p.Component, v.name, maxPolicies)
@@ -224,6 +238,9 @@ func (v *VirtualHost) clearParameters() error {
 	}
 	clear(v.parameters)
 	poke(v.b.subscriptions)
+	for _, c := range v.b.components {
+		poke(c.changed)
+	}
 	v.policies = [policyKinds][]*compiledPolicy{}
 	return first
 }
@@ -268,7 +285,7 @@ func (b *Broker) GlobalParameters() []Parameter {
 // which. When the error is nil the log has it.
 func (b *Broker) SetGlobalParameter(name string, value []byte) (created bool, err error) {
 	const op = "set global parameter"
-	if err := checkParameter(op, Parameter{"global", name, value}); err != nil {
+	if err := checkParameter(op, Parameter{"global", name, value}, maxParameterBytes); err != nil {
 		return false, err
 	}
 	b.changing.Lock()

@@ -117,7 +117,7 @@ func (p *compiledPolicy) copy() Policy {
 
 // policyOf reads a policy from its parameter and checks it.
 func policyOf(op string, kind PolicyKind, p Parameter) (*compiledPolicy, error) {
-	if err := checkParameter(op, p); err != nil {
+	if err := checkParameter(op, p, maxParameterBytes); err != nil {
 		return nil, err
 	}
 	var stored storedPolicy

@@ -25,7 +25,7 @@ func (v *VirtualHost) Subscription(name string) (value []byte, ok bool) {
 func (v *VirtualHost) SetSubscription(name string, value []byte) (created bool, err error) {
 	const op = "set subscription"
 	p := Parameter{subscriptionComponent, name, value}
-	if err := checkParameter(op, p); err != nil {
+	if err := checkParameter(op, p, maxParameterBytes); err != nil {
 		return false, err
 	}
 	return v.putParameter(op, p, v.subscriptionEffect())

@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -180,9 +181,9 @@ func (l *loader) near(path string) string {
 	}
 	parent := path[:strings.LastIndexByte(path, '.')+1]
 	for _, prefix := range []string{path + ".", parent} {
-		for _, key := range Keys() {
-			if where, ok := l.origin[key]; ok && prefix != "" && strings.HasPrefix(key, prefix) {
-				return where
+		for _, key := range slices.Sorted(maps.Keys(l.origin)) { // those in maps too
+			if prefix != "" && strings.HasPrefix(key, prefix) {
+				return l.origin[key]
 			}
 		}
 	}

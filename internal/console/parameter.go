@@ -78,14 +78,14 @@ func putParameter(v *visit) error {
 	return v.made(created)
 }
 
-// mayParameter keeps what only administrators set by a route of its own out of the hands of those
-// who make policies.
+// mayParameter keeps what only administrators set, or what asks for more than the right to make
+// policies where it has a route of its own, out of the hands of those who have that right alone.
 func (v *visit) mayParameter(component string) error {
 	if administrator.allows(&v.user) {
 		return nil
 	}
 	switch component {
-	case "operator_policy", "vhost-limits", "vhost-metadata":
+	case "operator_policy", "vhost-limits", "vhost-metadata", "contract", "service-instance":
 		return notAuthorised(administrator.refusal())
 	}
 	return nil

@@ -109,7 +109,8 @@ func operations() map[string]operation {
 	out := map[string]operation{}
 	for _, list := range [...]map[string]operation{
 		queueOperations(), routingOperations(), sendOperations(), leaseOperations(),
-		streamOperations(), serviceOperations(), instanceOperations(), pushOperations(),
+		streamOperations(), serviceOperations(), instanceOperations(), contractOperations(),
+		pushOperations(),
 		hubOperations(),
 	} {
 		maps.Copy(out, list)

@@ -44,6 +44,7 @@ func parameterTexts() map[string]parameter {
 			10,
 		},
 		"query ack":      {"Who acknowledges: the hub when it has sent, or you.", jsonObject{"enum": []any{"auto", "manual"}}, "auto"},
+		"query force":    {"Even if it breaks the one that is there.", yesOrNo(), nil},
 		"query envelope": {"Each message as JSON, not its body alone.", yesOrNo(), nil},
 		"query name":     {"A subscription that keeps what comes while you are away.", text(), nil},
 
@@ -71,7 +72,7 @@ func parameterTexts() map[string]parameter {
 		"header tracestate":           {"W3C trace context.", text(), nil},
 
 		"answer Location":        {"The resource that was made.", text(), nil},
-		"path name":              {"A subscription.", text(), "hook"},
+		"path name":              {"What you call it: a subscription, or a contract.", text(), "hook"},
 		"header If-None-Match":   {"The entity tag that you know; with Prefer: wait, until it changes.", text(), nil},
 		"header Parley-Callback": {"The URL to post the answer to, with respond-async.", text(), nil},
 		"answer ETag":            {"The state's entity tag.", text(), nil},
@@ -89,6 +90,7 @@ func parameterTexts() map[string]parameter {
 func memberTexts() map[string]string {
 	out := firstMemberTexts()
 	maps.Copy(out, otherMemberTexts())
+	maps.Copy(out, contractMemberTexts())
 	return out
 }
 

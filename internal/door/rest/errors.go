@@ -134,6 +134,8 @@ type problem struct {
 	cause error
 	// exception is a service's own name for what went wrong.
 	exception string
+	// faults are places in an IDL, changes what differs between two versions of one.
+	faults, changes []contractNote
 	// allow is the header Allow of a 405.
 	allow string
 	// retry is what Retry-After says, if that is known better than the kind does.
@@ -192,6 +194,9 @@ type problemBody struct {
 	TraceID      string   `json:"trace_id,omitempty"`
 	Exception    string   `json:"exception,omitempty"`
 	Violated     []string `json:"violated-policies,omitempty"`
+
+	Faults  []contractNote `json:"faults,omitempty"`
+	Changes []contractNote `json:"changes,omitempty"`
 }
 
 // kindOf returns the row of a word; a word that is not in the table is a fault of the hub.
@@ -208,6 +213,7 @@ func (c catalogue) body(p *problem) problemBody {
 	b := problemBody{
 		Type: k.uri, Title: k.title, Status: k.status, Detail: p.detail, Code: k.word,
 		RetryAfterMS: k.retry.Milliseconds(), Exception: p.exception,
+		Faults: p.faults, Changes: p.changes,
 	}
 	if b.Type == "" {
 		b.Type = "/problems/" + k.word

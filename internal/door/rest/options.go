@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/metric"
 )
 
@@ -105,6 +106,10 @@ type Options struct {
 	Administrator func(user string) bool
 	// Webhooks posts to URLs of others. Default: there are no push subscriptions and callbacks.
 	Webhooks Webhooks
+	// Contracts keeps what clients say about services. Default: there are no such routes.
+	Contracts Contracts
+	// Registry has what services take and answer. Default: nothing is known of any.
+	Registry *contract.Registry
 	// Metrics names what the door counts. Default: nothing is listed.
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.

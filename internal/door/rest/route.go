@@ -68,6 +68,11 @@ func (d *Door) table() []route {
 		{"DELETE", "/services/{svc}/instances/{id}", "", d.deleteInstance},
 		{"POST", "/services/{svc}/{method}/gather", gatherTypes, d.gatherService},
 
+		{"GET", "/contracts", typeJSON, d.listContracts},
+		{"PUT", "/contracts/{name}", typeJSON, d.putContract},
+		{"GET", "/contracts/{name}", typeJSON, d.getContract},
+		{"DELETE", "/contracts/{name}", "", d.deleteContract},
+
 		{"GET", "/subscriptions", typeJSON, d.listSubscriptions},
 		{"PUT", "/subscriptions/{name}", typeJSON, d.putSubscription},
 		{"GET", "/subscriptions/{name}", typeJSON, d.getSubscription},

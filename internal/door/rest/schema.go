@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/contract"
 )
 
 // schemaType is a component of the OpenAPI document that is made from a Go type.
@@ -29,6 +31,11 @@ func schemaTypes() []schemaType {
 	return []schemaType{
 		shown("Binding", bindingBody{}),
 		shown("BindingList", page[bindingBody]{}),
+		shown("Contract", contractBody{}),
+		shown("ContractList", contractList{}),
+		shown("ContractMethod", contractCall{}),
+		shown("ContractNote", contractNote{}),
+		taken("ContractSource", contract.Source{}, "files"),
 		shown("Empty", struct{}{}),
 		shown("Exchange", exchangeBody{}),
 		taken("ExchangeDeclaration", exchangeDeclaration{}),

@@ -1,0 +1,5 @@
+service orders {
+  void put(1: string what
+}
+
+service

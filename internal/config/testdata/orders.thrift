@@ -1,0 +1,1 @@
+service orders { void put(1: string what) }
