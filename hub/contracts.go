@@ -190,6 +190,19 @@ func (c *contracts) forget(key contractKey) {
 	}
 }
 
+// operation is what the heart knows of an operation.
+func (c *contracts) operation(vhost, service string, operation []byte) broker.OperationTerms {
+	o := c.registry.Operations(vhost, service)
+	if o == nil {
+		return broker.OperationTerms{}
+	}
+	m := o.Method(operation)
+	if m == nil {
+		return broker.OperationTerms{}
+	}
+	return broker.OperationTerms{Timeout: m.Timeout, Idempotent: m.Idempotent}
+}
+
 func conflict(format string, args ...any) error {
 	return &broker.Error{
 		Code: broker.CodeInequivalent, Op: "put contract", Text: fmt.Sprintf(format, args...),

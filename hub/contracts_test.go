@@ -3,13 +3,17 @@
 package hub
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -349,5 +353,60 @@ func TestConfiguredContract(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("faults without %q: %v", want, err)
 		}
+	}
+}
+
+// slow is an HTTP service that never answers, and counts who asks.
+func slow(t *testing.T, asked *atomic.Int64) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestContractTimeout: a call through REST or as a line that does not say how long it may take takes as
+// long as the contract says.
+func TestContractTimeout(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	o := doors()
+	o.Services = map[string]Service{"sleeper": {Members: map[string]Instance{
+		"one": {URL: slow(t, &asked).URL},
+	}}}
+	h := start(t, o)
+	r, body := ask(t, h, "PUT", "/v1/contracts/sleeper", `service sleeper {
+		void nap() (parley.timeout = "100ms")
+	}`, "Content-Type: text/x-thrift")
+	if r.StatusCode != http.StatusCreated {
+		t.Fatalf("push: %d %s", r.StatusCode, body)
+	}
+	begun := time.Now()
+	r, body = ask(t, h, "POST", "/v1/services/sleeper/nap", "", jsonBody)
+	if took := time.Since(begun); r.StatusCode != http.StatusGatewayTimeout || took < 100*time.Millisecond ||
+		took > 5*time.Second {
+		t.Errorf("through REST: %d %s after %v", r.StatusCode, body, took)
+	}
+	c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp",
+		h.Addr("line").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	begun = time.Now()
+	_, err = io.WriteString(c, `{"op":"call","id":1,"service":"sleeper","type":"nap","body":{}}`+"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if took := time.Since(begun); err != nil || !strings.Contains(line, `"code":"deadline"`) ||
+		took < 100*time.Millisecond || took > 5*time.Second {
+		t.Errorf("as a line: %q %v after %v", line, err, took)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the service was asked %d times", n)
 	}
 }

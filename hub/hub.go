@@ -73,6 +73,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 	h.broker = broker.New(broker.Options{
 		Name: o.Name, Clock: systemClock{}, Log: h.log, Formats: formats(), Access: users,
 		Logger: o.Logger, Limits: o.Limits, Components: contractParameters(),
+		Operation: h.described.operation,
 	})
 	h.log.Bind(h.broker)
 	users.Watch(h.broker.Recheck)

@@ -27,7 +27,8 @@ type EndpointParams struct {
 	// Tag is what lists of consumers call it. Default "endpoint".
 	Tag      string
 	Endpoint Endpoint
-	// Timeout bounds a message that has no deadline of its own. Default DefaultTimeout.
+	// Timeout bounds a message that has no deadline of its own, and of whose operation none is known.
+	// Default DefaultTimeout.
 	Timeout time.Duration
 }
 

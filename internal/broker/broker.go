@@ -29,6 +29,9 @@ type Options struct {
 	Peers  Peers
 	Logger *slog.Logger
 	Limits Limits
+	// Operation says what is known of an operation of a service. It is called for each call: it does
+	// not block, and calls nothing of the heart. Nil: nothing is known.
+	Operation func(vhost, service string, operation []byte) OperationTerms
 	// Components are the components of parameters that mean something to somebody outside of the
 	// heart, by their names.
 	Components map[string]Component
@@ -142,6 +145,7 @@ type Broker struct {
 	// subscriptions holds a token when one of them changed.
 	subscriptions chan struct{}
 	components    map[string]*component
+	operation     func(vhost, service string, operation []byte) OperationTerms
 	// users are those of the log until TakeUsers.
 	users      map[string][]byte
 	queueID    atomic.Uint32
@@ -172,7 +176,7 @@ func New(o Options) *Broker {
 		name: o.Name, clock: o.Clock, log: o.Log, access: o.Access, peers: o.Peers,
 		logger: o.Logger, limits: o.Limits, vhosts: make(map[string]*VirtualHost),
 		users: make(map[string][]byte), globals: make(map[string][]byte),
-		subscriptions: make(chan struct{}, 1),
+		subscriptions: make(chan struct{}, 1), operation: o.Operation,
 	}
 	b.setComponents(o.Components)
 	b.callbacks.wake = make(chan struct{}, 1)

@@ -8,7 +8,8 @@ import (
 	"github.com/parley-ipc/parley/internal/auth"
 )
 
-// DefaultTimeout is how long a call or gather may take when nobody says otherwise.
+// DefaultTimeout is how long a call or gather may take when nobody says otherwise, nor the contract of
+// its service.
 const DefaultTimeout = 15 * time.Second
 
 // maxReplyHops bounds a chain of calls whose reply addresses are other calls.
@@ -34,7 +35,7 @@ type CallParams struct {
 	Service string
 	// Message is borrowed until Call returns; its exchange, key and reply address are set here.
 	Message *Message
-	// Timeout bounds the call; 0 is DefaultTimeout.
+	// Timeout bounds the call; 0 is what is known of the operation, or DefaultTimeout.
 	Timeout time.Duration
 	// Done is called once, from any goroutine, holding no lock: with the answer, which is borrowed
 	// until it returns, or with an error. It must not block and not call the session.
@@ -66,7 +67,7 @@ func (s *Session) Call(p CallParams) (*Call, error) {
 	if err := s.vh.ready(op, p.Service, m.Type); err != nil {
 		return nil, err
 	}
-	row := &replyRow{session: s, deadline: s.deadline(CallTerms{Timeout: p.Timeout})}
+	row := &replyRow{session: s, deadline: s.deadline(m, CallTerms{Timeout: p.Timeout})}
 	row.answer = func(_ uint32, answer *Message, _ *turn) {
 		if s.b.replies.remove(row) {
 			p.Done(answer, nil)
@@ -83,15 +84,19 @@ func deadlineError(service string) *Error {
 	return errorf(CodeDeadline, "call", service, "no answer from '%s' before the deadline", service)
 }
 
-// deadline returns when a call ends.
-func (s *Session) deadline(c CallTerms) time.Time {
+// deadline returns when a call or gather ends, whose key is its service.
+func (s *Session) deadline(m *Message, c CallTerms) time.Time {
 	switch {
 	case c.Timeout > 0:
 		return s.b.clock.Now().Add(c.Timeout)
 	case !c.Deadline.IsZero():
 		return c.Deadline
 	}
-	return s.b.clock.Now().Add(DefaultTimeout)
+	timeout := DefaultTimeout
+	if len(m.Exchange) == 0 {
+		timeout = s.vh.timeout(string(m.Key), m.Type, timeout)
+	}
+	return s.b.clock.Now().Add(timeout)
 }
 
 // ready asks whether a service can take a call now.
@@ -140,7 +145,7 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 	defer func(e Envelope, overlay Table, edited bool) { // the row's address is in it
 		m.Envelope, m.Overlay, m.Edited = e, overlay, edited
 	}(m.Envelope, m.Overlay, m.Edited)
-	deadline := s.deadline(*terms)
+	deadline := s.deadline(m, *terms)
 	fail := func(e *Error) (int, error) {
 		s.answerError(to, correlation, e, &s.turn)
 		s.confirm(seq)

@@ -74,6 +74,9 @@ func (d *Direct) Taken() bool { return d.a != nil }
 // Call uses the credit.
 func (d *Direct) Call(ctx context.Context, c *EndpointCall) (*Reply, error) {
 	d.called = true
+	if !c.Idempotent {
+		c.Idempotent = d.a.vh.Operation(d.a.params.Service, d.operation).Idempotent
+	}
 	return d.a.params.Endpoint.Call(ctx, c)
 }
 

@@ -95,7 +95,7 @@ func (w *dispatch) run() {
 	w.a.b.replies.onEnd(w.replyTo, cancel)
 	c := EndpointCall{
 		Message: w.message, Attempt: w.attempt, Redelivered: w.again, Answers: len(w.replyTo) > 0,
-		Deadline: w.deadline(),
+		Deadline: w.deadline(), Idempotent: w.terms().Idempotent,
 	}
 	t := newTurn(w.a.b)
 	if w.tag == 0 {
@@ -118,7 +118,11 @@ func (w *dispatch) run() {
 
 // deadline is the message's own, or what the endpoint may take.
 func (w *dispatch) deadline() time.Time {
-	end := w.a.b.clock.Now().Add(w.a.params.Timeout)
+	timeout := w.a.params.Timeout
+	if t := w.terms().Timeout; t > 0 {
+		timeout = t
+	}
+	end := w.a.b.clock.Now().Add(timeout)
 	if ms := w.message.DeadlineMS; ms != 0 {
 		// A stored request may wait for a day; the service may not take that long.
 		if own := time.UnixMilli(ms); own.Before(end) || !w.stored() {
@@ -126,6 +130,11 @@ func (w *dispatch) deadline() time.Time {
 		}
 	}
 	return end
+}
+
+// terms are what is known of the message's operation.
+func (w *dispatch) terms() OperationTerms {
+	return w.a.vh.Operation(w.a.params.Service, w.message.Type)
 }
 
 // stored reports whether the message is a stored request: its answer is waited for longer than for

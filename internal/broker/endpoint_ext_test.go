@@ -36,6 +36,7 @@ type poolCall struct {
 	attempt      uint32
 	deadline     time.Time
 	answers      bool
+	idempotent   bool
 	ended        <-chan struct{}
 	done         chan poolResult
 }
@@ -94,6 +95,7 @@ func (p *pool) CallMember(
 	call := &poolCall{
 		body: string(c.Message.Body), member: member, redelivered: c.Redelivered,
 		attempt: c.Attempt, deadline: c.Deadline, answers: c.Answers, ended: ctx.Done(),
+		idempotent: c.Idempotent,
 		done: make(chan poolResult, 1),
 	}
 	p.calls <- call

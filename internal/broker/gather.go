@@ -67,15 +67,15 @@ func (s *Session) Gather(p GatherParams) error {
 	if err != nil {
 		return err
 	}
-	g := s.newGather(p.Terms)
+	g := s.newGather(p.Message, p.Terms)
 	g.reply = func(from string, m *Message, _ *turn) { p.Reply(from, m) }
 	g.end = func(r GatherResult, _ *turn) { p.End(r) }
 	return s.ask(g, p.Message, r)
 }
 
-func (s *Session) newGather(terms GatherTerms) *gather {
+func (s *Session) newGather(m *Message, terms GatherTerms) *gather {
 	g := &gather{b: s.b, terms: terms}
-	g.row = &replyRow{session: s, deadline: s.deadline(CallTerms{Timeout: terms.Total})}
+	g.row = &replyRow{session: s, deadline: s.deadline(m, CallTerms{Timeout: terms.Total})}
 	g.row.answer = g.answer
 	g.row.expire = func(t *turn) { g.finish(false, t) }
 	return g
@@ -94,7 +94,7 @@ func (s *Session) publishGather(m *Message, r *route, terms *GatherTerms, seq ui
 	if m.Expires && (terms.Total == 0 || millis(m.ExpirationMS) < terms.Total) {
 		terms.Total = millis(m.ExpirationMS)
 	}
-	g := s.newGather(*terms)
+	g := s.newGather(m, *terms)
 	g.reply = func(from string, answer *Message, t *turn) { s.vh.forward(to, answer, from, t) }
 	g.end = func(result GatherResult, t *turn) {
 		word := "incomplete"

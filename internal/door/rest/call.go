@@ -35,7 +35,7 @@ func (d *Door) service(v *visit) error {
 		return badRequest("Parley-Callback is for Prefer: respond-async")
 	}
 	if !given {
-		timeout = d.options.CallTimeout
+		timeout = v.defaultTimeout()
 	}
 	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
 	if len(v.r.Header.Values("Idempotency-Key")) > 0 || (d.options.KeysRequired && !v.isSafe()) {
@@ -58,6 +58,20 @@ func (d *Door) service(v *visit) error {
 			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
 	}
 	return v.answer(got)
+}
+
+// defaultTimeout is how long a call may take that does not say: what the operation's contract says, or
+// else the operator.
+func (v *visit) defaultTimeout() time.Duration {
+	operation := v.r.Header.Get("Parley-Type")
+	if operation == "" {
+		operation = v.operation()
+	}
+	known := v.client.conn.VirtualHost().Operation(v.path("svc"), []byte(operation))
+	if known.Timeout > 0 {
+		return min(known.Timeout, timeoutMax)
+	}
+	return v.door.options.CallTimeout
 }
 
 // call sends a message to a service and waits for the answer.
