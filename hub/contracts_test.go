@@ -397,7 +397,7 @@ func TestContractTimeout(t *testing.T) {
 	}
 	defer c.Close()
 	begun = time.Now()
-	_, err = io.WriteString(c, `{"op":"call","id":1,"service":"sleeper","type":"nap","body":{}}`+"\n")
+	_, err = io.WriteString(c, `{"op":"call","id":1,"service":"sleeper","method":"nap","body":{}}`+"\n")
 	if err != nil {
 		t.Fatal(err)
 	}
