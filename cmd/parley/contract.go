@@ -15,7 +15,7 @@ import (
 func (a *app) contractCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "contract",
-		Short: "Check Thrift IDL, and what a next version of it breaks",
+		Short: "Check Thrift IDL and what a next version breaks; hold a hub's services to it",
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -53,7 +53,8 @@ func (a *app) contractCommand() *cobra.Command {
 		verb.Flags().StringArrayVarP(&include, "include", "I", nil,
 			"a directory to search for included files; may be repeated")
 	}
-	cmd.AddCommand(check, diff)
+	cmd.AddCommand(check, diff, a.pushContractCommand(), a.listContractsCommand(),
+		a.showContractCommand(), a.removeContractCommand())
 	return cmd
 }
 
