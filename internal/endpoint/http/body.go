@@ -57,7 +57,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if b.stall > 0 { // it streams: only standing still ends it
-		b.c.deadline = time.Now().Add(b.stall)
+		b.c.Extend(time.Now().Add(b.stall))
 	}
 	n, err := b.next(p)
 	if err != nil {
@@ -95,7 +95,7 @@ func (b *answerBody) take(p []byte) (int, error) {
 		return n, nil
 	}
 	if len(p) >= len(c.buf) {
-		return c.read(p)
+		return c.Read(p)
 	}
 	if err := c.fill(); err != nil {
 		return 0, err

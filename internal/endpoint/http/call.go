@@ -19,9 +19,6 @@ import (
 	"github.com/parley-ipc/parley/internal/endpoint"
 )
 
-// keepAlive is the time between two probes of an idle connection.
-const keepAlive = 30 * time.Second
-
 // call is a request that was read, to be sent to a member or two.
 type call struct {
 	kind *Kind

@@ -486,7 +486,7 @@ func TestCallsEnd(t *testing.T) {
 				}
 				<-gone
 			}
-			for _, after := range []time.Duration{tick / 2, 2 * tick} {
+			for _, after := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
 				start, before := time.Now(), came.Load()
 				ctx, cancel := context.WithTimeout(t.Context(), after)
 				_, o := m.try(ctx, get("/"))
@@ -692,7 +692,7 @@ func TestRefusedAddresses(t *testing.T) {
 		!strings.Contains(o.Err.Error(), "no address of a service") {
 		t.Errorf("a name that leads to it: %v", o)
 	}
-	if refuseAddr(netip.MustParseAddr("192.168.1.1")) != nil {
+	if endpoint.RefuseAddr(netip.MustParseAddr("192.168.1.1")) != nil {
 		t.Error("a private address is refused")
 	}
 }

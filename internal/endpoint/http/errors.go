@@ -46,7 +46,7 @@ type progress struct {
 // failureOf says what an attempt came to that has no answer.
 func failureOf(ctx context.Context, err error, p progress) endpoint.Outcome {
 	o := endpoint.Outcome{Class: endpoint.ClassBroken, Err: err}
-	var refused dialError
+	var refused endpoint.DialError
 	switch {
 	case errors.Is(context.Cause(ctx), os.ErrDeadlineExceeded):
 		o.Class = endpoint.ClassTimeout

@@ -28,7 +28,7 @@ func (c *call) exchange(
 		return nil, failureOf(ctx, err, progress{})
 	}
 	p := progress{reused: conn.used, rested: conn.rested}
-	conn.begin(ctx, a.Until)
+	conn.Begin(ctx, a.Until)
 	err = c.send(conn, u, a, &p)
 	if err == nil || p.sent {
 		// What the member has said counts, also when it did not hear everything.
@@ -80,7 +80,7 @@ func (c *call) fail(
 
 // send writes the request.
 func (c *call) send(conn *conn, u *upstream, a endpoint.Attempt, p *progress) error {
-	if err := conn.ready(); err != nil {
+	if err := conn.Ready(); err != nil {
 		return err
 	}
 	b := c.appendHead(conn.out[:0], u, a)
@@ -103,15 +103,15 @@ func (c *call) send(conn *conn, u *upstream, a endpoint.Attempt, p *progress) er
 		if end.IsZero() {
 			end = time.Now().Add(u.options.Stall)
 		}
-		if err := conn.raw.SetWriteDeadline(end); err != nil {
+		if err := conn.Raw.SetWriteDeadline(end); err != nil {
 			return err
 		}
 	}
-	n, err := conn.raw.Write(b)
+	n, err := conn.Raw.Write(b)
 	p.sent = n > 0
 	if err == nil && len(whole) > 0 {
-		if _, err = conn.raw.Write(whole); err == nil {
-			err = conn.raw.SetWriteDeadline(time.Time{})
+		if _, err = conn.Raw.Write(whole); err == nil {
+			err = conn.Raw.SetWriteDeadline(time.Time{})
 		}
 	}
 	return err

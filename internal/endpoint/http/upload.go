@@ -53,7 +53,7 @@ func startUpload(c *conn, of *broker.EndpointCall, stall time.Duration) *upload 
 var errMember = errors.New("http: the member does not read")
 
 func (u *upload) run() error {
-	raw := u.conn.raw
+	raw := u.conn.Raw
 	buf, _ := uploadBuffers.Get().(*[uploadBytes]byte)
 	defer uploadBuffers.Put(buf)
 	write := func(parts ...[]byte) error {
@@ -111,7 +111,7 @@ func (u *upload) run() error {
 }
 
 // calm takes the deadline of writes away.
-func (u *upload) calm() error { return u.conn.raw.SetWriteDeadline(time.Time{}) }
+func (u *upload) calm() error { return u.conn.Raw.SetWriteDeadline(time.Time{}) }
 
 // end waits until nothing is sent any more and reports whether everything was.
 func (u *upload) end() bool {
@@ -119,7 +119,7 @@ func (u *upload) end() bool {
 	case <-u.done:
 	default:
 		_ = u.body.Close() // a read under way returns
-		_ = u.conn.raw.SetWriteDeadline(time.Unix(1, 0))
+		_ = u.conn.Raw.SetWriteDeadline(time.Unix(1, 0))
 		<-u.done
 	}
 	return u.sent

@@ -76,19 +76,9 @@ func parseURL(text string) (u *url.URL, protocols *nethttp.Protocols, err error)
 		return u, protocols, nil
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return u, protocols, refuseAddr(addr)
+		return u, protocols, endpoint.RefuseAddr(addr)
 	}
 	return u, protocols, nil
-}
-
-// refuseAddr refuses what cannot be a service's address and leads where nobody meant to go
-// (security.md H10): link-local ones, where clouds keep their metadata, multicast, unspecified.
-func refuseAddr(addr netip.Addr) error {
-	addr = addr.Unmap()
-	if addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified() {
-		return fmt.Errorf("%v is no address of a service", addr)
-	}
-	return nil
 }
 
 func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
@@ -119,27 +109,8 @@ func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
 // bufferBytes is the size of a connection's buffers.
 const bufferBytes = 4 << 10
 
-// dialError is a connection that did not come about.
-type dialError struct{ error }
-
-// Unwrap returns the cause.
-func (e dialError) Unwrap() error { return e.error }
-
-// dial opens a connection to the member's address, which is checked here: it is the one that the name
-// led to, if there was one.
 func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
-	network, address := u.target.Network()
-	if at, err := netip.ParseAddrPort(address); err == nil && network == "tcp" {
-		if err := refuseAddr(at.Addr()); err != nil {
-			return nil, dialError{err}
-		}
-	}
-	d := net.Dialer{Timeout: u.options.Connect, KeepAlive: keepAlive}
-	conn, err := d.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, dialError{err}
-	}
-	return conn, nil
+	return u.target.Dial(ctx, u.options.Connect)
 }
 
 // request makes a request for a path, escaped, with a query if it has one.

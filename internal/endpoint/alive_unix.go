@@ -2,7 +2,7 @@
 
 //go:build unix
 
-package http
+package endpoint
 
 import (
 	"errors"
@@ -10,9 +10,13 @@ import (
 	"syscall"
 )
 
-// quiet reports whether a connection that waits for nothing is open and has nothing to say: a member
-// that closed it, or that answers what nobody asked, is not asked on it any more.
-func quiet(c net.Conn) bool {
+// Quiet reports whether a connection that waits for nothing is open and has nothing to say: a member
+// that closed it, or that answers what nobody asked, is not asked on it any more. Below TLS it is the
+// socket that counts.
+func Quiet(c net.Conn) bool {
+	if under, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = under.NetConn()
+	}
 	s, ok := c.(syscall.Conn)
 	if !ok {
 		return true
