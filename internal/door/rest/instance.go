@@ -21,9 +21,9 @@ type Instances interface {
 // Instance is a server of a service (rest.md §5.9).
 type Instance struct {
 	ID string `json:"-"`
-	// URL says where it is: http, https or h2c.
+	// URL says where it is: http, https or h2c, or thrift.
 	URL string `json:"url"`
-	// Protocol is http; empty: as the URL says.
+	// Protocol is http or thrift; empty: as the URL says.
 	Protocol string `json:"protocol,omitempty"`
 	// Weight is its share beside others. Default 100.
 	Weight int `json:"weight,omitempty"`
@@ -41,6 +41,9 @@ type InstanceHealth struct {
 	HTTP *struct {
 		Path string `json:"path"`
 	} `json:"http,omitempty"`
+	Thrift *struct {
+		Method string `json:"method"`
+	} `json:"thrift,omitempty"`
 	TCP        *struct{} `json:"tcp,omitempty"`
 	IntervalMS int64     `json:"interval_ms,omitempty"`
 	TimeoutMS  int64     `json:"timeout_ms,omitempty"`
