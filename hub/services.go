@@ -18,6 +18,7 @@ import (
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	"github.com/parley-ipc/parley/internal/endpoint"
 	httpendpoint "github.com/parley-ipc/parley/internal/endpoint/http"
+	thriftendpoint "github.com/parley-ipc/parley/internal/endpoint/thrift"
 )
 
 // services are those that the hub calls itself: for each a pool, attached to its queue.
@@ -31,6 +32,8 @@ type services struct {
 	leaving sync.Mutex // a leaf: pools tell of members that are gone while they are asked for more
 	left    map[serviceKey]struct{}
 	wake    chan struct{}
+
+	bodies bodies
 
 	mu     sync.Mutex // before the locks of pools, which call nobody under them
 	byName map[serviceKey]*called
@@ -51,7 +54,8 @@ type serviceKey struct{ vhost, name string }
 // called is one such service.
 type called struct {
 	pool       *endpoint.Pool
-	kind       *httpendpoint.Kind
+	protocol   string // of all its servers
+	format     string // of the bodies that it is declared to want; "": none is declared
 	attachment *broker.Attachment
 	vh         *broker.VirtualHost // one that is deleted may come again under its name
 	// configured services stay when they have no server.
@@ -126,18 +130,21 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 			Text: fmt.Sprintf("the hub calls %d services already", servicesMost),
 		}
 	}
-	kind, err := httpendpoint.New(o.HTTP)
+	kind, err := newKind(key, &o)
 	if err != nil {
 		return nil, err
 	}
 	pool := o.Pool
+	if o.protocol() == protocolThrift && pool.MemberInFlight == 0 {
+		pool.MemberInFlight = o.Thrift.Most()
+	}
 	pool.Service, pool.Logger = key.name, s.h.options.Logger
 	pool.OnEvent = func(e endpoint.Event) {
 		if e.To == endpoint.Gone.String() {
 			s.leave(key)
 		}
 	}
-	c := &called{kind: kind, vh: vh}
+	c := &called{protocol: o.protocol(), format: o.Format, vh: vh}
 	if c.pool, err = endpoint.New(pool, kind); err != nil {
 		return nil, err
 	}
@@ -152,7 +159,16 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 		s.ending.Go(func() { s.end(key, old) })
 	}
 	s.byName[key] = c
+	s.showFormats()
 	return c, nil
+}
+
+// newKind makes what speaks the protocol of a service.
+func newKind(key serviceKey, o *Service) (endpoint.Kind, error) {
+	if o.protocol() == protocolThrift {
+		return thriftendpoint.New(thriftendpoint.Service{VHost: key.vhost, Name: key.name}, o.Thrift)
+	}
+	return httpendpoint.New(o.HTTP)
 }
 
 // instanceComponent is where servers that stay are kept: parameters of their virtual host, named
@@ -202,27 +218,33 @@ func (s *services) Put(vhost, service string, i restdoor.Instance) (created bool
 
 // attach puts a server into the pool of its service.
 func (s *services) attach(key serviceKey, i restdoor.Instance) (created bool, err error) {
-	in, err := instanceOf(i)
+	in, o, err := instanceOf(i)
 	if err != nil {
 		return false, err
 	}
-	pool := Pool{Service: key.name, MemberInFlight: i.InFlight}
-	if err := pool.Validate(); err != nil {
-		return false, badInstance(err.Error())
-	}
+	o.Pool.Service = key.name
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := s.open(key, Service{Pool: pool})
+	if c := s.byName[key]; c != nil && c.protocol != o.protocol() {
+		return false, badInstance(fmt.Sprintf("the servers of '%s' speak %s, and this one speaks %s", key.name,
+			c.protocol, o.protocol()))
+	}
+	c, err := s.open(key, o)
 	if err != nil {
 		return false, err
 	}
 	return c.pool.Put(in)
 }
 
-// instanceOf checks what a client wants attached.
-func instanceOf(i restdoor.Instance) (endpoint.Instance, error) {
+// instanceOf checks what a client wants attached. It returns the service too that there is to be when
+// there is none.
+func instanceOf(i restdoor.Instance) (endpoint.Instance, Service, error) {
 	in := endpoint.Instance{
 		ID: i.ID, URL: i.URL, Weight: i.Weight, TTL: time.Duration(i.TTL) * time.Second,
+	}
+	o := Service{Protocol: i.Protocol, Pool: Pool{MemberInFlight: i.InFlight}}
+	if o.Protocol == "" {
+		o.Protocol = protocolOf(i.URL)
 	}
 	if h := i.Health; h != nil {
 		in.Health = endpoint.Health{
@@ -232,17 +254,18 @@ func instanceOf(i restdoor.Instance) (endpoint.Instance, error) {
 		if h.HTTP != nil {
 			in.Health.Path = h.HTTP.Path
 		}
+		if h.Thrift != nil {
+			in.Health.Method = h.Thrift.Method
+		}
 	}
-	if i.Protocol != "" && i.Protocol != "http" {
-		return in, badInstance("the hub cannot call services that speak " + i.Protocol)
+	faults := o.validateWords()
+	if err := o.checkURL(i.URL); err != nil && len(faults) == 0 {
+		faults = append(faults, fmt.Errorf("url: %w", err))
 	}
-	if err := httpendpoint.CheckURL(i.URL); err != nil {
-		return in, badInstance("url: " + err.Error())
+	if err := errors.Join(append(faults, o.Pool.Validate(), in.Validate())...); err != nil {
+		return in, o, badInstance(err.Error())
 	}
-	if err := in.Validate(); err != nil {
-		return in, badInstance(err.Error())
-	}
-	return in, nil
+	return in, o, nil
 }
 
 func badInstance(text string) error {
@@ -319,6 +342,7 @@ func (s *services) retire(key serviceKey) {
 		return
 	}
 	delete(s.byName, key)
+	s.showFormats()
 	s.mu.Unlock()
 	s.end(key, c)
 }
