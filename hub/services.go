@@ -130,7 +130,7 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 			Text: fmt.Sprintf("the hub calls %d services already", servicesMost),
 		}
 	}
-	kind, err := newKind(key, &o)
+	kind, err := s.newKind(key, o)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +164,9 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 }
 
 // newKind makes what speaks the protocol of a service.
-func newKind(key serviceKey, o *Service) (endpoint.Kind, error) {
+func (s *services) newKind(key serviceKey, o Service) (endpoint.Kind, error) {
 	if o.protocol() == protocolThrift {
+		o.Thrift.Contracts = s.h.contracts
 		return thriftendpoint.New(thriftendpoint.Service{VHost: key.vhost, Name: key.name}, o.Thrift)
 	}
 	return httpendpoint.New(o.HTTP)

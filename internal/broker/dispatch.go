@@ -167,7 +167,8 @@ func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 		// is told.
 		w.answerError(err, t)
 		w.a.settle(w.tag, Accepted, t)
-	case isCode(err, CodeBadRequest), isCode(err, CodeTooLarge): // it never will be sent
+	case isCode(err, CodeBadRequest), isCode(err, CodeTooLarge), isCode(err, CodeNoMethod),
+		isCode(err, CodeMediaType): // it never will be sent
 		w.a.settle(w.tag, Rejected, t)
 	case unseen(err):
 		w.later(Undelivered, retryAfter(err), t)

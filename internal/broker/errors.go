@@ -71,6 +71,10 @@ const (
 	// CodeBadReply is a call whose service broke the connection after it had the message, or whose
 	// answer cannot be read.
 	CodeBadReply
+	// CodeNoMethod is a call of a method that the service's contract does not have.
+	CodeNoMethod
+	// CodeMediaType is a body that nobody can turn into what the service wants.
+	CodeMediaType
 	codeCount
 )
 
@@ -86,7 +90,7 @@ var codeWords = [codeCount]string{
 	CodeCanceled: "canceled", CodeQuota: "quota", CodeResultGone: "result-gone",
 	CodeDraining: "draining", CodeUnauthenticated: "unauthenticated",
 	CodeKeyReused: "key-reused", CodeOutstanding: "outstanding",
-	CodeBadReply: "bad-reply",
+	CodeBadReply: "bad-reply", CodeNoMethod: "no-method", CodeMediaType: "media-type",
 }
 
 // String returns the code's word, the same through every door (`not-found`, `no-instance`, …).

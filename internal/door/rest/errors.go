@@ -83,7 +83,8 @@ func kinds() []kind {
 		{wordTooLarge, 413, "Too large", 0, "", "The body is larger than the hub takes."},
 		{wordURITooLong, 414, "URI too long", 0, "", "The request's target is longer than the hub" +
 			" takes."},
-		{wordMediaType, 415, "Unsupported media type", 0, "", "This route takes JSON."},
+		{wordMediaType, 415, "Unsupported media type", 0, "", "This route takes JSON, or nobody" +
+			" can turn the body into what the service takes."},
 		{"key-reused", 422, "Idempotency-Key is already used", 0, "", "The key came with another" +
 			" request before: a new request needs a new one."},
 		{wordException, 422, "Exception", 0, "", "The service answered with an error of its own," +

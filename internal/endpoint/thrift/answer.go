@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/endpoint"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -183,7 +184,10 @@ func (r *request) result(
 		a.reply.Outcome = broker.Accepted
 	}
 	if r.asker.json {
-		return bad(nil, "there is no contract")
+		if err := r.show(m.Protocol, a, result); err != nil {
+			return bad(err, "its result is not what the contract says")
+		}
+		return r.finish(a), endpoint.Outcome{Class: endpoint.ClassSuccess}
 	}
 	if err := r.rewrite(w, m, a, result); err != nil {
 		return bad(err, "its result cannot be written anew")
@@ -224,12 +228,62 @@ func (r *request) rewrite(w *work, m *thrift.Message, a *answer, part []byte) er
 		a.body = out.append(&w.writer, make([]byte, 0, len(part)+len(head.Name)+headRoom))
 		return nil
 	}
+	if m.Protocol == thrift.JSON || r.asker.protocol == thrift.JSON {
+		return r.convertResult(w, m.Protocol, a, part)
+	}
 	w.reader.Reset(m.Protocol, part, r.kind.options.limits())
 	w.writer.Reset(r.asker.protocol, make([]byte, 0, 2*len(part)+len(head.Name)+headRoom))
 	if err := w.writer.CopyMessage(&w.reader, head); err != nil {
 		return err
 	}
 	a.body = w.writer.Bytes()
+	return nil
+}
+
+// convertResult turns a result into TJSON or out of it.
+func (r *request) convertResult(w *work, from thrift.Protocol, a *answer, part []byte) error {
+	if r.described == nil {
+		return errBadReply // the call could not have been converted either
+	}
+	s, _ := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	c := contract.Conversion{From: from, To: r.asker.protocol}
+	result, err := s.transcoder.ConvertResult(nil, r.described, c, part)
+	if err != nil {
+		return err
+	}
+	out := message{
+		head:     thrift.Head{Name: r.method, Type: thrift.Reply, Seq: r.head.Seq, Lax: r.head.Lax},
+		protocol: r.asker.protocol, args: result,
+	}
+	a.body = out.append(&w.writer, make([]byte, 0, len(result)+len(r.method)+headRoom))
+	return nil
+}
+
+// show writes the result as JSON: the value alone, nothing for a void method, a problem for a declared
+// exception (thrift.md §6).
+func (r *request) show(p thrift.Protocol, a *answer, result []byte) error {
+	s, _ := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	body, thrown, err := s.transcoder.ResultToJSON(make([]byte, 0, 2*len(result)+headRoom), r.described,
+		p, result)
+	switch {
+	case err != nil:
+		return err
+	case thrown != nil:
+		name := thrown.Name
+		if s := thrown.Type.True().Struct; s != nil {
+			name = s.Name
+		}
+		a.problem(problem{
+			status: contract.StatusOf(thrown), code: wordException, exception: name, data: body,
+			detail: "the service threw " + name,
+		})
+	case len(body) == 0:
+		a.status = http.StatusNoContent
+	default:
+		a.contentType, a.body = typeJSON, body
+	}
 	return nil
 }
 

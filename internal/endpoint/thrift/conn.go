@@ -232,6 +232,11 @@ func (c *conn) wrap(m *message, r *request, a endpoint.Attempt) (err error) {
 		})
 	}
 	if h.Kitex {
+		if o.Multiplex != "" {
+			info.Pairs = append(info.Pairs, thrift.Pair{
+				Key: []byte(keyService), Value: []byte(o.Multiplex),
+			})
+		}
 		info.Ints = append(c.ints[:0],
 			thrift.Int{Key: thrift.KitexToService, Value: r.service},
 			thrift.Int{Key: thrift.KitexToMethod, Value: r.method},

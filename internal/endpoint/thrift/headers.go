@@ -19,6 +19,8 @@ const (
 
 	// keyTimeout is what is left of the time in ms (fbthrift).
 	keyTimeout = "client_timeout"
+	// keyService is Kitex's: the service, at a server that has several.
+	keyService = "isn"
 	// keyClose is Kitex's: the peer wants the connection closed.
 	keyClose = "crrst"
 )
@@ -114,7 +116,7 @@ func outward(name string) bool {
 	switch name {
 	case "", headerAttempt, headerPrefer, headerStatus, keyTimeout, keyClose, "queue_timeout",
 		"http-method", "http-path", "http-query", "content-type", "content-encoding", "content-length",
-		"isn", broker.HeaderTimeout, broker.HeaderDeadline:
+		keyService, broker.HeaderTimeout, broker.HeaderDeadline:
 		return false
 	}
 	return !strings.HasPrefix(name, "biz-")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -52,8 +53,8 @@ type Options struct {
 	// of Apache and fbthrift), ttheader (Kitex), zlib (around unframed messages), http (a POST of each).
 	// Default framed. The two with headers carry no json.
 	Transport string `yaml:"transport"`
-	// Multiplex is the name before the method's, "Multiplex:method", for servers that have several
-	// services. Default: the method's name alone.
+	// Multiplex names the service at servers that have several: before the method, "Multiplex:method",
+	// or in the header of a ttheader. Default: the method's name alone.
 	Multiplex string `yaml:"multiplex"`
 	// Oneway lists methods that are never answered, besides those that a contract or the caller names
 	// so. Default none, at most 1,000.
@@ -72,6 +73,8 @@ type Options struct {
 	// range 1 to 4,000.
 	Conns int `yaml:"conns"`
 
+	// Contracts describe services. Default: none does, and bodies of JSON cannot be sent.
+	Contracts *contract.Registry `yaml:"-"`
 	// TLS is what thrift+tls members are called with. Default: the system's roots.
 	TLS *tls.Config `yaml:"-"`
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/endpoint"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -28,6 +29,8 @@ type request struct {
 	service []byte
 	args    []byte // in the members' protocol
 	oneway  bool
+	// described is the method as the service's contract has it, nil for none.
+	described *contract.Method
 
 	pairs      []thrift.Pair // headers that go on, where the members have room for them
 	attempt    int           // a hub before this one made so many
@@ -43,8 +46,9 @@ type form struct {
 
 // scratch is what reading a call needs for a moment.
 type scratch struct {
-	reader thrift.Reader
-	writer thrift.Writer
+	reader     thrift.Reader
+	writer     thrift.Writer
+	transcoder contract.Transcoder
 }
 
 //nolint:gochecknoglobals // a pool
@@ -90,7 +94,7 @@ func (k *Kind) prepare(of *broker.EndpointCall) (*request, error) {
 // wireName returns a method's name as the members have it.
 func (k *Kind) wireName(method []byte) []byte {
 	m := k.options.Multiplex
-	if m == "" {
+	if m == "" || k.options.Transport == TransportTTHeader {
 		return method
 	}
 	return append(append(append(make([]byte, 0, len(m)+1+len(method)), m...), ':'), method...)
@@ -236,46 +240,92 @@ func (r *request) readThrift(s *scratch, body []byte) error {
 	if err := checkName(r.method); err != nil {
 		return err
 	}
-	if r.asker.protocol == k.protocol {
+	r.describe()
+	switch {
+	case r.asker.protocol == k.protocol:
 		r.args, err = walk(&s.reader, body)
-		if err != nil {
-			return badRequest("the arguments cannot be read", err)
+	case r.asker.protocol == thrift.JSON || k.protocol == thrift.JSON:
+		return r.convert(s, body)
+	default: // both carry their types
+		s.writer.Reset(k.protocol, make([]byte, 0, len(body)+len(body)/2))
+		err = s.writer.Copy(&s.reader, thrift.Struct)
+		if err == nil && len(s.reader.Rest()) > 0 {
+			err = errTrailing
 		}
-		return nil
-	}
-	return r.convert(s, body)
-}
-
-// convert copies the arguments into the members' protocol.
-func (r *request) convert(s *scratch, body []byte) error {
-	k := r.kind
-	if r.asker.protocol == thrift.JSON || k.protocol == thrift.JSON {
-		return r.noContract()
-	}
-	s.writer.Reset(k.protocol, make([]byte, 0, len(body)+len(body)/2))
-	err := s.writer.Copy(&s.reader, thrift.Struct)
-	if err == nil && len(s.reader.Rest()) > 0 {
-		err = errTrailing
+		r.args = s.writer.Bytes()
 	}
 	if err != nil {
 		return badRequest("the arguments cannot be read", err)
 	}
-	r.args = s.writer.Bytes()
 	return nil
 }
 
-func (r *request) noContract() error {
-	return badRequest(fmt.Sprintf("the service '%s' has no contract, and speaks Thrift: it can be sent"+
-		" messages of binary or compact", r.kind.service.Name), nil)
+// describe looks the method up in the service's contract, and reports whether there is a contract.
+func (r *request) describe() bool {
+	k := r.kind
+	if k.options.Contracts == nil {
+		return false
+	}
+	o := k.options.Contracts.Operations(k.service.VHost, k.service.Name)
+	if o == nil {
+		return false
+	}
+	if r.described = o.Method(r.method); r.described != nil {
+		r.oneway = r.oneway || r.described.Oneway
+		r.idempotent = r.idempotent || r.described.Idempotent
+	}
+	return true
+}
+
+// convert turns arguments into TJSON or out of it, which has one name for text and octets: only the
+// contract knows which they are.
+func (r *request) convert(s *scratch, body []byte) error {
+	if r.described == nil {
+		return r.undescribed()
+	}
+	args, err := walk(&s.reader, body)
+	if err == nil {
+		c := contract.Conversion{From: r.asker.protocol, To: r.kind.protocol}
+		r.args, err = s.transcoder.ConvertArguments(nil, r.described, c, args)
+	}
+	if err != nil {
+		return badRequest("the arguments cannot be read", err)
+	}
+	return nil
+}
+
+// undescribed is the error of a call that only a contract could convert.
+func (r *request) undescribed() error {
+	e := &broker.Error{Op: "call", Entity: r.kind.service.Name}
+	if r.describe() {
+		e.Code = broker.CodeNoMethod
+		e.Text = fmt.Sprintf("the contract of '%s' has no method '%s'", r.kind.service.Name, r.method)
+	} else {
+		e.Code = broker.CodeMediaType
+		e.Text = fmt.Sprintf("'%s' speaks Thrift and has no contract: the body can only be a message of"+
+			" Thrift, in the protocol that it reads", r.kind.service.Name)
+	}
+	return e
 }
 
 // readJSON takes the call out of an object of arguments.
-func (r *request) readJSON(_ *scratch, _ []byte) error {
+func (r *request) readJSON(s *scratch, body []byte) error {
 	r.method = r.of.Message.Type
 	if err := checkName(r.method); err != nil {
 		return err
 	}
-	return r.noContract()
+	if r.describe(); r.described == nil {
+		return r.undescribed()
+	}
+	s.transcoder.Lenient = r.lenient
+	args, err := s.transcoder.ArgumentsFromJSON(make([]byte, 0, len(body)+headRoom), r.described,
+		r.kind.protocol, body)
+	s.transcoder.Lenient = false
+	if err != nil {
+		return badRequest(err.Error(), nil)
+	}
+	r.args = args
+	return nil
 }
 
 func checkName(method []byte) error {
