@@ -21,9 +21,9 @@ func (s *services) showFormats() {
 	m := make(map[serviceKey]bool)
 	for key, c := range s.byName {
 		switch {
-		case c.format != "":
-			m[key] = c.format == formatThrift
-		case c.protocol == protocolThrift:
+		case c.is.Format != "":
+			m[key] = c.is.Format == formatThrift
+		case c.is.Protocol == protocolThrift:
 			m[key] = true
 		}
 	}

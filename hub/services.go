@@ -54,8 +54,7 @@ type serviceKey struct{ vhost, name string }
 // called is one such service.
 type called struct {
 	pool       *endpoint.Pool
-	protocol   string // of all its servers
-	format     string // of the bodies that it is declared to want; "": none is declared
+	is         Service // without members, and with a protocol
 	attachment *broker.Attachment
 	vh         *broker.VirtualHost // one that is deleted may come again under its name
 	// configured services stay when they have no server.
@@ -144,7 +143,8 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 			s.leave(key)
 		}
 	}
-	c := &called{protocol: o.protocol(), format: o.Format, vh: vh}
+	o.Protocol, o.Members = o.protocol(), nil
+	c := &called{is: o, vh: vh}
 	if c.pool, err = endpoint.New(pool, kind); err != nil {
 		return nil, err
 	}
@@ -226,13 +226,16 @@ func (s *services) attach(key serviceKey, i restdoor.Instance) (created bool, er
 	o.Pool.Service = key.name
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.byName[key]; c != nil && c.protocol != o.protocol() {
-		return false, badInstance(fmt.Sprintf("the servers of '%s' speak %s, and this one speaks %s", key.name,
-			c.protocol, o.protocol()))
-	}
 	c, err := s.open(key, o)
 	if err != nil {
 		return false, err
+	}
+	if i.Protocol != "" && i.Protocol != c.is.Protocol {
+		return false, badInstance(fmt.Sprintf("protocol: the service speaks %s, and all its servers speak"+
+			" the same", c.is.Protocol))
+	}
+	if err := c.is.checkURL(i.URL); err != nil {
+		return false, badInstance("url: " + err.Error())
 	}
 	return c.pool.Put(in)
 }

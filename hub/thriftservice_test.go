@@ -3,20 +3,24 @@
 package hub
 
 import (
-	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
+// thriftHandler writes what a server answers to a call with that head and one string, or nothing.
+type thriftHandler func(w *thrift.Writer, head thrift.Head, text string)
+
 // thriftServer is a server of Thrift that knows nothing of the hub. It answers each call in the form
-// in which it came, by what f says of the method and of the string that is its argument; an error is a
-// TApplicationException.
-func thriftServer(t *testing.T, f func(method, text string) (string, error)) net.Addr {
+// in which it came.
+func thriftServer(t *testing.T, f thriftHandler) net.Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +53,7 @@ func thriftServer(t *testing.T, f func(method, text string) (string, error)) net
 	return l.Addr()
 }
 
-func serveThrift(t *testing.T, c net.Conn, f func(method, text string) (string, error)) {
+func serveThrift(t *testing.T, c net.Conn, f thriftHandler) {
 	t.Helper()
 	defer c.Close()
 	stream := thrift.NewStream(c, thrift.DefaultLimits())
@@ -60,15 +64,11 @@ func serveThrift(t *testing.T, c net.Conn, f func(method, text string) (string, 
 			return
 		}
 		head, text := readText(t, m.Protocol, m.Bytes)
-		answer, err := f(string(head.Name), text)
 		var w thrift.Writer
 		w.Reset(m.Protocol, nil)
-		if err != nil {
-			e := thrift.ApplicationException{Type: thrift.InternalError, Message: []byte(err.Error())}
-			e.Append(&w, head)
-		} else {
-			head.Type = thrift.Reply
-			writeText(&w, head, 0, answer)
+		f(&w, head, text)
+		if len(w.Bytes()) == 0 {
+			continue
 		}
 		out, err := m.Shape.Append(nil, w.Bytes(), &how)
 		if err != nil {
@@ -80,6 +80,68 @@ func serveThrift(t *testing.T, c net.Conn, f func(method, text string) (string, 
 		}
 	}
 }
+
+// echoThrift is a service with methods of every kind: say returns text, or throws what it is told to,
+// ping nothing, size a number, fail is not answered well, note not at all.
+func echoThrift(w *thrift.Writer, head thrift.Head, text string) {
+	method := string(head.Name)
+	head.Type = thrift.Reply
+	throw := func(id int16, text string) {
+		w.MessageBegin(head)
+		w.StructBegin()
+		w.Field(thrift.Struct, id)
+		w.StructBegin()
+		w.Field(thrift.String, 1)
+		w.Text([]byte(text))
+		w.StructEnd()
+		w.StructEnd()
+		w.MessageEnd()
+	}
+	switch {
+	case method == "say" && text == "Refused":
+		throw(1, "too loud")
+	case method == "say" && text == "Plain":
+		throw(2, "no")
+	case method == "say":
+		writeText(w, head, 0, "say: "+text)
+	case method == "ping":
+		w.MessageBegin(head)
+		w.StructBegin()
+		w.StructEnd()
+		w.MessageEnd()
+	case method == "size":
+		w.MessageBegin(head)
+		w.StructBegin()
+		w.Field(thrift.I64, 0)
+		w.I64(int64(len(text)) << 40)
+		w.StructEnd()
+		w.MessageEnd()
+	case method == "note":
+	case method == "fail":
+		e := thrift.ApplicationException{
+			Type: thrift.InternalError, Message: []byte("Internal error processing fail: " + text),
+		}
+		e.Append(w, head)
+	default:
+		e := thrift.ApplicationException{
+			Type: thrift.UnknownMethod, Message: []byte("Unknown function " + method),
+		}
+		e.Append(w, head)
+	}
+}
+
+const echoIDL = `
+exception Refused { 1: string reason } (parley.status = "409")
+exception Plain { 1: string reason }
+service Echo {
+  string say(1: string text) throws (1: Refused refused, 2: Plain plain)
+  void ping()
+  i64 size(1: string text) (parley.idempotent)
+  oneway void note(1: string text)
+  string fail(1: string text)
+  string gone(1: string text)
+}
+`
 
 // writeText writes a message whose struct has one string.
 func writeText(w *thrift.Writer, head thrift.Head, id int16, text string) {
@@ -128,12 +190,7 @@ const binaryType = "Content-Type: application/vnd.apache.thrift.binary"
 // REST, and its servers come and go at run time as others do.
 func TestThriftService(t *testing.T) {
 	t.Parallel()
-	address := thriftServer(t, func(method, text string) (string, error) {
-		if method == "fail" {
-			return "", fmt.Errorf("Internal error processing fail: %s", text)
-		}
-		return method + ": " + text, nil
-	})
+	address := thriftServer(t, echoThrift)
 	o := doors()
 	o.Services = map[string]Service{
 		"Echo": {Members: map[string]Instance{"one": {URL: "thrift://" + address.String()}}},
@@ -188,7 +245,103 @@ func TestThriftService(t *testing.T) {
 		t.Errorf("attached at run time: %d %s", r.StatusCode, body)
 	}
 	r, body = ask(t, h, "PUT", "/v1/services/Late/instances/b", `{"url":"http://127.0.0.1:1"}`)
-	if r.StatusCode != http.StatusBadRequest || !strings.Contains(body, "speak thrift") {
+	if r.StatusCode != http.StatusBadRequest || !strings.Contains(body, "speaks thrift") {
 		t.Errorf("mixed protocols: %d %s", r.StatusCode, body)
+	}
+}
+
+// TestJSONToThrift: who knows only JSON calls a service of Thrift by its contract, through REST on the
+// caller's goroutine and through the queue, as a gather and over AMQP (thrift.md §3.1, §6).
+func TestJSONToThrift(t *testing.T) {
+	t.Parallel()
+	address := thriftServer(t, echoThrift)
+	file := filepath.Join(t.TempDir(), "echo.thrift")
+	if err := os.WriteFile(file, []byte(echoIDL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := doors()
+	o.Contracts = map[string]Contract{"echo": {File: file, Services: map[string]string{
+		"Echo": "Echo", "Compact": "Echo", "TJSON": "Echo",
+	}}}
+	members := map[string]Instance{
+		"one": {URL: "thrift://" + address.String()}, "two": {URL: "thrift://" + address.String()},
+	}
+	o.Services = map[string]Service{
+		"Echo":    {Members: members},
+		"Compact": {Members: members, Thrift: ThriftService{Protocol: "compact", Transport: "ttheader"}},
+		"TJSON":   {Members: members, Thrift: ThriftService{Protocol: "json", Transport: "unframed"}},
+		"Bare":    {Members: members},
+	}
+	h := start(t, o)
+	long := strings.Repeat("x", 100<<10) // more than a body that does not stream
+	for _, tc := range []struct {
+		method, path, body string
+		status             int
+		answer             string
+	}{
+		{"POST", "say", `{"text":"hello"}`, 200, `"say: hello"`},
+		{"POST", "say", `{"text":"` + long + `"}`, 200, `"say: ` + long + `"`},
+		{"GET", "ping", "", 204, ""},
+		{"POST", "ping", "{}", 204, ""},
+		{"POST", "size", `{"text":"12345"}`, 200, "5497558138880"},
+		{"POST", "note", `{"text":"x"}`, 202, ""},
+		{"POST", "say", `{"text":"Refused"}`, 409, `{"type":"/problems/exception","title":"Exception",` +
+			`"status":409,"detail":"the service threw Refused","code":"exception","exception":"Refused",` +
+			`"data":{"reason":"too loud"}}`},
+		{"POST", "say", `{"text":"Plain"}`, 422, `"exception":"Plain","data":{"reason":"no"}`},
+		{"POST", "fail", `{"text":"x"}`, 500, `"Internal error processing fail: x","code":"internal"`},
+		{"POST", "gone", `{"text":"x"}`, 501, `"Unknown function gone","code":"no-method"`},
+		{"POST", "absent", `{}`, 404, `"code":"no-method"`},
+		{"POST", "say", `{"text":1}`, 400, `/text`},
+		{"POST", "say", `{"text":"x","more":1}`, 400, `more`},
+		{"POST", "say", `{`, 400, `"code":"bad-request"`},
+		{"POST", "say/it", `{}`, 400, "names no method"},
+	} {
+		for _, service := range []string{"Echo", "Compact", "TJSON"} {
+			r, body := ask(t, h, tc.method, "/v1/services/"+service+"/"+tc.path, tc.body,
+				"Content-Type: application/json")
+			if r.StatusCode != tc.status || !strings.Contains(body, tc.answer) {
+				t.Errorf("%s %s.%s %.40s: %d %.200s", tc.method, service, tc.path, tc.body, r.StatusCode, body)
+			}
+		}
+	}
+	r, body := ask(t, h, "POST", "/v1/services/Bare/say", `{"text":"x"}`)
+	if r.StatusCode != http.StatusUnsupportedMediaType || !strings.Contains(body, "no contract") {
+		t.Errorf("without a contract: %d %s", r.StatusCode, body)
+	}
+	for i, headers := range [][]string{nil, {"Idempotency-Key: one"}} { // with a key it goes by the queue
+		headers = append(headers, "Prefer: handling=lenient")
+		r, body = ask(t, h, "POST", "/v1/services/Echo/say", `{"text":"x","more":1}`, headers...)
+		if r.StatusCode != http.StatusOK || body != `"say: x"` {
+			t.Errorf("lenient %d: %d %s", i, r.StatusCode, body)
+		}
+	}
+	r, body = ask(t, h, "POST", "/v1/services/Echo/say", `{"text":"Refused"}`, "Idempotency-Key: two")
+	if r.StatusCode != http.StatusConflict || !strings.Contains(body, `"exception":"Refused"`) {
+		t.Errorf("an exception by way of the queue: %d %s", r.StatusCode, body)
+	}
+	_, body = ask(t, h, "POST", "/v1/services/Echo/say/gather",
+		`{"body":{"text":"all"},"timeout_ms":5000}`, "Content-Type: application/json")
+	if strings.Count(body, "say: all") != 2 || !strings.Contains(body, `"complete":true`) {
+		t.Errorf("a gather: %s", body)
+	}
+	conn, err := parley.Dial(t.Context(), "amqp://guest:guest@"+h.Addr("amqp").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	say := parley.NewOp[struct {
+		Text string `json:"text"`
+	}, string]("Echo.say")
+	got, err := say.Call(t.Context(), conn, struct {
+		Text string `json:"text"`
+	}{"Ada"})
+	if err != nil || got != `"say: Ada"` { // text is its own codec, and the body is JSON
+		t.Errorf("over AMQP: %q, %v", got, err)
+	}
+	if _, err = say.Call(t.Context(), conn, struct {
+		Text string `json:"text"`
+	}{"Refused"}); err == nil || !strings.Contains(err.Error(), "exception") {
+		t.Errorf("an exception over AMQP: %v", err)
 	}
 }

@@ -149,6 +149,9 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 	set("http-method", v.r.Method)
 	set("http-path", v.servicePath())
 	set("http-query", v.r.URL.RawQuery)
+	if parsePrefer(v.r.Header).lenient { // for who turns the body (thrift.md §6)
+		set("prefer", "handling=lenient")
+	}
 	for name, value := range endToEnd(v.r.Header) {
 		set(name, value)
 	}
