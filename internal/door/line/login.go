@@ -126,25 +126,11 @@ func (c *conn) identify(hello *command) (string, *fault) {
 	return known, nil
 }
 
-// shows returns who the client is by what it need not say: the listener's user, the name in its
-// certificate, the owner of its process, or on this machine alone the guest.
+// shows returns who the client is by what it need not say.
 func (c *conn) shows() (user string, ok bool) {
 	o := &c.door.options
-	if o.User != "" {
-		return o.User, true
-	}
-	if known, ok := c.net.(interface{ Identity() string }); ok && known.Identity() != "" {
-		return known.Identity(), true
-	}
-	if uid, ok := peerUID(c.net); ok {
-		return o.PeerUser(uid)
-	}
-	local := c.net.LocalAddr()
-	if local.Network() == "unix" {
-		return "", false // its process cannot be asked for here
-	}
-	loopback := auth.PeerOf(c.net.RemoteAddr()).Loopback() && auth.PeerOf(local).Loopback()
-	return o.Guest, loopback
+	rules := auth.Silent{User: o.User, Guest: o.Guest, Owner: o.PeerUser}
+	return rules.Of(c.net, c.net.RemoteAddr(), c.net.LocalAddr())
 }
 
 // openSession opens the heart's connection and session.

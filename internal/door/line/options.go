@@ -121,9 +121,6 @@ func (o *Options) setDefaults() {
 	setDefault(&o.OutputBytes, output.DefaultLimitBytes)
 	setDefault(&o.UDPRate, defaultUDPRate)
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
-	if o.PeerUser == nil {
-		o.PeerUser = func(uint32) (string, bool) { return "", false }
-	}
 }
 
 // lineBytes is the limit of a line after login: room for a body in base64, and the rest.

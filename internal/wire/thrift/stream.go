@@ -30,6 +30,16 @@ type Message struct {
 	Shape    Shape
 }
 
+// Keep copies what the message borrows behind buf[:0] and returns the longer buf, which it borrows
+// from then on.
+func (m *Message) Keep(buf []byte) []byte {
+	h := &m.Shape.Header
+	n := len(m.Bytes)
+	buf = append(append(buf[:0], m.Bytes...), h.info...)
+	m.Bytes, h.info, h.Payload = buf[:n:n], buf[n:], nil
+	return buf
+}
+
 // Shape is what was around a message. The answer gets the same around it, level for level.
 type Shape struct {
 	Zlib      bool // the whole stream goes through zlib
@@ -68,6 +78,16 @@ func (s *Stream) Release() {
 		s.buf, s.from, s.to, s.body = nil, 0, 0, nil
 	}
 }
+
+// Detach leaves the buffers to whoever holds the last message, which stays good; what follows it goes
+// to new ones.
+func (s *Stream) Detach() {
+	s.buf = bytes.Clone(s.buf[s.from:s.to])
+	s.from, s.to, s.body = 0, len(s.buf), nil
+}
+
+// Inflating reports whether the stream goes through zlib: a timeout of the source is final then.
+func (s *Stream) Inflating() bool { return s.zlib }
 
 // Next returns the next message. It reads from the source only when no whole message is buffered. A
 // fault in the bytes is an *Error; then the Message has of its Shape what is known, to answer by. An

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package line
+package auth
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
-// peerUID returns the user id of the process at the other end of a Unix socket, as it was when it
-// connected (unix(7), SO_PEERCRED).
-func peerUID(c net.Conn) (uid uint32, ok bool) {
-	if c.LocalAddr().Network() != "unix" {
-		return 0, false
-	}
-	holder, ok := c.(syscall.Conn)
+// processOwner returns the user id of the process at the other end of a Unix socket, as it was when
+// it connected (unix(7), SO_PEERCRED).
+func processOwner(conn any) (uid uint32, ok bool) {
+	holder, ok := conn.(syscall.Conn)
 	if !ok {
 		return 0, false
 	}
