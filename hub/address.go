@@ -99,7 +99,7 @@ func (o *Options) checkWeb(d namedDoor) error {
 	return nil
 }
 
-// validateLine returns what is wrong with the keys that only the line door has.
+// validateLine returns what is wrong with the keys that only the doors line and thrift have.
 func (o *Options) validateLine(d namedDoor) []error {
 	var faults []error
 	fault := func(key, format string, args ...any) {
@@ -107,6 +107,10 @@ func (o *Options) validateLine(d namedDoor) []error {
 	}
 	udp := d.door.UDPListen
 	switch {
+	case d.door.Service != "" && d.door != &o.Doors.Thrift:
+		fault("service", "the Thrift door alone has messages that name none")
+	case len(d.door.Service) > serviceNameMost:
+		fault("service", "a service is a queue, whose name has at most %d bytes", serviceNameMost)
 	case d.door == &o.Doors.Line:
 		if strings.HasPrefix(udp, unixPrefix) {
 			fault("udp_listen", "datagrams come to host:port")
@@ -118,7 +122,7 @@ func (o *Options) validateLine(d namedDoor) []error {
 		return faults
 	case !closed(udp):
 		fault("udp_listen", "the line door alone takes datagrams")
-	case d.door.User != "":
+	case d.door.User != "" && d.door != &o.Doors.Thrift:
 		fault("user", "clients of this door say who they are")
 	}
 	return faults
@@ -132,7 +136,10 @@ func (d *Door) udp() string {
 	return d.Listen
 }
 
-const unixPrefix = "unix:"
+const (
+	unixPrefix      = "unix:"
+	serviceNameMost = 255
+)
 
 // validateTLS returns what is wrong with the certificates of one door.
 func (o *Options) validateTLS(d namedDoor) []error {

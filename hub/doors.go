@@ -14,6 +14,7 @@ import (
 	linedoor "github.com/parley-ipc/parley/internal/door/line"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
+	thriftdoor "github.com/parley-ipc/parley/internal/door/thrift"
 	"github.com/parley-ipc/parley/internal/listen"
 )
 
@@ -79,6 +80,8 @@ func (h *Hub) newDoor(name string) (service, error) {
 			run:       func(ctx context.Context) error { return door.Serve(ctx, queue) },
 			protocols: []string{"h2", "http/1.1"},
 		}, nil
+	case thriftdoor.Name:
+		return h.newThrift(), nil
 	case linedoor.Name:
 		return h.newLine()
 	case console.Name:

@@ -13,6 +13,7 @@ import (
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/contract"
+	thriftdoor "github.com/parley-ipc/parley/internal/door/thrift"
 	"github.com/parley-ipc/parley/internal/listen"
 	"github.com/parley-ipc/parley/internal/metric"
 	"github.com/parley-ipc/parley/internal/webhook"
@@ -32,6 +33,7 @@ type Hub struct {
 	described *contracts
 	memory  memoryWatch
 	web     *listen.WebSocket
+	thrift  *thriftdoor.Door
 	hooks   *webhook.Pusher
 	ready   atomic.Bool
 	failed  chan error
@@ -78,6 +80,9 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 	h.log.Bind(h.broker)
 	users.Watch(h.broker.Recheck)
 	if h.hooks, err = h.newPusher(); err != nil {
+		return nil, err
+	}
+	if err := h.openThrift(); err != nil {
 		return nil, err
 	}
 	h.memory = memoryWatch{

@@ -128,8 +128,12 @@ type Door struct {
 	// UDPListen is host:port for datagrams, or off; the line door alone takes them. Default: where the
 	// line door listens, if that is host:port.
 	UDPListen string `yaml:"udp_listen"`
-	// User is who every client of the line door is. Default: each one shows or says who it is.
+	// User is who every client of the doors line and thrift is; others have none. Default: each one shows
+	// or says who it is.
 	User string `yaml:"user"`
+	// Service is whom messages are for that name no service; the door thrift alone has one. Default:
+	// none, such messages are refused.
+	Service string `yaml:"service"`
 	// Static is a directory whose files the door webstomp serves beside /ws, to anybody, for pages
 	// that speak STOMP. Other doors serve none. Default: none.
 	Static string `yaml:"static"`
@@ -169,7 +173,7 @@ func Defaults() Options {
 			WebSTOMP:   Door{Listen: "127.0.0.1:15674"},
 			REST:       Door{Listen: "127.0.0.1:8080"},
 			Management: Door{Listen: "127.0.0.1:15672"},
-			Thrift:     Door{Listen: Off},
+			Thrift:     Door{Listen: "127.0.0.1:9090"},
 			Line:       Door{Listen: "127.0.0.1:7070"},
 			Prometheus: Door{Listen: Off},
 			ActiveMQ:   Door{Listen: Off},
@@ -228,7 +232,7 @@ func (d *Doors) all() []namedDoor {
 		{"webstomp", &d.WebSTOMP, true},
 		{"rest", &d.REST, true},
 		{"management", &d.Management, true},
-		{"thrift", &d.Thrift, false},
+		{"thrift", &d.Thrift, true},
 		{"line", &d.Line, true},
 		{"prometheus", &d.Prometheus, true},
 		{"activemq", &d.ActiveMQ, true},

@@ -27,7 +27,16 @@ func TestOptionsValidate(t *testing.T) {
 		{"word", func(o *Options) { o.Doors.REST.Listen = "127.0.0.1:http" }, "the port is not"},
 		{"port", func(o *Options) { o.Doors.REST.Listen = "127.0.0.1:65536" }, "the port is not"},
 		{"no path", func(o *Options) { o.Doors.REST.Listen = "unix:" }, "needs a path"},
-		{"no such door", func(o *Options) { o.Doors.Thrift.Listen = "127.0.0.1:1" }, "no such door"},
+		{"a service of a listener", func(o *Options) { o.Doors.Thrift.Service = "calculator" }, ""},
+		{
+			"a service of another one", func(o *Options) { o.Doors.Line.Service = "calculator" },
+			"doors.line.service: the Thrift door alone",
+		},
+		{
+			"a service that is no queue", func(o *Options) { o.Doors.Thrift.Service = strings.Repeat("s", 256) },
+			"doors.thrift.service: a service is a queue",
+		},
+		{"a user of Thrift", func(o *Options) { o.Doors.Thrift.User = "ada" }, ""},
 		{"datagrams", func(o *Options) { o.Doors.Line.UDPListen = "127.0.0.1:0" }, ""},
 		{"datagrams elsewhere", func(o *Options) { o.Doors.Line.UDPListen = ":1" }, "listen_all allows"},
 		{"datagrams on a path", func(o *Options) { o.Doors.Line.UDPListen = "unix:/x" }, "host:port"},

@@ -28,7 +28,7 @@ func Hub(tb testing.TB, settings ...func(*hub.Options)) *Running {
 	const free = "127.0.0.1:0"
 	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
 	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
-	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen = free, free
+	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen, o.Doors.Thrift.Listen = free, free, free
 	for _, set := range settings {
 		set(&o)
 	}

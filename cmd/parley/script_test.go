@@ -60,6 +60,7 @@ func startScriptHub(e *testscript.Env) error {
 	o.Doors.AMQP.Listen, o.Doors.STOMP.Listen = free, free
 	o.Doors.REST.Listen, o.Doors.Management.Listen = free, free
 	o.Doors.WebSTOMP.Listen, o.Doors.Line.Listen = hub.Off, free
+	o.Doors.Thrift.Listen = free
 	h, err := hub.New(o)
 	if err != nil {
 		return err

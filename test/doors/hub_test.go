@@ -39,7 +39,7 @@ func start(t *testing.T, set func(*hub.Options)) *hub.Hub {
 	o := hub.Options{Drain: 5 * time.Second}
 	for _, d := range []*hub.Door{
 		&o.Doors.AMQP, &o.Doors.STOMP, &o.Doors.WebSTOMP, &o.Doors.REST, &o.Doors.Management,
-		&o.Doors.Line,
+		&o.Doors.Line, &o.Doors.Thrift,
 	} {
 		d.Listen = hub.Off
 	}

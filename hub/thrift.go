@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hub
+
+import (
+	"context"
+
+	thriftdoor "github.com/parley-ipc/parley/internal/door/thrift"
+	"github.com/parley-ipc/parley/internal/listen"
+)
+
+// openThrift makes the door for Thrift callers, which has carriers on the REST door too.
+func (h *Hub) openThrift() error {
+	door, err := thriftdoor.New(thriftdoor.Options{
+		Broker: h.broker, Auth: login{h.users}, User: h.options.Doors.Thrift.User,
+		PeerUser: h.processOwner, Service: h.options.Doors.Thrift.Service,
+		Upgrade: upgradeBinary, AllowedOrigins: h.options.Origins,
+		Metrics: h.metrics, Logger: h.options.Logger,
+	})
+	h.thrift = door
+	return err
+}
+
+// newThrift is the door with listeners of its own.
+func (h *Hub) newThrift() service {
+	return service{
+		route: listen.Route{Match: thriftdoor.Match, Handler: h.thrift.Serve},
+		run: func(ctx context.Context) error {
+			<-ctx.Done()
+			return h.thrift.Close() //nolint:contextcheck // it has a bound of its own
+		},
+		protocols: []string{"http/1.1"},
+	}
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package thrift
+
+import (
+	"github.com/parley-ipc/parley/internal/broker"
+	wire "github.com/parley-ipc/parley/internal/wire/thrift"
+)
+
+// send puts a message into the queue of its service. Nobody hears what became of it (thrift.md §3, rule
+// 2), so it is not kept for a restart either.
+func (c *call) send() error {
+	c.compose(wire.Oneway)
+	if err := c.describe(0); err != nil {
+		return err
+	}
+	c.question.Exchange, c.question.Key = nil, append(c.question.Key[:0], c.service...)
+	session, err := c.caller.Sessions.Take()
+	if err != nil {
+		return err
+	}
+	routed, err := session.Publish(&c.question, broker.PublishParams{})
+	c.caller.Sessions.Give(session)
+	if err == nil && routed == 0 {
+		err = problemf(codeNoService, "no service '%s' in vhost '%s', or its queue is full", shown(c.service), c.caller.VHost)
+	}
+	return err
+}
