@@ -27,16 +27,17 @@ type Hub struct {
 	broker  *broker.Broker
 	metrics *metric.Registry
 	room    *listen.Room
+	clock   steadyClock
 	called  *services
 	// contracts says which contract describes a service; described keeps it up to date.
 	contracts *contract.Registry
 	described *contracts
-	memory  memoryWatch
-	web     *listen.WebSocket
-	thrift  *thriftdoor.Door
-	hooks   *webhook.Pusher
-	ready   atomic.Bool
-	failed  chan error
+	memory    memoryWatch
+	web       *listen.WebSocket
+	thrift    *thriftdoor.Door
+	hooks     *webhook.Pusher
+	ready     atomic.Bool
+	failed    chan error
 
 	mu      sync.Mutex
 	doors   []*opened
@@ -64,7 +65,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 	}
 	h := &Hub{
 		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
-		room: newRoom(&o),
+		room: newRoom(&o), clock: newClock(),
 	}
 	h.called = newServices(h)
 	h.described = newContracts(h)
@@ -73,7 +74,7 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		return nil, err
 	}
 	h.broker = broker.New(broker.Options{
-		Name: o.Name, Clock: systemClock{}, Log: h.log, Formats: formats(), Access: users,
+		Name: o.Name, Clock: h.clock, Log: h.log, Formats: formats(), Access: users,
 		Logger: o.Logger, Limits: o.Limits, Components: contractParameters(),
 		Operation: h.described.operation,
 	})

@@ -26,7 +26,7 @@ func (h *Hub) newLog() (boundLog, error) {
 		return nil, err
 	}
 	return store.NewFile(store.FileOptions{
-		Dir: o.Data, Clock: systemClock{}, Formats: formats(), Sync: sync, Logger: o.Logger,
+		Dir: o.Data, Clock: h.clock, Formats: formats(), Sync: sync, Logger: o.Logger,
 		FirstSegmentBytes: int64(min(firstSegmentBytes, o.Log.SegmentBytes)),
 		LastSegmentBytes:  int64(o.Log.SegmentBytes),
 		OnFatal:           h.fail,

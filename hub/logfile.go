@@ -45,7 +45,7 @@ type SalvageReport = store.SalvageReport
 type DamageError = store.DamageError
 
 func logFiles(dir string) store.FileOptions {
-	return store.FileOptions{Dir: dir, Clock: systemClock{}, Formats: formats()}
+	return store.FileOptions{Dir: dir, Clock: newClock(), Formats: formats()}
 }
 
 // InspectLog says what the log in a data directory holds, and changes nothing there. No hub may run on

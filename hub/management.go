@@ -62,7 +62,7 @@ func guarded(run func(ctx context.Context, l net.Listener) error) service {
 func (h *Hub) scratch() *broker.Broker {
 	log := store.NewMemory(store.MemoryOptions{})
 	b := broker.New(broker.Options{
-		Name: "scratch", Clock: systemClock{}, Log: log, Limits: h.options.Limits,
+		Name: "scratch", Clock: h.clock, Log: log, Limits: h.options.Limits,
 		Components: contractParameters(),
 	})
 	log.Bind(b)

@@ -79,7 +79,7 @@ func (b *Broker) Attach(p EndpointParams) (*Attachment, error) {
 			Name: "endpoint " + p.Service, ClientName: p.Service, Peer: "", User: "", VHost: p.VHost,
 			Door: "endpoint", Properties: nil, Close: nil,
 		},
-		Opened: b.clock.Now(), b: b, vh: vh, trusted: true,
+		Opened: b.clock.Wall(), b: b, vh: vh, trusted: true,
 		sessions: make(map[*Session]struct{}), exclusive: make(map[*Queue]struct{}),
 	}
 	a.session = newSession(conn, a)

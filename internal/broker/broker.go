@@ -203,9 +203,6 @@ func (b *Broker) logRefused(what string, args ...any) {
 // Name returns the hub's name.
 func (b *Broker) Name() string { return b.name }
 
-// Now returns the broker's time.
-func (b *Broker) Now() time.Time { return b.clock.Now() }
-
 // AfterFunc calls f after d on the broker's clock; doors use it for leases and heart-beats, so
 // that they run under a simulated clock too.
 func (b *Broker) AfterFunc(d time.Duration, f func()) Timer { return b.clock.AfterFunc(d, f) }

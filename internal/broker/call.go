@@ -84,19 +84,23 @@ func deadlineError(service string) *Error {
 	return errorf(CodeDeadline, "call", service, "no answer from '%s' before the deadline", service)
 }
 
-// deadline returns when a call or gather ends, whose key is its service.
+// deadline returns when a call or gather ends, whose key is its service: the earlier of what its terms
+// say.
 func (s *Session) deadline(m *Message, c CallTerms) time.Time {
-	switch {
-	case c.Timeout > 0:
-		return s.b.clock.Now().Add(c.Timeout)
-	case !c.Deadline.IsZero():
-		return c.Deadline
+	if c.Timeout <= 0 && c.Deadline.IsZero() {
+		c.Timeout = DefaultTimeout
+		if len(m.Exchange) == 0 {
+			c.Timeout = s.vh.timeout(string(m.Key), m.Type, DefaultTimeout)
+		}
 	}
-	timeout := DefaultTimeout
-	if len(m.Exchange) == 0 {
-		timeout = s.vh.timeout(string(m.Key), m.Type, timeout)
+	var end time.Time
+	if !c.Deadline.IsZero() {
+		end = s.b.FromWall(c.Deadline)
 	}
-	return s.b.clock.Now().Add(timeout)
+	if own := s.b.clock.Now().Add(c.Timeout); c.Timeout > 0 && (end.IsZero() || own.Before(end)) {
+		end = own
+	}
+	return end
 }
 
 // ready asks whether a service can take a call now.
@@ -173,7 +177,7 @@ func (s *Session) publishCall(m *Message, r *route, terms *CallTerms, seq uint64
 	}
 	// The service is told when, not how long: time passes in the queue.
 	m.Overlay = m.Overlay.With(HeaderTimeout, Removed{}).
-		With(HeaderDeadline, deadline.UTC().Format(DeadlineLayout))
+		With(HeaderDeadline, s.b.ToWall(deadline).UTC().Format(DeadlineLayout))
 	row := &replyRow{session: s, deadline: deadline}
 	row.answer = func(_ uint32, answer *Message, t *turn) {
 		if s.b.replies.remove(row) {

@@ -62,7 +62,7 @@ func (b *Broker) open(p ConnectionParams, trusted bool) (*Connection, error) {
 		return nil, vhostRefused(op, p.VHost, p.User)
 	}
 	c := &Connection{
-		ConnectionParams: p, Opened: b.clock.Now(), b: b, vh: vh, trusted: trusted,
+		ConnectionParams: p, Opened: b.clock.Wall(), b: b, vh: vh, trusted: trusted,
 		sessions: make(map[*Session]struct{}), exclusive: make(map[*Queue]struct{}),
 	}
 	limits := c.limitsFor()

@@ -144,7 +144,7 @@ func (l *deadLetter) record(headers Table, m *Message) Array {
 		{"count", count},
 		{"reason", string(l.reason)},
 		{"queue", l.queue.Name},
-		{"time", Timestamp(l.queue.vh.b.clock.Now().Unix())},
+		{"time", Timestamp(l.queue.vh.b.clock.Wall().Unix())},
 		{"exchange", string(m.Exchange)},
 		{"routing-keys", keys},
 	}

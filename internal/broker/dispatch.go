@@ -125,7 +125,7 @@ func (w *dispatch) deadline() time.Time {
 	end := w.a.b.clock.Now().Add(timeout)
 	if ms := w.message.DeadlineMS; ms != 0 {
 		// A stored request may wait for a day; the service may not take that long.
-		if own := time.UnixMilli(ms); own.Before(end) || !w.stored() {
+		if own := w.a.b.timeOf(ms); own.Before(end) || !w.stored() {
 			return own
 		}
 	}

@@ -16,6 +16,8 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
+func (clock) Wall() time.Time { return time.Now() }
+
 func (clock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // sink records what a session is told.
@@ -42,6 +44,7 @@ type delivery struct {
 	redelivered bool
 	attempt     uint32
 	remaining   int
+	deadlineMS  int64
 }
 
 func newSink() *sink { return &sink{room: 1 << 20} }
@@ -53,6 +56,7 @@ func (s *sink) Deliver(d *broker.Delivery) int {
 		tag: d.Tag, body: string(d.Message.Body), key: string(d.Message.Key),
 		redelivered: d.Redelivered, attempt: d.Attempt, remaining: d.Remaining,
 		correlation: string(d.Message.CorrelationID), replyTo: string(d.Message.ReplyTo),
+		deadlineMS: d.Message.DeadlineMS,
 	}
 	if len(d.ReplyTo) > 0 {
 		got.replyTo = string(d.ReplyTo)

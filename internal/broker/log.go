@@ -34,7 +34,8 @@ type Log interface {
 	Keeps() bool
 	// ReadQueue calls fn for the messages of one queue behind an LSN that are not settled, in
 	// order, up to what is written at the call, until fn returns false. What fn gets is a
-	// RecordPublish, with LSN and time; it is borrowed until fn returns. Damaged bytes are an error and
+	// RecordPublish, with LSN and time; it is borrowed until fn returns. Its times are the heart's,
+	// however often somebody has set the wall clock meanwhile, whatever the log keeps. Damaged bytes are an error and
 	// end it. It is called under no lock and may read from the disk.
 	ReadQueue(queue uint32, after LSN, fn func(LSN, *Record) bool) error
 	// Recovered returns what the log held when it was opened. It is called once, before the first

@@ -26,10 +26,10 @@ type Envelope struct {
 	Expires      bool
 	Persistent   bool
 	Priority     uint8
-	// DeadlineMS is the time, in milliseconds since 1970, after which it is never dispatched; 0 is
-	// none. Calls have one.
+	// DeadlineMS is the time, in milliseconds since 1970 by the heart's clock, after which it is never
+	// dispatched; 0 is none. Calls have one. [Broker.DeadlineOf] says it to others.
 	DeadlineMS int64
-	// DueMS is the time, in milliseconds since 1970, until which it waits in the delayed exchanges on
+	// DueMS is the time, in milliseconds since 1970 by the heart's clock, until which it waits in the delayed exchanges on
 	// its route. Routing sets it; 0 is not at all.
 	DueMS int64
 }

@@ -20,11 +20,11 @@ type OnceParams struct {
 func (s *Session) PublishOnce(m *Message, p PublishParams, once OnceParams) (*Request, error) {
 	q := &Request{
 		ID: newToken(), Service: string(m.Exchange), Operation: string(m.Type),
-		VHost: s.vh.name, User: s.conn.User, Created: s.b.clock.Now(), MessageID: once.MessageID,
+		VHost: s.vh.name, User: s.conn.User, Created: s.b.clock.Wall(), began: s.b.clock.Now(), MessageID: once.MessageID,
 		b: s.b, vh: s.vh, state: RequestSent, key: once.Key, fingerprint: once.Fingerprint,
 		ended: make(chan struct{}), stored: make(chan struct{}),
 	}
-	q.forget = q.Created.Add(requestKeyRetention)
+	q.forget = q.began.Add(requestKeyRetention)
 	close(q.ended)
 	if first, err := s.b.requests.add(q, s.b.limits.Requests); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (s *Session) publishFirst(m *Message, p PublishParams, q *Request) (err err
 	case q.logged == "" && s.b.log.Keeps():
 		q.logState()
 	}
-	q.expiry = q.b.clock.AfterFunc(q.forget.Sub(q.Created), q.expire)
+	q.expiry = q.b.clock.AfterFunc(q.forget.Sub(q.began), q.expire)
 	return nil
 }
 

@@ -108,7 +108,7 @@ type PublishParams struct {
 type CallTerms struct {
 	// Timeout is relative; 0 means that Deadline counts.
 	Timeout time.Duration
-	// Deadline is absolute.
+	// Deadline is by the wall clock; zero means that Timeout counts. Of the two the earlier counts.
 	Deadline time.Time
 }
 

@@ -128,7 +128,7 @@ func (q *Request) change() {
 
 // advance takes what the service told of its progress; the last counts.
 func (q *Request) advance(p Progress) {
-	p.At = q.b.clock.Now()
+	p.At = q.b.clock.Wall()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.state != RequestQueued && q.state != RequestRunning {

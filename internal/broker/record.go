@@ -67,8 +67,8 @@ type Record struct {
 	At []LSN
 	// Attempts are the deliveries so far of a RecordDelivery's messages.
 	Attempts []uint32
-	// TimeMS is when the record was appended, in milliseconds since 1970. The log sets it when it
-	// reads the record back.
+	// TimeMS is when the record was appended, in milliseconds since 1970 by the heart's clock. The log
+	// sets it when it reads the record back.
 	TimeMS int64
 	// Meta is what a RecordMeta carries.
 	Meta *Meta

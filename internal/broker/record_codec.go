@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 )
 
 // A record on disk, all integers little-endian:
@@ -42,10 +43,32 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrRecordDamaged says that bytes are no record, or not any more.
 var ErrRecordDamaged = errors.New("damaged record")
 
-// RecordMark is what the log knows of a record: its place, and when it was appended.
+// RecordMark is what the log knows of a record: its place, and when it was appended by the wall clock.
 type RecordMark struct {
 	At     LSN
 	TimeMS int64
+	// ShiftMS is by how much the wall clock was ahead of the heart's then: the times of a message are
+	// the heart's in memory, the wall clock's in the log.
+	ShiftMS int64
+}
+
+// Shift moves the times of a record, and of what it carries, by some milliseconds.
+func (r *Record) Shift(ms int64) {
+	r.TimeMS += ms
+	if m := r.Message; m != nil && m.DeadlineMS != 0 {
+		m.DeadlineMS += ms
+	}
+	if m := r.Message; m != nil && m.DueMS != 0 {
+		m.DueMS = shifted(m.DueMS, ms)
+	}
+}
+
+// shifted moves a time; one that never comes stays as far away.
+func shifted(at, ms int64) int64 {
+	if ms > 0 && at > math.MaxInt64-ms {
+		return math.MaxInt64
+	}
+	return at + ms
 }
 
 // LSNs returns how many numbers of the log a record takes: one, and one for each part.
@@ -62,7 +85,7 @@ func AppendRecord(dst []byte, r *Record, mark RecordMark) []byte {
 	flags := uint8(0)
 	switch r.Type {
 	case RecordPublish:
-		dst, flags = appendMessage(dst, r.Message)
+		dst, flags = appendMessage(dst, r.Message, mark.ShiftMS)
 	case RecordAck, RecordPurge:
 		dst = appendPlaces(dst, r.At)
 	case RecordDelivery:
@@ -100,8 +123,8 @@ func AppendRecord(dst []byte, r *Record, mark RecordMark) []byte {
 	return dst
 }
 
-// appendMessage appends what a publish holds, and returns its flags.
-func appendMessage(dst []byte, m *Message) (out []byte, flags uint8) {
+// appendMessage appends what a publish holds, its times moved, and returns its flags.
+func appendMessage(dst []byte, m *Message, shiftMS int64) (out []byte, flags uint8) {
 	if m.Persistent {
 		flags |= recordPersistent
 	}
@@ -114,11 +137,11 @@ func appendMessage(dst []byte, m *Message) (out []byte, flags uint8) {
 	}
 	if m.DeadlineMS != 0 {
 		flags |= recordDeadline
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.DeadlineMS))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.DeadlineMS+shiftMS))
 	}
 	if m.DueMS != 0 {
 		flags |= recordDue
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.DueMS))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(shifted(m.DueMS, shiftMS)))
 	}
 	for _, text := range [envelopeTexts][]byte{
 		m.Exchange, m.Key, m.ReplyTo, m.CorrelationID, m.Type, m.ContentType, m.UserID, m.Props,

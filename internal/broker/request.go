@@ -45,13 +45,14 @@ type Request struct {
 	Operation string
 	VHost     string
 	User      string
-	Created   time.Time
+	Created   time.Time // by the wall clock
 	// MessageID and Routed, the number of queues, are those of a publish that happens once.
 	MessageID string
 	Routed    int
 
-	b  *Broker
-	vh *VirtualHost
+	b     *Broker
+	vh    *VirtualHost
+	began time.Time // Created by the heart's clock
 	// row is where the answer comes; nil for a publish that happens once.
 	row *replyRow
 	// key and fingerprint are the idempotency key's; stored is closed when the request is in its
@@ -141,8 +142,9 @@ func (s *Session) Request(p RequestParams) (*Request, error) {
 	}
 	q := &Request{
 		ID: newToken(), Service: p.Service, Operation: string(m.Type), VHost: s.vh.name,
-		User: s.conn.User, Created: s.b.clock.Now(), b: s.b, vh: s.vh, state: RequestQueued,
-		key: p.Key, fingerprint: p.Fingerprint, callback: p.Callback,
+		User: s.conn.User, Created: s.b.clock.Wall(), began: s.b.clock.Now(), b: s.b, vh: s.vh,
+		state: RequestQueued,
+		key:   p.Key, fingerprint: p.Fingerprint, callback: p.Callback,
 		ended: make(chan struct{}), stored: make(chan struct{}),
 	}
 	if p.Callback != "" {
@@ -352,7 +354,7 @@ func (q *Request) end(state RequestState, answer *Message, t *turn) {
 	defer q.mu.Unlock()
 	now := q.b.clock.Now()
 	q.state, q.forget = state, now.Add(requestRetention)
-	if kept := q.Created.Add(requestKeyRetention); q.key != "" && kept.After(q.forget) {
+	if kept := q.began.Add(requestKeyRetention); q.key != "" && kept.After(q.forget) {
 		q.forget = kept
 	}
 	if answer != nil {

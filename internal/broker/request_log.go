@@ -18,8 +18,8 @@ type RequestMeta struct {
 	// late answer finds its request.
 	Token string
 	State RequestState
-	// CreatedMS, DeadlineMS and ForgetMS are in milliseconds since 1970; the last is 0 before the
-	// request has ended.
+	// CreatedMS, DeadlineMS and ForgetMS are in milliseconds since 1970 by the wall clock; the last is 0
+	// before the request has ended.
 	CreatedMS, DeadlineMS, ForgetMS int64
 	// Answer is where the log has the answer. In the transaction that brings it, where this is not
 	// known yet, it is 0: the answer is the record before.
@@ -98,10 +98,10 @@ func (q *Request) meta(state RequestState) *Meta {
 		MessageID: q.MessageID, Routed: q.Routed, Callback: q.callback, Posted: q.posted,
 	}
 	if q.row != nil {
-		r.Token, r.DeadlineMS = q.row.token, q.row.deadline.UnixMilli()
+		r.Token, r.DeadlineMS = q.row.token, q.b.ToWall(q.row.deadline).UnixMilli()
 	}
 	if !q.forget.IsZero() {
-		r.ForgetMS = q.forget.UnixMilli()
+		r.ForgetMS = q.b.ToWall(q.forget).UnixMilli()
 	}
 	return &Meta{Kind: MetaRequestPut, VHost: q.VHost, Request: r}
 }
@@ -313,16 +313,19 @@ func (r *recovery) recallRequest(m *Meta) error {
 		return nil
 	}
 	v := b.virtualHost(m.VHost)
+	// One of the future was made before somebody set the wall clock back: it was made now.
+	ahead := max(time.UnixMilli(row.CreatedMS).Sub(b.clock.Wall()), 0)
+	from := func(ms int64) time.Time { return b.FromWall(time.UnixMilli(ms).Add(-ahead)) }
 	q := &Request{
 		ID: row.ID, Service: row.Service, Operation: row.Operation, VHost: m.VHost, User: row.User,
-		Created: time.UnixMilli(row.CreatedMS), b: b, vh: v, key: row.Key,
+		Created: time.UnixMilli(row.CreatedMS), began: from(row.CreatedMS), b: b, vh: v, key: row.Key,
 		fingerprint: row.Fingerprint, state: row.State, logged: row.State, at: row.Answer,
 		MessageID: row.MessageID, Routed: row.Routed, callback: row.Callback, posted: row.Posted,
 		ended: make(chan struct{}), stored: make(chan struct{}),
 	}
 	close(q.stored)
 	if row.State != RequestSent {
-		q.row = q.newRow(time.UnixMilli(row.DeadlineMS))
+		q.row = q.newRow(from(row.DeadlineMS))
 		q.row.token = row.Token
 	}
 	if _, err := b.requests.add(q, unlimited); err != nil {
@@ -339,7 +342,7 @@ func (r *recovery) recallRequest(m *Meta) error {
 	q.mu.Lock()
 	q.callBack()
 	q.mu.Unlock()
-	q.forget = time.UnixMilli(row.ForgetMS)
+	q.forget = from(row.ForgetMS)
 	q.expiry = b.clock.AfterFunc(max(q.forget.Sub(b.clock.Now()), 0), q.expire)
 	return nil
 }

@@ -25,6 +25,8 @@ type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
 
+func (realClock) Wall() time.Time { return time.Now() }
+
 func (realClock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // jsonFormat keeps properties as JSON; the real ones belong to the doors.

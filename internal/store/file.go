@@ -94,9 +94,10 @@ func (l *File) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, erro
 	}
 	b := l.batch()
 	at := l.last + 1
+	l.stamp.At = at
 	l.last += broker.LSN(r.LSNs())
 	before := len(b.buf)
-	b.buf = broker.AppendRecord(b.buf, r, broker.RecordMark{At: at, TimeMS: l.nowMS})
+	b.buf = broker.AppendRecord(b.buf, r, l.stamp)
 	b.count++
 	b.last = l.last
 	if t != nil {
@@ -132,7 +133,7 @@ func (l *File) batch() *batch {
 	} else {
 		b = &batch{buf: make([]byte, frameHeadBytes)}
 	}
-	l.nowMS = l.o.Clock.Now().UnixMilli()
+	l.stamp = l.shifts.mark(l.o.Clock, l.last+1)
 	l.batches = append(l.batches, b)
 	return b
 }

@@ -16,6 +16,8 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
+func (clock) Wall() time.Time { return time.Now() }
+
 func (clock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 func openFile(options func(testing.TB) store.FileOptions) logtest.Maker {

@@ -41,7 +41,13 @@ func (l *File) ReadQueue(
 		if err != nil || s == nil {
 			return err
 		}
-		more, err := l.readPage(s, queue, page, fn)
+		l.mu.Lock()
+		times := l.shifts // of all that the page has
+		l.mu.Unlock()
+		more, err := l.readPage(s, queue, page, func(at broker.LSN, r *broker.Record) bool {
+			times.undo(r, at)
+			return fn(at, r)
+		})
 		if err != nil || !more {
 			return err
 		}

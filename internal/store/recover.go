@@ -53,6 +53,7 @@ func (l *File) Open() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lock, l.closed = lock, false
+	l.shifts = newShifts(l.o.Clock, l.last+1)
 	return nil
 }
 

@@ -29,6 +29,8 @@ type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
 
+func (realClock) Wall() time.Time { return time.Now() }
+
 func (realClock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // writer writes messages so that a test can read them.

@@ -29,6 +29,8 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
+func (clock) Wall() time.Time { return time.Now() }
+
 func (clock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // passwords lets in whose password is their name.

@@ -29,6 +29,9 @@ func (c *Clock) Now() time.Time {
 	return c.now()
 }
 
+// Wall implements broker.Clock.
+func (c *Clock) Wall() time.Time { return c.Now() }
+
 func (c *Clock) now() time.Time { return time.Now().Add(c.ahead) }
 
 // AfterFunc implements broker.Clock.

@@ -27,6 +27,8 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
+func (clock) Wall() time.Time { return time.Now() }
+
 func (clock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // users is an Authenticator: each user's password is the name, and stranger is nobody.

@@ -160,8 +160,9 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 	}
 	if timeout := terms.timeout; timeout > 0 {
 		p.Headers = p.Headers.Without(broker.HeaderDeadline)
-		end := d.options.Broker.Now().Add(timeout).UTC()
-		set(broker.HeaderDeadline, end.Format(broker.DeadlineLayout))
+		b := d.options.Broker
+		end := b.ToWall(b.Now().Add(timeout))
+		set(broker.HeaderDeadline, end.UTC().Format(broker.DeadlineLayout))
 		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
 		p.Set |= broker.HasExpiration
 	}

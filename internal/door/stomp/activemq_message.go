@@ -153,7 +153,7 @@ func (o *activeMessage) properties(active bool) error {
 		return err
 	}
 	if m.DeadlineMS != 0 { // see appendCallHeaders
-		at := time.UnixMilli(m.DeadlineMS)
+		at, _ := o.c.door.options.Broker.DeadlineOf(m)
 		p.Headers = p.Headers.Without(headerTimeout).
 			With(headerDeadline, at.UTC().Format(broker.DeadlineLayout))
 	}
@@ -279,7 +279,11 @@ func (o *activeMessage) defaults() {
 		o.messageID(o.c.idPrefix + "to:" + strconv.FormatUint(o.d.Tag, 10))
 	}
 	if !o.hasExpires {
-		o.b = wire.AppendNumber(o.b, "expires", o.d.ExpiresMS)
+		expires := o.d.ExpiresMS
+		if expires != 0 {
+			expires = o.c.door.options.Broker.ToWall(time.UnixMilli(expires)).UnixMilli()
+		}
+		o.b = wire.AppendNumber(o.b, "expires", expires)
 	}
 	if !o.hasPriority {
 		o.b = wire.AppendNumber(o.b, "priority", defaultPriority)

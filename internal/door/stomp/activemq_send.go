@@ -24,7 +24,8 @@ func (c *activeMQ) scan(f *wire.Frame, in *sendHeaders) *fault {
 			return err
 		}
 	}
-	now := c.door.options.Broker.Now().UnixMilli()
+	b := c.door.options.Broker
+	now := b.ToWall(b.Now()).UnixMilli() // as the sender's clock shows it
 	switch {
 	case s.expires == 0:
 	case s.expires <= now:

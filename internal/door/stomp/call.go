@@ -49,10 +49,6 @@ func (c *conn) callTerms(f *wire.Frame, p *broker.PublishParams) *fault {
 			return invalidHeader(wire.Send, headerTimeout)
 		}
 		terms.Timeout = time.Duration(ms) * time.Millisecond
-		at := c.door.options.Broker.Now().Add(terms.Timeout)
-		if hasDeadline && terms.Deadline.Before(at) {
-			terms.Timeout = 0 // the earlier of the two
-		}
 	}
 	p.Call = &terms
 	return nil

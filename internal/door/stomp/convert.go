@@ -4,7 +4,6 @@ package stomp
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
@@ -44,14 +43,14 @@ const (
 // appendCallHeaders is appendMessageHeaders for a message with a deadline: whoever handles it sees
 // what is left of it, relative and absolute (resilience: each hop gets the remaining time).
 func appendCallHeaders(
-	b []byte, v wire.Version, d *broker.Delivery, now time.Time,
+	b []byte, v wire.Version, d *broker.Delivery, of *broker.Broker,
 ) ([]byte, error) {
 	p, err := d.Properties()
 	if err != nil {
 		return b, err
 	}
-	deadline := time.UnixMilli(d.Message.DeadlineMS)
-	p.Expiration = strconv.FormatInt(max(deadline.Sub(now).Milliseconds(), 0), 10)
+	deadline, left := of.DeadlineOf(d.Message)
+	p.Expiration = strconv.FormatInt(left.Milliseconds(), 10)
 	p.Set |= broker.HasExpiration
 	p.Headers = p.Headers.Without(headerTimeout).
 		With(headerDeadline, deadline.UTC().Format(broker.DeadlineLayout))

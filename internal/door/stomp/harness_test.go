@@ -31,6 +31,8 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
+func (clock) Wall() time.Time { return time.Now() }
+
 func (clock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // users is an Authenticator for guest/guest; local may not come from where the tests do.

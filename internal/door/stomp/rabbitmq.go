@@ -47,7 +47,7 @@ func (c *rabbitMQ) appendMessage(b []byte, sub *subscription, d *broker.Delivery
 	}
 	var err error
 	if m.DeadlineMS != 0 {
-		b, err = appendCallHeaders(b, c.version, d, c.door.options.Broker.Now())
+		b, err = appendCallHeaders(b, c.version, d, c.door.options.Broker)
 	} else {
 		b, err = appendMessageHeaders(b, c.version, d)
 	}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+)
+
+const (
+	// shiftsKept bounds how many times it is remembered that the wall clock was set. What is older has
+	// the oldest.
+	shiftsKept = 64
+	// shiftStepMS is from what on another difference of the clocks is one.
+	shiftStepMS = 100
+)
+
+// shifts is by how much the wall clock was ahead of the heart's when records were appended. The log has
+// the times of the first, since an earlier process had another clock; what this process appended is
+// given back with the very times that it had, however often the wall clock was set meanwhile.
+type shifts struct {
+	list []shift // by LSN; what is in it does not change
+	// What comes before first was appended by earlier processes, up to openedMS by the wall clock.
+	first    broker.LSN
+	openedMS int64
+}
+
+type shift struct {
+	from broker.LSN
+	ms   int64
+}
+
+func newShifts(c broker.Clock, first broker.LSN) shifts {
+	return shifts{
+		list: []shift{{0, broker.ClockShift(c).Milliseconds()}}, first: first,
+		openedMS: c.Wall().UnixMilli(),
+	}
+}
+
+// mark returns the times for records from an LSN on, and remembers their shift.
+func (s *shifts) mark(c broker.Clock, from broker.LSN) broker.RecordMark {
+	now := broker.ClockShift(c).Milliseconds()
+	last := s.list[len(s.list)-1]
+	if d := now - last.ms; d > -shiftStepMS && d < shiftStepMS {
+		now = last.ms // but for how long it took to read the clocks
+	} else {
+		if len(s.list) == shiftsKept {
+			s.list = slices.Clone(s.list[1:])
+		}
+		s.list = append(s.list, shift{from, now})
+	}
+	wall := c.Now().Add(time.Duration(now) * time.Millisecond)
+	return broker.RecordMark{At: from, TimeMS: wall.UnixMilli(), ShiftMS: now}
+}
+
+// undo gives a record, as the log has it, its times by the heart's clock. One of the future was appended
+// before somebody set the wall clock back, while there was no process: it was appended now.
+func (s *shifts) undo(r *broker.Record, at broker.LSN) {
+	i := len(s.list) - 1
+	for i > 0 && s.list[i].from > at {
+		i--
+	}
+	back := s.list[i].ms
+	if at < s.first {
+		back += max(r.TimeMS-s.openedMS, 0)
+	}
+	if back != 0 {
+		r.Shift(-back)
+	}
+}
