@@ -126,7 +126,8 @@ func (s *services) open(key serviceKey, o Service) (*called, error) {
 	case len(s.byName) >= servicesMost:
 		return nil, &broker.Error{
 			Code: broker.CodeQuota, Op: "attach",
-			Text: fmt.Sprintf("the hub calls %d services already", servicesMost),
+			Text:  fmt.Sprintf("the hub calls %d services already", servicesMost),
+			Quota: "services", Limit: servicesMost,
 		}
 	}
 	kind, err := s.newKind(key, o)

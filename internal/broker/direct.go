@@ -112,7 +112,7 @@ func (q *Queue) mayCall(op string, operation []byte) error {
 		return errorf(CodeNoInstance, op, q.Name, "nobody is attached to service '%s'", q.Name)
 	case q.ready >= q.vh.b.limits.CallsWaiting:
 		return errorf(CodeOverloaded, op, q.Name, "%d calls wait for service '%s' already",
-			q.ready, q.Name)
+			q.ready, q.Name).of("calls-waiting", q.vh.b.limits.CallsWaiting)
 	}
 	if e := q.refusal(operation); e != nil {
 		return e

@@ -123,6 +123,10 @@ type Error struct {
 	Text string
 	// RetryAfter is how long a client should wait before it tries again; 0: nobody knows.
 	RetryAfter time.Duration
+	// Quota names the limit that is reached, in a word or two joined by a hyphen, and Limit is how many
+	// there may be at the same time; "" and 0: nobody counts.
+	Quota string
+	Limit int
 	// Err is the cause, if any; it is for the log, never for the client.
 	Err error
 }
@@ -147,6 +151,12 @@ func (e *Error) Is(target error) bool {
 
 func errorf(code Code, op, entity, format string, args ...any) *Error {
 	return &Error{Code: code, Op: op, Entity: entity, Text: fmt.Sprintf(format, args...)}
+}
+
+// of names the limit that is reached.
+func (e *Error) of(quota string, limit int) *Error {
+	e.Quota, e.Limit = quota, limit
+	return e
 }
 
 func queueEntity(vhost, name string) string {

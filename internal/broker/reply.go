@@ -99,7 +99,7 @@ func (t *replyTable) add(r *replyRow) error {
 		return errorf(CodeDraining, "open call", "", "the hub stops")
 	} else if len(t.rows)-t.stored >= t.b.limits.Requests && !r.direct {
 		return errorf(CodeQuota, "open call", "", "too many outstanding requests (limit %d)",
-			t.b.limits.Requests)
+			t.b.limits.Requests).of("outstanding-calls", t.b.limits.Requests)
 	}
 	t.rows[r.token] = r
 	if r.waited() {

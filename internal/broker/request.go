@@ -236,7 +236,7 @@ func (t *requestTable) add(q *Request, limit int) (*Request, error) {
 	}
 	if t.counts[q.VHost] >= limit {
 		return nil, errorf(CodeQuota, "request", q.Service,
-			"too many stored requests (limit %d)", limit)
+			"too many stored requests (limit %d)", limit).of("stored-requests", limit)
 	}
 	if t.byID == nil {
 		t.byID, t.counts = make(map[string]*Request), make(map[string]int)

@@ -357,6 +357,7 @@ func (p *Pool) crowded() *broker.Error {
 	e := p.fail(broker.CodeOverloaded, nil, "every instance of '%s' has as many calls as it may have",
 		p.options.Service)
 	e.RetryAfter = time.Second
+	e.Quota, e.Limit = "calls", int(p.limiter.limit.Load())
 	return e
 }
 

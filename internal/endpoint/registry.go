@@ -41,7 +41,8 @@ func (p *Pool) Put(i Instance) (created bool, err error) {
 	if old == nil && p.members >= p.options.Members {
 		return false, &broker.Error{
 			Code: broker.CodeQuota, Op: "put instance", Entity: i.ID,
-			Text: "service '" + p.options.Service + "' has as many members as it may have",
+			Text:  "service '" + p.options.Service + "' has as many members as it may have",
+			Quota: "members", Limit: p.options.Members,
 		}
 	}
 	if old != nil && old.URL != i.URL {

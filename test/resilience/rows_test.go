@@ -170,6 +170,12 @@ func (f *fleet) refused(t *testing.T, code string) {
 			problem.RetryAfterMS <= 0 || bad != nil || seconds < 1 {
 			t.Errorf("%s: %d %+v, %v", code, answer.StatusCode, problem, answer.Header)
 		}
+		const policy, limit = `"calls-waiting";q=4;qu="concurrent-requests"`, `"calls-waiting";r=0`
+		if h := answer.Header; code == "overloaded" &&
+			(h.Get("RateLimit-Policy") != policy || h.Get("RateLimit") != limit) {
+			t.Errorf("%s: RateLimit-Policy %s, RateLimit %s, want %s, %s", code,
+				h.Get("RateLimit-Policy"), h.Get("RateLimit"), policy, limit)
+		}
 		return true
 	})
 }

@@ -79,6 +79,8 @@ func parameterTexts() map[string]parameter {
 
 		"answer Link":               {"RFC 8288.", text(), nil},
 		"answer Retry-After":        {"Seconds after which to ask again.", whole(), nil},
+		"answer RateLimit":          {"What is left of the limits that count here.", text(), nil},
+		"answer RateLimit-Policy":   {"The limits that count here, by name.", text(), nil},
 		"answer Preference-Applied": {"What of Prefer was obeyed.", text(), nil},
 		"answer Parley-Lease":       {"The lease of a body that is shown alone.", text(), nil},
 		"answer Parley-Attempt":     {"How often it was delivered, from 1.", whole(), nil},

@@ -141,8 +141,10 @@ type problem struct {
 	allow string
 	// retry is what Retry-After says, if that is known better than the kind does.
 	retry time.Duration
-	// violated is the quota that is used up, if it is known.
+	// violated is the quota that is used up, if it is known; limit, if it is of what there may be at the
+	// same time, how many that are.
 	violated string
+	limit    int
 }
 
 // Error returns word, detail and cause.
@@ -175,6 +177,7 @@ func problemOf(err error) *problem {
 		}
 		return &problem{
 			word: e.Code.String(), detail: e.Text, cause: err, retry: e.RetryAfter,
+			violated: e.Quota, limit: e.Limit,
 		}
 	}
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -245,13 +248,10 @@ func (v *visit) fail(err error) {
 		h.Add("Link", "<"+b.Type+`>; rel="describedby"`) // rest.md §5.3
 	}
 	if b.RetryAfterMS > 0 {
-		h.Set("Retry-After", strconv.FormatInt(max(1, b.RetryAfterMS/1000), 10))
+		h.Set("Retry-After", strconv.FormatInt((b.RetryAfterMS+999)/1000, 10)) // not too early
 	}
-	switch p.violated {
-	case quotaLeases:
-		v.quota(quota{name: quotaLeases, limit: v.door.options.LeasesMax, isConcurrency: true})
-	case quotaStreams:
-		v.quota(quota{name: quotaStreams, limit: v.door.options.StreamsPerUser, isConcurrency: true})
+	if p.limit > 0 {
+		v.quota(quota{name: p.violated, limit: p.limit, isConcurrency: true})
 	}
 	switch b.Status {
 	case http.StatusUnauthorized:

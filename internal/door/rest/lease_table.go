@@ -203,7 +203,7 @@ func (t *leaseTable) add(
 		t.mu.Unlock()
 		return nil, &problem{
 			word: "quota", detail: strconv.Itoa(t.max) + " leases are out already",
-			violated: quotaLeases,
+			violated: quotaLeases, limit: t.max,
 		}
 	}
 	for _, l := range out {

@@ -179,12 +179,7 @@ func (d *Door) responses(o *operation) jsonObject {
 			r["content"] = mediaTypes(a.body)
 		}
 		if len(a.headers) > 0 {
-			headers := jsonObject{}
-			for _, name := range a.headers {
-				p := texts["answer "+name]
-				headers[name] = jsonObject{"description": p.about, "schema": p.schema}
-			}
-			r["headers"] = headers
+			r["headers"] = headerObjects(a.headers, texts)
 		}
 		out[strconv.Itoa(a.status)] = r
 	}
@@ -197,11 +192,24 @@ func (d *Door) responses(o *operation) jsonObject {
 		slices.Sort(list)
 		code := strconv.Itoa(status)
 		if _, has := out[code]; !has {
-			out[code] = jsonObject{
+			r := jsonObject{
 				"description": "A problem: " + strings.Join(list, ", ") + ".",
 				"content":     problemContent(),
 			}
+			if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+				r["headers"] = headerObjects([]string{"Retry-After", "RateLimit", "RateLimit-Policy"}, texts)
+			}
+			out[code] = r
 		}
+	}
+	return out
+}
+
+func headerObjects(names []string, texts map[string]parameter) jsonObject {
+	out := jsonObject{}
+	for _, name := range names {
+		p := texts["answer "+name]
+		out[name] = jsonObject{"description": p.about, "schema": p.schema}
 	}
 	return out
 }

@@ -4,8 +4,12 @@ package rest
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/store"
 )
 
 // rest.md §1: RateLimit and RateLimit-Policy on every answer to a user, 429 with Retry-After behind the
@@ -105,5 +109,71 @@ func TestQuotaPolicies(t *testing.T) {
 			r.header.Get("RateLimit") != `"`+tc.what+`";r=0` || r.header.Get("Retry-After") != "1" {
 			t.Errorf("%s: %+v, headers %v", tc.what, p, r.header)
 		}
+	}
+}
+
+// resilience.md §8, row 6: what is refused because too much is under way says which limit that is, and when
+// to come again.
+func TestLimitsOfTheHeart(t *testing.T) {
+	t.Parallel()
+	log := store.NewMemory(store.MemoryOptions{})
+	b := broker.New(broker.Options{
+		Name: "test", Clock: realClock{}, Log: log, Formats: []broker.Format{Format{}},
+		Limits: broker.Limits{CallsWaiting: 2, Requests: 3},
+	})
+	log.Bind(b)
+	h := serveBroker(t, b)
+	h.queue("svc")
+	busy := h.peer("busy")
+	if _, err := busy.session.Consume(broker.ConsumerParams{Queue: "svc", Prefetch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	h.send("svc", "keeps its consumer busy")
+	for range 2 {
+		h.send("svc", "waits")
+	}
+	h.do("POST", "/v1/services/svc/do", "x").limited(503, "overloaded", "calls-waiting", 2)
+
+	h.queue("free")
+	free := h.peer("free")
+	free.consume("free")
+	var asked [3]seen
+	var answers [3]<-chan *response
+	for i := range asked {
+		answers[i] = h.async("POST", "/v1/services/free/do", "x")
+		asked[i] = free.next()
+	}
+	h.do("POST", "/v1/services/free/do", "x").limited(429, "quota", "outstanding-calls", 3)
+	for i, ask := range asked {
+		free.answer(ask, "done")
+		h.got(answers[i]).want(200)
+	}
+
+	h.queue("later")
+	for range 3 {
+		h.do("POST", "/v1/services/later/do", "x", "Prefer: respond-async").want(202)
+	}
+	h.do("POST", "/v1/services/later/do", "x", "Prefer: respond-async").
+		limited(429, "quota", "stored-requests", 3)
+}
+
+// limited checks a refusal by a limit of what there may be at the same time.
+func (r *response) limited(status int, word, name string, most int) {
+	r.tb.Helper()
+	r.problem(status, word)
+	policy := `"` + name + `";q=` + strconv.Itoa(most) + `;qu="concurrent-requests"`
+	if got := r.header.Get("RateLimit-Policy"); got != policy {
+		r.tb.Errorf("RateLimit-Policy %s, want %s", got, policy)
+	}
+	if got, want := r.header.Get("RateLimit"), `"`+name+`";r=0`; got != want {
+		r.tb.Errorf("RateLimit %s, want %s", got, want)
+	}
+	if n, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || n < 1 {
+		r.tb.Errorf("Retry-After %q", r.header.Get("Retry-After"))
+	}
+	var p problemBody
+	r.json(&p)
+	if violated := strings.Join(p.Violated, " "); word == "quota" && violated != name {
+		r.tb.Errorf("violated-policies %q, want %q", violated, name)
 	}
 }

@@ -56,6 +56,7 @@ func (d *Door) enterStream(user string) error {
 	if t.all >= d.options.StreamsMax || t.byUser[user] >= d.options.StreamsPerUser {
 		return &problem{
 			word: "quota", detail: "too many open streams", violated: quotaStreams,
+			limit: d.options.StreamsPerUser,
 		}
 	}
 	t.all++
