@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,10 +27,6 @@ type serveFlags struct {
 
 	dev, demo, listenAll bool
 }
-
-// collectPercent is by how much memory grows between two garbage collections. The hot paths allocate
-// nothing, so collecting more often than Go does by default costs little.
-const collectPercent = 50
 
 func (a *app) serveCommand() *cobra.Command {
 	var f serveFlags
@@ -75,7 +70,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	}
 	o.Logger = slog.New(slog.NewTextHandler(a.notes, &slog.HandlerOptions{Level: level}))
 	if _, set := a.lookup("GOGC"); !set {
-		debug.SetGCPercent(collectPercent)
+		defer collectSeldom()()
 	}
 	h, err := hub.New(o)
 	if err != nil {
