@@ -96,7 +96,7 @@ func (p *pool) CallMember(
 		body: string(c.Message.Body), member: member, redelivered: c.Redelivered,
 		attempt: c.Attempt, deadline: c.Deadline, answers: c.Answers, ended: ctx.Done(),
 		idempotent: c.Idempotent,
-		done: make(chan poolResult, 1),
+		done:       make(chan poolResult, 1),
 	}
 	p.calls <- call
 	select {

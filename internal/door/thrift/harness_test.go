@@ -27,6 +27,9 @@ type clock struct{}
 
 func (clock) Now() time.Time { return time.Now() }
 
+// Wall implements broker.Clock.
+func (clock) Wall() time.Time { return time.Now() }
+
 func (clock) AfterFunc(d time.Duration, f func()) broker.Timer { return time.AfterFunc(d, f) }
 
 // users is an Authenticator: stranger is nobody.
