@@ -3,6 +3,7 @@
 package contract
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,9 +78,9 @@ func (t *Transcoder) unexpected(want string) *ConvertError {
 		found = "a string"
 	case c == '-' || '0' <= c && c <= '9':
 		found = "a number"
-	case c == 't' || c == 'f':
+	case bytes.HasPrefix(t.in[t.at:], []byte("true")), bytes.HasPrefix(t.in[t.at:], []byte("false")):
 		found = "a bool"
-	case c == 'n':
+	case bytes.HasPrefix(t.in[t.at:], []byte("null")):
 		found = "null"
 	default:
 		found = shown(t.in[t.at : t.at+1])

@@ -124,6 +124,7 @@ func (t *Transcoder) readMap(p *plan) *ConvertError {
 	if fault := t.descend(); fault != nil {
 		return fault
 	}
+	from := t.at
 	t.at++
 	start, base, n := t.beginMap(p), len(t.keys), 0
 	for {
@@ -142,17 +143,29 @@ func (t *Transcoder) readMap(p *plan) *ConvertError {
 		}
 		n++
 	}
-	return t.closeMap(p, start, base, n)
+	if at := t.duplicate(base); at >= 0 {
+		return t.fail("two equal keys").under(t.memberAt(from, at-base))
+	}
+	t.closeMap(p, start, base, n)
+	return nil
 }
 
-func (t *Transcoder) closeMap(p *plan, start, base, n int) *ConvertError {
-	if at := t.duplicate(base); at >= 0 {
-		return t.fail("two equal keys").at(at - base)
-	}
+func (t *Transcoder) closeMap(p *plan, start, base, n int) {
 	t.keys = t.keys[:base]
 	t.endMap(p, start, n)
 	t.depth--
-	return nil
+}
+
+// memberAt returns the name of the nth member of the object at from, for an error.
+func (t *Transcoder) memberAt(from, n int) string {
+	for t.at = from; ; n-- {
+		t.at++ // the brace, or the comma
+		t.peek()
+		name, fault := t.str()
+		if n == 0 || fault != nil || t.colon() != nil || t.skip() != nil || t.peek() != ',' {
+			return string(name)
+		}
+	}
 }
 
 // readEntry reads a member of an object that is a map.
@@ -174,18 +187,9 @@ func (t *Transcoder) readEntry(p *plan) *ConvertError {
 		return fault
 	}
 	if fault := t.readValue(p.elem); fault != nil {
-		return fault.under(t.nameAt(name))
+		return fault.under(t.memberAt(name-1, 0))
 	}
 	return nil
-}
-
-// nameAt reads a name again, for an error behind it.
-func (t *Transcoder) nameAt(at int) string {
-	back := t.at
-	t.at = at
-	name, _ := t.str()
-	t.at = back
-	return string(name)
 }
 
 // readKey writes what a member's name means as a key.
@@ -260,7 +264,11 @@ func (t *Transcoder) readPairs(p *plan) *ConvertError {
 		}
 		n++
 	}
-	return t.closeMap(p, start, base, n)
+	if at := t.duplicate(base); at >= 0 {
+		return t.fail("two equal keys").at(at - base)
+	}
+	t.closeMap(p, start, base, n)
+	return nil
 }
 
 func (t *Transcoder) readPair(p *plan) *ConvertError {

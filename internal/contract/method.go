@@ -80,8 +80,8 @@ func StatusOf(thrown *Field) int {
 	return statusThrown
 }
 
-// service compiles the methods of a service and of those that it extends; what the service defines
-// again is its own.
+// service compiles the methods of a service and of those that it extends, which have no names in
+// common.
 func (k *compiler) service(c *Contract, s *Service) *Operations {
 	o := &Operations{Contract: c, Service: s, byName: map[string]*Method{}}
 	for at := s; at != nil; at = at.Extends {
@@ -90,11 +90,9 @@ func (k *compiler) service(c *Contract, s *Service) *Operations {
 				k.fault(s.Pos, "the services have more than %d methods", maxOperations)
 				return o
 			}
-			if o.byName[f.Name] == nil {
-				m := k.method(f)
-				o.byName[f.Name] = m
-				o.sorted = append(o.sorted, m)
-			}
+			m := k.method(f)
+			o.byName[f.Name] = m
+			o.sorted = append(o.sorted, m)
 		}
 	}
 	slices.SortFunc(o.sorted, func(a, b *Method) int { return cmp.Compare(a.Name, b.Name) })
