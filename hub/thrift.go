@@ -14,6 +14,7 @@ func (h *Hub) openThrift() error {
 	door, err := thriftdoor.New(thriftdoor.Options{
 		Broker: h.broker, Auth: login{h.users}, User: h.options.Doors.Thrift.User,
 		PeerUser: h.processOwner, Service: h.options.Doors.Thrift.Service,
+		Contracts: h.contracts, Thrift: h.called.bodies.wantsThrift,
 		Upgrade: upgradeBinary, AllowedOrigins: h.options.Origins,
 		Metrics: h.metrics, Logger: h.options.Logger,
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -40,11 +41,15 @@ type call struct {
 	bare      bool      // it was when it came
 	arguments []byte    // the struct
 	service   string
-	started   time.Time
+	// method is the one of the contract, nil when the service has none; json says that the service
+	// wants JSON then.
+	method *contract.Method
+	json   bool
 
 	question    broker.Message
 	contentType string // of the question
-	body        []byte // ″
+	body        []byte // ″, where it is not the message
+	transcoder  contract.Transcoder
 	endpoint    broker.EndpointCall
 	got         reply
 
@@ -82,7 +87,7 @@ func (p *pool) put(c *call) {
 		}
 	}
 	c.ctx, c.caller, c.message, c.arguments = nil, Caller{}, wire.Message{}, nil
-	c.head, c.endpoint = wire.Head{}, broker.EndpointCall{}
+	c.head, c.method, c.endpoint = wire.Head{}, nil, broker.EndpointCall{}
 	c.question = broker.Message{Envelope: broker.Envelope{Key: c.question.Key[:0]}}
 	c.got.clear()
 	c.reader.Reset(wire.Binary, nil, wire.Limits{})
@@ -158,7 +163,7 @@ func trimJSON(b []byte) []byte {
 	return b
 }
 
-// handle calls.
+// handle does what the message asks for.
 func (c *call) handle() {
 	if c.head.Type != wire.Call && c.head.Type != wire.Oneway {
 		c.closes = true // thrift.md §3, rule 6
@@ -166,26 +171,45 @@ func (c *call) handle() {
 		c.outcome = endOneway
 		return
 	}
-	oneway := c.head.Type == wire.Oneway
 	err := c.address()
 	if err == nil {
 		err = c.checkAlarm()
 	}
+	// Apache's Go client says that a oneway call is a call (rule 2): the contract knows better.
+	oneway := c.head.Type == wire.Oneway || c.method != nil && c.method.Oneway
+	if oneway {
+		c.outcome = endOneway
+	}
+	if err == nil {
+		err = c.do(oneway)
+	}
 	switch {
-	case err != nil && oneway:
-		c.outcome = endOneway
-		c.lost(err)
-	case err != nil:
-		c.fail(err)
+	case err == nil:
 	case oneway:
-		c.outcome = endOneway
-		if err := c.send(); err != nil {
-			c.lost(err)
-		}
+		c.lost(err)
 	default:
-		if err := c.ask(); err != nil {
-			c.fail(err)
-		}
+		c.fail(err)
+	}
+}
+
+// do calls the service, or does what the contract says of the method instead.
+func (c *call) do(oneway bool) error {
+	m := c.method
+	switch {
+	case m != nil && m.Publish != "":
+		return c.publish(oneway)
+	case oneway:
+		return c.send()
+	case m == nil:
+		return c.ask()
+	case m.Gather != "":
+		return c.gather()
+	case m.Request != "":
+		return c.request()
+	case m.Result != "":
+		return c.result()
+	default:
+		return c.ask()
 	}
 }
 
@@ -210,6 +234,19 @@ func (c *call) address() error {
 	case len(name) > nameBytesMax || len(method) > nameBytesMax:
 		return problemf(codeBadRequest, "a name is longer than %d bytes", nameBytesMax)
 	}
+	return c.describe(c.door.options.Contracts.Operations(c.caller.VHost, name))
+}
+
+// describe finds what the contract of the service says of the method.
+func (c *call) describe(known *contract.Operations) error {
+	c.method, c.json = nil, false
+	if known == nil {
+		return nil
+	}
+	if c.method = known.Method(c.head.Name); c.method == nil {
+		return problemf(codeNoMethod, "the contract of '%s' has no such method", shown(c.service))
+	}
+	c.json = !c.door.options.Thrift(c.caller.VHost, c.service)
 	return nil
 }
 
@@ -224,7 +261,9 @@ func (c *call) checkAlarm() error {
 // ask calls the service and makes the answer of its answer.
 func (c *call) ask() error {
 	timeout := c.timeout()
-	c.compose(wire.Call)
+	if err := c.compose(wire.Call, c.method); err != nil {
+		return err
+	}
 	session, err := c.caller.Sessions.Take()
 	if err != nil {
 		return err
@@ -242,6 +281,7 @@ func (c *call) ask() error {
 		timeout = broker.DefaultTimeout
 	}
 	e := &c.endpoint
+	e.Idempotent = c.method != nil && c.method.Idempotent
 	e.Message, e.Head, e.Answers, e.Attempt = &c.question, c, true, 1
 	e.Deadline = c.door.options.Broker.Now().Add(timeout)
 	got, err := direct.Call(c.ctx, e)
@@ -253,7 +293,7 @@ func (c *call) ask() error {
 
 // askQueue calls through the queue of the service.
 func (c *call) askQueue(timeout time.Duration) error {
-	if err := c.describe(timeout); err != nil {
+	if err := c.addProperties(timeout, false); err != nil {
 		return err
 	}
 	session, err := c.caller.Sessions.Take()

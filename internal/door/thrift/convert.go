@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -19,8 +20,12 @@ const (
 	typeCompact = "application/vnd.apache.thrift.compact"
 	typeJSON    = "application/vnd.apache.thrift.json"
 	typeApache  = "application/x-thrift"
+	typePlain   = "application/json"
 	typeOctets  = "application/octet-stream"
 )
+
+// persistentMode is the delivery mode of messages that outlive the hub.
+const persistentMode = 2
 
 // typeOf returns the content type of a protocol.
 func typeOf(p wire.Protocol) string {
@@ -64,24 +69,38 @@ func (c *call) appendMessage(dst []byte, p wire.Protocol, h wire.Head, body []by
 	return append(append(append(dst, ','), body...), ']')
 }
 
-// compose makes the question's envelope and body: the message as it came, under the bare name of the
-// method.
-func (c *call) compose(t wire.MessageType) {
+// compose makes the question's envelope and body, which calls m: where the service wants it, an object
+// of JSON, else the message as it came, under the bare name of the method.
+func (c *call) compose(t wire.MessageType, m *contract.Method) error {
 	q, p := &c.question, c.message.Protocol
 	q.Type = c.head.Name
+	if m != c.method { // the contract has another one called
+		q.Type = []byte(m.Name)
+	}
+	if c.json {
+		c.contentType = typePlain
+		var err error
+		c.body, err = c.transcoder.ArgumentsToJSON(c.body[:0], m, p, c.arguments)
+		if err != nil {
+			return &problem{word: codeBadRequest, detail: err.Error()}
+		}
+		q.ContentType, q.Body = append(q.ContentType[:0], c.contentType...), c.body
+		return nil
+	}
 	c.contentType = typeOf(p)
 	q.ContentType = append(q.ContentType[:0], c.contentType...)
-	if t == c.head.Type && !c.head.Lax && c.bare {
+	if t == c.head.Type && !c.head.Lax && c.bare && m == c.method {
 		q.Body = c.message.Bytes // it is that already
-		return
+		return nil
 	}
-	h := wire.Head{Name: c.head.Name, Type: t, Seq: c.head.Seq}
+	h := wire.Head{Name: q.Type, Type: t, Seq: c.head.Seq}
 	c.body = c.appendMessage(c.body[:0], p, h, c.arguments)
 	q.Body = c.body
+	return nil
 }
 
-// describe makes the question's properties, for a queue.
-func (c *call) describe(timeout time.Duration) error {
+// addProperties makes the question's properties, for a queue.
+func (c *call) addProperties(timeout time.Duration, persistent bool) error {
 	q := &c.question
 	p := broker.Properties{
 		Set:         broker.HasContentType | broker.HasType | broker.HasCorrelationID,
@@ -90,6 +109,9 @@ func (c *call) describe(timeout time.Duration) error {
 	}
 	for key, value := range c.headers() {
 		p.Headers = append(p.Headers, broker.Field{Name: string(key), Value: string(value)})
+	}
+	if q.Persistent = persistent; persistent {
+		p.DeliveryMode, p.Set = persistentMode, p.Set|broker.HasDeliveryMode
 	}
 	if timeout > 0 {
 		end := c.door.options.Broker.Now().Add(timeout).UTC()
@@ -172,23 +194,13 @@ func (c *call) answerGot() error {
 	case known, ok && isUnknown(c.got.contentType):
 		return c.answerThrift(form.Protocol)
 	}
-	if word, text, ok := c.got.error(); ok {
-		return problemf(word, "%s", text)
+	if p := c.got.problem(); p != nil {
+		return c.answerProblem(p)
 	}
-	return problemf(codeBadReply, "the service's answer is not of Thrift")
-}
-
-// error returns the error that an answer is: the hub's own, or the service's.
-func (r *reply) error() (word, text string, ok bool) {
-	word, ok = r.headers.Text(broker.HeaderError)
-	text, _ = r.headers.Text(broker.HeaderErrorMessage)
-	if !ok && r.failure != "" {
-		word, ok = r.failure, true
-		if status, has := r.headers.Get(headerStatus); has {
-			text = "the service answered with status " + textOf(status)
-		}
+	if c.method == nil {
+		return problemf(codeBadReply, "the service's answer is not of Thrift")
 	}
-	return word, text, ok
+	return c.answerJSON()
 }
 
 // answerThrift makes the answer of a whole message: its head is the caller's, and what it holds is
@@ -215,6 +227,9 @@ func (c *call) answerThrift(p wire.Protocol) error {
 		}
 		c.answer = c.appendMessage(c.answer[:0], p, to, result)
 		return nil
+	}
+	if h.Type == wire.Reply && (p == wire.JSON || c.message.Protocol == wire.JSON) {
+		return c.convertResult(p)
 	}
 	w := &c.writer
 	w.Reset(c.message.Protocol, c.answer[:0])

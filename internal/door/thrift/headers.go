@@ -47,14 +47,22 @@ func (c *call) timeout() time.Duration {
 	case c.answersHeaders():
 		text, _ = h.Get(keyTimeout)
 	}
-	if len(text) == 0 {
-		return 0
+	if len(text) == 0 && c.method != nil {
+		return c.method.Timeout
 	}
 	ms, err := strconv.ParseUint(string(text), 10, 32)
 	if err != nil || ms == 0 {
 		return 0
 	}
 	return min(time.Duration(ms)*time.Millisecond, timeoutMax)
+}
+
+// patience is timeout where the hub waits itself.
+func (c *call) patience() time.Duration {
+	if t := c.timeout(); t > 0 {
+		return t
+	}
+	return broker.DefaultTimeout
 }
 
 // answersHeaders reports whether the form of the message has headers, and its answer too.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/metric"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -78,6 +79,8 @@ type Options struct {
 	// Service is whom a message without a service in its name is for. Default: none, such messages are
 	// refused.
 	Service string
+	// Contracts says which contract describes a service. Default: none does.
+	Contracts *contract.Registry
 	// Thrift reports whether a service with a contract wants Thrift in its messages, and not JSON.
 	// Default: none does.
 	Thrift func(vhost, service string) bool
@@ -141,6 +144,9 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Limits.FrameBytes, standard.FrameBytes)
 	setDefault(&o.Limits.HeaderBytes, standard.HeaderBytes)
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
+	if o.Contracts == nil {
+		o.Contracts = &contract.Registry{}
+	}
 	if o.Thrift == nil {
 		o.Thrift = func(string, string) bool { return false }
 	}

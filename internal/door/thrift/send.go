@@ -10,8 +10,10 @@ import (
 // send puts a message into the queue of its service. Nobody hears what became of it (thrift.md §3, rule
 // 2), so it is not kept for a restart either.
 func (c *call) send() error {
-	c.compose(wire.Oneway)
-	if err := c.describe(0); err != nil {
+	if err := c.compose(wire.Oneway, c.method); err != nil {
+		return err
+	}
+	if err := c.addProperties(0, false); err != nil {
 		return err
 	}
 	c.question.Exchange, c.question.Key = nil, append(c.question.Key[:0], c.service...)
