@@ -240,7 +240,7 @@ func ask(p wire.Protocol, name, text string, seq int32) []byte {
 type parsed struct {
 	head wire.Head
 	text string // the last string of the struct
-	id   int16  // its field
+	id   int16  // its field, or that of the struct in which it is
 	code int32  // the last i32: the type of an exception
 }
 
@@ -262,12 +262,19 @@ func parse(tb testing.TB, p wire.Protocol, b []byte) parsed {
 	out.head.Name = append([]byte(nil), out.head.Name...)
 	err = r.StructBegin()
 	check()
-	for {
+	for depth := 1; ; {
 		var f wire.Field
 		f, err = r.Field()
 		check()
 		switch f.Type {
+		case wire.Struct:
+			depth++
+			out.id = f.ID
+			err = r.StructBegin()
 		case wire.Stop:
+			if depth--; depth > 0 {
+				continue
+			}
 			err = r.MessageEnd()
 			check()
 			if len(r.Rest()) > 0 {
@@ -277,7 +284,10 @@ func parse(tb testing.TB, p wire.Protocol, b []byte) parsed {
 		case wire.String:
 			var text []byte
 			text, err = r.Text()
-			out.text, out.id = string(text), f.ID
+			out.text = string(text)
+			if depth == 1 {
+				out.id = f.ID
+			}
 		case wire.I32:
 			out.code, err = r.I32()
 		default:
