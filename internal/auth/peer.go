@@ -56,6 +56,14 @@ func (p Peer) String() string {
 	return "unknown"
 }
 
+// AppendTo appends what String returns.
+func (p Peer) AppendTo(b []byte) []byte {
+	if !p.local && p.addr.IsValid() {
+		return p.addr.AppendTo(b)
+	}
+	return append(b, p.String()...)
+}
+
 // ipv6PrefixBits is what one customer has at least: a limit for single addresses would be none.
 const ipv6PrefixBits = 64
 

@@ -28,6 +28,10 @@ type run struct {
 	placed bool
 	// streaming says that the credit is kept until the reply's stream is closed.
 	streaming bool
+	// raced says that attempts may run at the same time.
+	raced bool
+	// first is the stream of the first attempt's reply, unless attempts were raced.
+	first stream
 }
 
 // Call runs a message on the credit that Take took; see broker.Endpoint.
@@ -53,6 +57,8 @@ func (p *Pool) Call(ctx context.Context, c *broker.EndpointCall) (*broker.Reply,
 	r.call, r.traits = call, call.Traits()
 	r.traits.Idempotent = r.traits.Idempotent || c.Idempotent
 	reply, out, picked := p.attempts(ctx, r, asProbe)
+	release(call)
+	r.call = nil
 	if !picked {
 		p.record(b, asProbe, ClassCanceled)
 		return nil, p.crowded()
@@ -81,6 +87,7 @@ func (p *Pool) attempts(ctx context.Context, r *run, asProbe bool) (
 ) {
 	hedged := p.options.Hedge.Enabled && r.traits.Idempotent && !r.traits.Once && !asProbe
 	if hedged {
+		r.raced = true
 		p.hedges.earn()
 	}
 	for {
@@ -180,9 +187,12 @@ func (p *Pool) attempted(ctx context.Context, r *run, t try, w result) (*broker.
 	if w.reply != nil && w.reply.Stream != nil {
 		t.m.streams.Add(1)
 		t.m.end(t.start)
-		w.reply.Stream = &stream{
-			ReadCloser: w.reply.Stream, p: p, r: r, m: t.m, cancel: w.cancel,
+		s := &r.first
+		if r.raced || t.number > 1 {
+			s = new(stream)
 		}
+		s.ReadCloser, s.p, s.r, s.m, s.cancel = w.reply.Stream, p, r, t.m, w.cancel
+		w.reply.Stream = s
 		return w.reply, w.out
 	}
 	if w.cancel != nil {
@@ -388,5 +398,7 @@ func (p *Pool) CallMember(ctx context.Context, name string, c *broker.EndpointCa
 	defer p.wake()
 	defer p.finish(r)
 	reply, out := p.attempt(ctx, r, try{m: m, start: now, number: 1})
+	release(call)
+	r.call = nil
 	return p.conclude(ctx, reply, out)
 }

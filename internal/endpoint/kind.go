@@ -36,6 +36,17 @@ type Call interface {
 	Try(ctx context.Context, a Attempt) (*broker.Reply, Outcome)
 }
 
+// releaser is a Call that wants to hear that its last attempt has returned: its memory may serve
+// another one.
+type releaser interface{ Release() }
+
+// release tells a call that it is over.
+func release(c Call) {
+	if r, ok := c.(releaser); ok {
+		r.Release()
+	}
+}
+
 // Traits are what the rules of attempts need to know of a call.
 type Traits struct {
 	// Idempotent says that a member may see it twice: RFC 9110 §9.2.2, a contract that says so, or an

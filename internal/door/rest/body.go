@@ -69,6 +69,7 @@ func (v *visit) smallBody(buf []byte) error {
 		return v.bodyFault(control, err)
 	}
 	_ = control.SetReadDeadline(time.Time{})
+	_ = v.r.Body.Close() // it has ended: net/http need not look for more of it
 	return nil
 }
 

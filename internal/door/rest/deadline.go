@@ -23,7 +23,50 @@ type deadline struct {
 
 	mu   sync.Mutex
 	want time.Time // zero: none
-	have time.Time // what the connection has; zero: none. It is never later than want.
+	// have is what the connection has; zero: none. It is later than want only after a rest was ended,
+	// until the next move.
+	have time.Time
+
+	resting bool          // somebody is in rest
+	ended   chan struct{} // ends the rest
+	timer   *time.Timer   // of the rest; nil before the first
+}
+
+// watchTime is how long net/http's look-out for a client that leaves, which is a read of one octet while
+// the handler works, rests before it reads. Most handlers have ended by then, and a read that is
+// begun and broken off costs a system call, two timers of the poller and a wake-up.
+const watchTime = 20 * time.Millisecond
+
+// rest waits for watchTime and reports true, or false when the deadline was moved into the past
+// meanwhile. One at a time is in it.
+func (d *deadline) rest() bool {
+	d.mu.Lock()
+	if !d.want.IsZero() && !time.Now().Before(d.want) {
+		d.mu.Unlock()
+		return false
+	}
+	d.resting = true
+	if d.timer == nil {
+		d.ended = make(chan struct{}, 1)
+		d.timer = time.NewTimer(watchTime)
+	} else {
+		d.timer.Reset(watchTime)
+	}
+	d.mu.Unlock()
+	select {
+	case <-d.ended:
+		d.timer.Stop()
+		return false
+	case <-d.timer.C:
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.resting { // both at once
+		<-d.ended
+		return false
+	}
+	d.resting = false
+	return true
 }
 
 // move says until when reads or writes may take.
@@ -31,6 +74,11 @@ func (d *deadline) move(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.want = t
+	if d.resting && !t.IsZero() && !time.Now().Before(t) {
+		d.resting = false
+		d.ended <- struct{}{} // there is room: it was resting
+		return nil
+	}
 	if t.IsZero() || (!d.have.IsZero() && !d.have.After(t)) {
 		return nil
 	}

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"testing"
@@ -105,5 +106,40 @@ func TestDeadlinesAreLazy(t *testing.T) {
 	}()
 	if n, err := c.Write([]byte("12345678")); n != 8 || err != nil {
 		t.Errorf("write: %d, %v", n, err)
+	}
+}
+
+// net/http's look-out for a client that leaves, a read of one octet that it breaks off when the handler
+// has ended, reads nothing before a while; what it has not read is there for the next read.
+func TestLookOutRests(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	defer far.Close()
+	counted := &countingConn{Conn: near}
+	c := newGuardConn(counted)
+	defer c.Close()
+	one := make([]byte, 1)
+	for range 100 {
+		began := time.Now()
+		ended := make(chan error)
+		go func() {
+			_, err := c.Read(one)
+			ended <- err
+		}()
+		_ = c.SetReadDeadline(time.Unix(1, 0)) // before it rests, or meanwhile
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > deadlineTick {
+			t.Fatalf("broken off: %v", err)
+		}
+		_ = c.SetReadDeadline(time.Time{})
+	}
+	go func() { _, _ = far.Write([]byte("xy")) }()
+	for _, want := range "xy" {
+		if n, err := c.Read(one); n != 1 || err != nil || rune(one[0]) != want {
+			t.Fatalf("%q, %v, want %q", one, err, want)
+		}
+	}
+	go far.Close()
+	if _, err := c.Read(one); !errors.Is(err, io.EOF) {
+		t.Errorf("a client that has left: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 )
 
@@ -82,6 +83,9 @@ func (c *guardConn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	if len(p) == 1 && !c.reads.rest() {
+		return 0, os.ErrDeadlineExceeded
+	}
 	n, err := c.read(p)
 	good, ok := c.framing.scan(p[:n])
 	if !ok {
@@ -137,6 +141,13 @@ func (f *framing) scan(b []byte) (good int, ok bool) {
 				f.bodyEnds()
 			}
 		default:
+			n, ok := f.whole(b[i:])
+			if i += n; !ok {
+				return i, false
+			}
+			if n > 0 {
+				continue
+			}
 			if !f.octet(b[i]) {
 				return i, false
 			}
@@ -156,6 +167,26 @@ func (f *framing) bodyEnds() {
 
 // next begins the next request.
 func (f *framing) next() { *f = framing{state: inHead} }
+
+// whole takes a line that is there from its first octet to its last and has no other CR in it, as nearly
+// all have, and returns its size. Where there is a fault, that is where its LF is.
+func (f *framing) whole(b []byte) (size int, ok bool) {
+	if f.length > 0 || f.cr {
+		return 0, true
+	}
+	end := bytes.IndexByte(b, '\r')
+	if end < 0 || end+1 == len(b) || b[end+1] != '\n' || bytes.IndexByte(b[:end], '\n') >= 0 {
+		return 0, true
+	}
+	copy(f.line[:], b[:end])
+	f.length = end
+	ok = f.lineEnds()
+	f.length = 0
+	if !ok {
+		return end + 1, false
+	}
+	return end + 2, true
+}
 
 // octet takes one octet of a line.
 func (f *framing) octet(c byte) bool {

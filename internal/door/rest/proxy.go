@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -35,10 +36,23 @@ type passage struct {
 	message broker.Message
 	named   []string // headers that Connection names
 	scratch []byte
+	values  []string                      // those of the answer's headers
+	give    func(name, value string) bool // adds a header of the answer; made once
 	buf     [copyBytes]byte
 }
 
-var passages = sync.Pool{New: func() any { return new(passage) }} //nolint:gochecknoglobals // a pool
+//nolint:gochecknoglobals // a pool
+var passages = sync.Pool{New: func() any {
+	p := new(passage)
+	p.give = func(name, value string) bool {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if passesThrough(name) && fieldValue(value) {
+			p.add(name, value)
+		}
+		return true
+	}
+	return p
+}}
 
 // pass calls the service without a queue, if it can be, and answers. With done false the call is for
 // the service's queue; body is what was read for it already, and the rest is to be read.
@@ -112,7 +126,7 @@ func hops(list []string) (n int) {
 
 // free gives the passage back to its pool.
 func (p *passage) free() {
-	p.v, p.named = nil, p.named[:0]
+	p.v, p.named, p.values = nil, p.named[:0], nil
 	p.call = broker.EndpointCall{}
 	p.message.Body = nil
 	passages.Put(p)
@@ -239,11 +253,13 @@ func (p *passage) forwarded() string {
 	for _, line := range r.Header["Forwarded"] {
 		b = append(append(b, line...), ", "...)
 	}
-	peer := p.v.peer.String()
-	if strings.IndexByte(peer, ':') >= 0 {
-		b = append(append(append(b, `for="[`...), peer...), `]"`...)
+	b = append(b, `for="[`...)
+	at := len(b)
+	b = p.v.peer.AppendTo(b)
+	if bytes.IndexByte(b[at:], ':') >= 0 { // an address of IPv6 has brackets and quotes (RFC 7239 §6)
+		b = append(b, `]"`...)
 	} else {
-		b = append(append(b, "for="...), peer...)
+		b = append(b[:at-len(`"[`)], b[at:]...)
 	}
 	if !strings.ContainsAny(r.Host, "\"\\\r\n") && r.Host != "" {
 		b = append(append(append(b, `;host="`...), r.Host...), '"')
@@ -266,29 +282,15 @@ func (p *passage) answer(reply *broker.Reply) error {
 		return problemf(wordBadReply, "the service answered with an unusable status")
 	}
 	h := v.w.Header()
-	values := make([]string, 0, 8) // one piece of memory for nearly all of them
-	add := func(name, value string) {
-		if h[name] != nil {
-			h[name] = append(h[name], value)
-			return
-		}
-		values = append(values, value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
-	}
-	reply.Head.Each(func(name, value string) bool {
-		name = textproto.CanonicalMIMEHeaderKey(name)
-		if passesThrough(name) && fieldValue(value) {
-			add(name, value)
-		}
-		return true
-	})
-	add("Via", via)
+	p.values = make([]string, 0, 8) // one piece of memory for nearly all of them
+	reply.Head.Each(p.give)
+	p.add("Via", via)
 	bodyless := status == http.StatusNoContent || status == http.StatusNotModified
 	if reply.Length >= 0 && !bodyless {
-		add("Content-Length", strconv.FormatInt(reply.Length, 10))
+		p.add("Content-Length", strconv.FormatInt(reply.Length, 10))
 	}
 	if h["Content-Type"] == nil && reply.Length != 0 {
-		add("Content-Type", unknownType)
+		p.add("Content-Type", unknownType)
 	}
 	v.status = status
 	v.w.WriteHeader(status)
@@ -302,6 +304,18 @@ func (p *passage) answer(reply *broker.Reply) error {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // there is no other way to say it
 	}
 	return nil
+}
+
+// add adds a header of the answer.
+func (p *passage) add(name, value string) {
+	h := p.v.w.Header()
+	if h[name] != nil {
+		h[name] = append(h[name], value)
+		return
+	}
+	p.values = append(p.values, value)
+	n := len(p.values)
+	h[name] = p.values[n-1 : n : n]
 }
 
 // via is how the hub names itself in what passes through it (RFC 9110 §7.6.3).

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,18 +31,40 @@ type call struct {
 	size                int                // of fields, written out
 	attempt             int                // a hub before this one made so many
 	idempotent          bool
+
+	take func(name, value string) bool // adds a header; made once
 }
 
 // fieldsUsual is how many headers most requests have at most.
 const fieldsUsual = 8
 
+// calls are those that are over.
+//
+//nolint:gochecknoglobals // a pool
+var calls = sync.Pool{New: func() any {
+	c := new(call)
+	c.take = func(name, value string) bool {
+		c.add(name, value)
+		return true
+	}
+	return c
+}}
+
 func (k *Kind) prepare(of *broker.EndpointCall) (*call, error) {
-	c := &call{kind: k, of: of, idempotent: of.Idempotent}
+	c, _ := calls.Get().(*call)
+	c.kind, c.of, c.idempotent = k, of, of.Idempotent
 	c.fields = c.room[:0]
 	if err := c.read(); err != nil {
+		c.Release()
 		return nil, err
 	}
 	return c, nil
+}
+
+// Release says that the last attempt has returned; nobody uses c any more.
+func (c *call) Release() {
+	*c = call{take: c.take}
+	calls.Put(c)
 }
 
 // Traits implements endpoint.Call.

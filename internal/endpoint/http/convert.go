@@ -66,10 +66,7 @@ func badRequest(name string) error {
 
 func (c *call) readHead(h broker.Head) {
 	c.method, c.path, c.query = h.Get(headerMethod), h.Get(headerPath), h.Get(headerQuery)
-	h.Each(func(name, value string) bool {
-		c.add(name, value)
-		return true
-	})
+	h.Each(c.take)
 }
 
 // readMessage takes the request out of a message's properties.
