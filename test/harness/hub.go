@@ -32,8 +32,8 @@ const (
 	startTries = 3
 )
 
-// Options say how a hub runs. The zero value is a hub with the AMQP, STOMP, REST
-// and line doors, an empty data directory and the default sync.
+// Options say how a hub runs. The zero value is a hub with the AMQP, STOMP, REST,
+// line and Thrift doors, an empty data directory and the default sync.
 type Options struct {
 	Dir  string   // data directory; empty: a new one that ends with the test
 	Args []string // after `serve`
@@ -53,6 +53,7 @@ type Hub struct {
 	STOMP      string // host:port
 	REST       string // host:port
 	Line       string // host:port
+	Thrift     string // host:port
 	Dir        string // data directory
 
 	binary  string
@@ -60,14 +61,18 @@ type Hub struct {
 }
 
 // addresses is how many Addresses returns.
-const addresses = 4
+const addresses = 5
 
-// Addresses returns where the hub's doors are: AMQP, STOMP, REST and line.
-func (h *Hub) Addresses() []string { return []string{h.AMQP, h.STOMP, h.REST, h.Line} }
+// Addresses returns where the hub's doors are: AMQP, STOMP, REST, line and Thrift.
+func (h *Hub) Addresses() []string {
+	return []string{h.AMQP, h.STOMP, h.REST, h.Line, h.Thrift}
+}
 
 // At returns a hub that somebody else runs, by its Addresses.
 func At(addrs []string) *Hub {
-	return &Hub{AMQP: addrs[0], STOMP: addrs[1], REST: addrs[2], Line: addrs[3]}
+	return &Hub{
+		AMQP: addrs[0], STOMP: addrs[1], REST: addrs[2], Line: addrs[3], Thrift: addrs[4],
+	}
 }
 
 // URL returns the REST door's address of path.
@@ -183,8 +188,8 @@ func Start(tb testing.TB, binary string, opts Options) *Hub {
 func (h *Hub) Again(tb testing.TB) *Hub {
 	tb.Helper()
 	again := &Hub{
-		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Line: h.Line, Management: h.Management,
-		Dir: h.Dir, binary: h.binary, options: h.options,
+		AMQP: h.AMQP, STOMP: h.STOMP, REST: h.REST, Line: h.Line, Thrift: h.Thrift,
+		Management: h.Management, Dir: h.Dir, binary: h.binary, options: h.options,
 	}
 	if err := again.serve(tb); err != nil {
 		tb.Fatalf("the hub does not start again: %v", err)
@@ -196,7 +201,7 @@ func start(tb testing.TB, binary string, opts Options) (*Hub, error) {
 	tb.Helper()
 	h := &Hub{
 		AMQP: opts.AMQP, STOMP: FreeAddr(tb), REST: FreeAddr(tb), Line: FreeAddr(tb),
-		Management: opts.Management, Dir: opts.Dir, binary: binary, options: opts,
+		Thrift: FreeAddr(tb), Management: opts.Management, Dir: opts.Dir, binary: binary, options: opts,
 	}
 	for _, addr := range []*string{&h.AMQP, &h.Management} {
 		if *addr == "" {
@@ -219,7 +224,7 @@ func (h *Hub) serve(tb testing.TB) error {
 		"PARLEY_DOORS__REST__LISTEN="+h.REST,
 		"PARLEY_DOORS__WEBSTOMP__LISTEN=off",
 		"PARLEY_DOORS__MANAGEMENT__LISTEN="+h.Management,
-		"PARLEY_DOORS__THRIFT__LISTEN=off",
+		"PARLEY_DOORS__THRIFT__LISTEN="+h.Thrift,
 		"PARLEY_DOORS__LINE__LISTEN="+h.Line,
 	)
 	cmd.Env = append(cmd.Env, opts.Env...)

@@ -88,7 +88,9 @@ func (p *amqpPeer) Call(
 	if method := methodOf(ctx); method != "" {
 		headers["http-method"] = method
 	}
+	f := formOf(ctx)
 	err := p.ask.PublishWithContext(ctx, "", service, false, false, amqp.Publishing{
+		ContentType: f.contentType, Type: f.operation,
 		ReplyTo: directReplyTo, CorrelationId: id, Body: []byte(body), Headers: headers,
 	})
 	if err != nil {
@@ -104,7 +106,8 @@ func (p *amqpPeer) Call(
 
 // confirmed publishes and waits for the hub's confirm.
 func (p *amqpPeer) confirmed(ctx context.Context, exchange, key string, m amqp.Publishing) error {
-	m.DeliveryMode = amqp.Persistent
+	f := formOf(ctx)
+	m.DeliveryMode, m.ContentType, m.Type = amqp.Persistent, f.contentType, f.operation
 	c, err := p.out.PublishWithDeferredConfirmWithContext(ctx, exchange, key, false, false, m)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
@@ -174,7 +177,9 @@ func (p *amqpPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	if rule.Stall > 0 {
 		headers["parley-gather-stall"] = rule.Stall.Milliseconds()
 	}
+	f := formOf(ctx)
 	err := p.ask.PublishWithContext(ctx, topicExchange, topic, false, false, amqp.Publishing{
+		ContentType: f.contentType, Type: f.operation,
 		ReplyTo: directReplyTo, CorrelationId: id, Body: []byte(body), Headers: headers,
 		Expiration: strconv.FormatInt(rule.Total.Milliseconds(), 10),
 	})
@@ -224,9 +229,12 @@ func (p *amqpPeer) consume(ctx context.Context, ch *amqp.Channel, queue string, 
 		for d := range ds {
 			r := h(ctx, Request{Body: string(d.Body), Redelivered: d.Redelivered})
 			if !r.Silent && d.ReplyTo != "" {
-				m := amqp.Publishing{CorrelationId: d.CorrelationId, Body: []byte(r.Body)}
+				m := amqp.Publishing{
+					ContentType: r.ContentType, CorrelationId: d.CorrelationId, Body: []byte(r.Body),
+				}
 				if r.Keep {
-					m.DeliveryMode = amqp.Persistent
+					f := formOf(ctx)
+					m.DeliveryMode, m.ContentType, m.Type = amqp.Persistent, f.contentType, f.operation
 				}
 				if r.Error != "" {
 					m.Headers = amqp.Table{

@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -95,7 +96,7 @@ func (p *httpPeer) attach(ctx context.Context, queue string, h Handler) error {
 		method: http.MethodPut, path: s.path,
 		// One message at a time, as the other protocols' services.
 		body:    fmt.Sprintf(`{"url":"http://%s","in_flight":1}`, l.Addr()),
-		headers: map[string]string{"Content-Type": "application/json"},
+		headers: map[string]string{"Content-Type": typeJSON},
 		want:    []int{http.StatusCreated},
 	})
 	return err
@@ -110,7 +111,7 @@ func answerHTTP(w http.ResponseWriter, r *http.Request, h Handler) {
 	reply := h(r.Context(), Request{
 		Body: string(body), Redelivered: r.Header.Get("Parley-Attempt") != "",
 	})
-	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Content-Type", cmp.Or(reply.ContentType, plain))
 	switch {
 	case reply.Silent:
 		<-r.Context().Done()

@@ -81,18 +81,19 @@ type lineError struct {
 func (e *lineError) failure() error {
 	body := e.Message
 	if body == "" || strings.HasPrefix(body, "the service answered with status") {
-		body = textOf(e.Data, nil) // the hub's message says less than the service's body
+		body = textOf(context.Background(), e.Data, nil) // the hub's message says less than the service's body
 	}
 	return &Failure{Form: FormMember, Code: e.Code, Body: body}
 }
 
-// textOf returns a body's bytes: a string's own, or the JSON text.
-func textOf(body json.RawMessage, b64 []byte) string {
+// textOf returns a body's bytes: a string's own, or the JSON text, which is wanted where the context
+// asks in JSON.
+func textOf(ctx context.Context, body json.RawMessage, b64 []byte) string {
 	var s string
 	switch {
 	case body == nil:
 		return string(b64)
-	case json.Unmarshal(body, &s) == nil:
+	case formOf(ctx).contentType != typeJSON && json.Unmarshal(body, &s) == nil:
 		return s
 	}
 	return string(body)
@@ -138,7 +139,7 @@ func (p *linePeer) take(m lineMessage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if m.Event == "message" {
-		m.body = textOf(m.Body, m.BodyB64)
+		m.body = textOf(context.Background(), m.Body, m.BodyB64)
 		if ch := p.messages[m.Sub]; ch != nil {
 			ch <- m.lineEvent // as long as its prefetch
 		}
@@ -235,29 +236,51 @@ func (p *linePeer) Call(
 	ctx context.Context, service, body string, timeout time.Duration,
 ) (string, error) {
 	request := lineRequest{
-		"op": "call", "service": service, "method": "do", "body": body,
+		"op": "call", "service": service, "method": "do", "body": bodyOf(ctx, body),
 		"timeout_ms": timeout.Milliseconds(),
 	}
 	if method := methodOf(ctx); method != "" {
 		request["headers"] = lineRequest{"http-method": method}
 	}
 	m, err := p.do(ctx, request)
-	return textOf(m.Body, m.BodyB64), err
+	return textOf(ctx, m.Body, m.BodyB64), err
+}
+
+// bodyOf is the member body of what is sent with a context.
+func bodyOf(ctx context.Context, body string) any {
+	if formOf(ctx).contentType == typeJSON {
+		return json.RawMessage(body)
+	}
+	return body
+}
+
+// operated adds the operation of a context, if there is one.
+func operated(ctx context.Context, request lineRequest) lineRequest {
+	if f := formOf(ctx); f.operation != "" {
+		request["method"] = f.operation
+	}
+	return request
 }
 
 func (p *linePeer) Send(ctx context.Context, queue, body string) error {
-	_, err := p.do(ctx, lineRequest{"op": "send", "queue": queue, "body": body})
+	to := "queue"
+	if formOf(ctx).operation != "" {
+		to = "service" // which has operations
+	}
+	_, err := p.do(ctx, operated(ctx, lineRequest{"op": "send", to: queue, "body": bodyOf(ctx, body)}))
 	return err
 }
 
 func (p *linePeer) Publish(ctx context.Context, topic, body string) error {
-	_, err := p.do(ctx, lineRequest{"op": "publish", "topic": topic, "body": body})
+	_, err := p.do(ctx, operated(ctx, lineRequest{
+		"op": "publish", "topic": topic, "body": bodyOf(ctx, body),
+	}))
 	return err
 }
 
 func (p *linePeer) Ask(ctx context.Context, service, body string) (string, error) {
 	m, err := p.do(ctx, lineRequest{
-		"op": "request", "service": service, "method": "do", "body": body,
+		"op": "request", "service": service, "method": "do", "body": bodyOf(ctx, body),
 	})
 	return m.Request, err
 }
@@ -272,7 +295,7 @@ func (p *linePeer) Collect(ctx context.Context, ticket string) (string, error) {
 		case err != nil:
 			return "", err
 		case m.State == "done":
-			return textOf(m.Body, m.BodyB64), nil
+			return textOf(ctx, m.Body, m.BodyB64), nil
 		case m.State != "queued" && m.State != "running":
 			return "", fmt.Errorf("the request is %s", m.State)
 		}
@@ -290,10 +313,10 @@ func (p *linePeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	if rule.Stall > 0 {
 		until["stall_ms"] = rule.Stall.Milliseconds()
 	}
-	answers, drop, err := p.ask(lineRequest{
-		"op": "gather", "topic": topic, "body": body, "until": until,
+	answers, drop, err := p.ask(operated(ctx, lineRequest{
+		"op": "gather", "topic": topic, "body": bodyOf(ctx, body), "until": until,
 		"timeout_ms": rule.Total.Milliseconds(),
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +331,7 @@ func (p *linePeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 			got.Complete, got.Missing = m.Complete, m.Missing
 			return got, nil
 		}
-		got.Answers[m.From] = textOf(m.Body, m.BodyB64)
+		got.Answers[m.From] = textOf(ctx, m.Body, m.BodyB64)
 	}
 }
 
@@ -355,6 +378,9 @@ func (p *linePeer) serve(ctx context.Context, request lineRequest, id string, h 
 			settle := lineRequest{"op": "ack", "delivery": e.Delivery}
 			if !r.Silent {
 				settle["op"], settle["body"] = "reply", r.Body
+				if r.ContentType != "" {
+					settle["body"], settle["content_type"] = json.RawMessage(r.Body), r.ContentType
+				}
 			}
 			if !r.Silent && r.Error != "" {
 				settle["error"] = lineRequest{"code": r.Error, "message": r.Body}

@@ -47,7 +47,8 @@ func methodOf(ctx context.Context) string {
 
 // A Reply is what a service makes of a request.
 type Reply struct {
-	Body string
+	Body        string
+	ContentType string // its media type; empty: the protocol's for plain text
 	// Error is an error code of the service's own; it travels as parley-error beside
 	// the status that HTTP callers get.
 	Error string
@@ -135,6 +136,10 @@ func Protocols() []Protocol {
 		{Name: nameLine, Dial: dialLine},
 	}
 }
+
+// Thrift is the protocol whose services have a contract, which the other end of a pair needs too:
+// Contracted.
+func Thrift() Protocol { return Protocol{Name: nameThrift, Dial: dialThrift, Answers: true} }
 
 // Services lists the protocols that services speak: those that have a driver, and HTTP, whose
 // services the hub calls.

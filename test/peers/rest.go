@@ -132,16 +132,27 @@ func failureOf(res *http.Response, body string) *Failure {
 	return f
 }
 
+// formHeaders are the headers of a message that is sent with a context, and others.
+func formHeaders(ctx context.Context, others ...string) map[string]string {
+	f := formOf(ctx)
+	headers := map[string]string{"Content-Type": cmp.Or(f.contentType, plain)}
+	if f.operation != "" {
+		headers["Parley-Type"] = f.operation
+	}
+	for pair := range slices.Chunk(others, 2) {
+		headers[pair[0]] = pair[1]
+	}
+	return headers
+}
+
 func (p *restPeer) Call(
 	ctx context.Context, service, body string, timeout time.Duration,
 ) (string, error) {
 	answer, err := p.do(ctx, exchange{
 		method: cmp.Or(methodOf(ctx), http.MethodPost),
 		path:   "/services/" + url.PathEscape(service) + "/do", body: body,
-		headers: map[string]string{
-			"Content-Type": "text/plain",
-			"grpc-timeout": strconv.FormatInt(timeout.Milliseconds(), 10) + "m",
-		},
+		headers: formHeaders(ctx,
+			"grpc-timeout", strconv.FormatInt(timeout.Milliseconds(), 10)+"m"),
 		want: []int{http.StatusOK},
 	})
 	return answer.body, err
@@ -150,7 +161,7 @@ func (p *restPeer) Call(
 func (p *restPeer) Send(ctx context.Context, queue, body string) error {
 	_, err := p.do(ctx, exchange{
 		method: http.MethodPost, path: "/queues/" + url.PathEscape(queue) + "/messages",
-		body: body, headers: map[string]string{"Content-Type": "text/plain"}, want: []int{http.StatusCreated},
+		body: body, headers: formHeaders(ctx), want: []int{http.StatusCreated},
 	})
 	return err
 }
@@ -158,7 +169,7 @@ func (p *restPeer) Send(ctx context.Context, queue, body string) error {
 func (p *restPeer) Publish(ctx context.Context, topic, body string) error {
 	_, err := p.do(ctx, exchange{
 		method: http.MethodPost, path: "/topics/" + url.PathEscape(topic) + "/messages",
-		body: body, headers: map[string]string{"Content-Type": "text/plain"}, want: []int{http.StatusCreated},
+		body: body, headers: formHeaders(ctx), want: []int{http.StatusCreated},
 	})
 	return err
 }
@@ -166,7 +177,7 @@ func (p *restPeer) Publish(ctx context.Context, topic, body string) error {
 func (p *restPeer) Ask(ctx context.Context, service, body string) (string, error) {
 	res, err := p.do(ctx, exchange{
 		method: http.MethodPost, path: "/services/" + url.PathEscape(service) + "/do", body: body,
-		headers: map[string]string{"Content-Type": "text/plain", "Prefer": "respond-async"},
+		headers: formHeaders(ctx, "Prefer", "respond-async"),
 		want:    []int{http.StatusAccepted},
 	})
 	if err != nil {
@@ -193,6 +204,10 @@ func (p *restPeer) Collect(ctx context.Context, ticket string) (string, error) {
 
 func (p *restPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*Gathered, error) {
 	ask := map[string]any{"body": body, "timeout_ms": rule.Total.Milliseconds()}
+	f := formOf(ctx)
+	if f.contentType == typeJSON {
+		ask["body"] = json.RawMessage(body)
+	}
 	if rule.All {
 		ask["all"] = true
 	}
@@ -208,7 +223,7 @@ func (p *restPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	}
 	answer, err := p.do(ctx, exchange{
 		method: http.MethodPost, path: "/topics/" + url.PathEscape(topic) + "/gather",
-		body: string(question), headers: map[string]string{"Content-Type": "application/json"},
+		body: string(question), headers: formHeaders(withForm(ctx, f.operation)),
 		want: []int{http.StatusOK},
 	})
 	if err != nil {
@@ -216,8 +231,8 @@ func (p *restPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	}
 	var got struct {
 		Replies []struct {
-			Instance string `json:"instance"`
-			Body     string `json:"body"`
+			Instance string          `json:"instance"`
+			Body     json.RawMessage `json:"body"`
 		} `json:"replies"`
 		Complete bool     `json:"complete"`
 		Missing  []string `json:"missing"`
@@ -227,7 +242,7 @@ func (p *restPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	}
 	out := &Gathered{Answers: map[string]string{}, Complete: got.Complete, Missing: got.Missing}
 	for _, r := range got.Replies {
-		out.Answers[r.Instance] = r.Body
+		out.Answers[r.Instance] = textOf(ctx, r.Body, nil)
 	}
 	return out, nil
 }
@@ -257,7 +272,7 @@ func (p *restPeer) lease(ctx context.Context, queue string, waitMS int) (*leased
 	res, err := p.do(ctx, exchange{
 		method: http.MethodPost, path: "/queues/" + url.PathEscape(queue) + "/leases",
 		body:    fmt.Sprintf(`{"max":1,"wait_ms":%d,"lease_ms":%d}`, waitMS, leaseMS),
-		headers: map[string]string{"Content-Type": "application/json"},
+		headers: map[string]string{"Content-Type": typeJSON},
 		want:    []int{http.StatusOK, http.StatusNoContent},
 	})
 	if err != nil || res.status == http.StatusNoContent {
@@ -285,7 +300,7 @@ func (p *restPeer) settle(ctx context.Context, m *leased, r Reply) error {
 		})
 		return err
 	}
-	headers := map[string]string{"Content-Type": "text/plain"}
+	headers := map[string]string{"Content-Type": cmp.Or(r.ContentType, plain)}
 	if r.Error != "" {
 		headers["Parley-Header-Parley-Error"] = r.Error
 		headers["Parley-Header-Parley-Error-Message"] = r.Body
@@ -308,7 +323,7 @@ func (p *restPeer) Serve(ctx context.Context, service string, h Handler) error {
 func (p *restPeer) declare(ctx context.Context, queue, spec string) error {
 	_, err := p.do(ctx, exchange{
 		method: http.MethodPut, path: "/queues/" + url.PathEscape(queue), body: spec,
-		headers: map[string]string{"Content-Type": "application/json"},
+		headers: map[string]string{"Content-Type": typeJSON},
 		want:    []int{http.StatusCreated, http.StatusOK},
 	})
 	return err
@@ -359,7 +374,7 @@ func (p *restPeer) declareBound(ctx context.Context, topic, name string) error {
 	}
 	_, err = p.do(ctx, exchange{
 		method: http.MethodPost, path: "/bindings", body: string(spec),
-		headers: map[string]string{"Content-Type": "application/json"},
+		headers: map[string]string{"Content-Type": typeJSON},
 		want:    []int{http.StatusNoContent},
 	})
 	return err

@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -73,6 +74,18 @@ func headersOf(h *frame.Header) map[string]string {
 	return out
 }
 
+// plain is the media type of bodies that have no form.
+const plain = "text/plain"
+
+// typed is the media type of what is sent with a context, and its headers with the operation.
+func typed(ctx context.Context, headers ...string) (contentType string, all []string) {
+	f := formOf(ctx)
+	if f.operation != "" {
+		headers = append(headers, "type", f.operation)
+	}
+	return cmp.Or(f.contentType, plain), headers
+}
+
 // options turns pairs into send options.
 func options(headers ...string) []func(*frame.Frame) error {
 	var opts []func(*frame.Frame) error
@@ -93,7 +106,8 @@ func (p *stompPeer) Call(
 	if method := methodOf(ctx); method != "" {
 		headers = append(headers, "http-method", method)
 	}
-	err := p.conn.Send("/amq/queue/"+service, "text/plain", []byte(body), options(headers...)...)
+	kind, headers := typed(ctx, headers...)
+	err := p.conn.Send("/amq/queue/"+service, kind, []byte(body), options(headers...)...)
 	if err != nil {
 		return "", fmt.Errorf("send: %w", err)
 	}
@@ -105,21 +119,24 @@ func (p *stompPeer) Call(
 	}
 }
 
-func (p *stompPeer) Send(_ context.Context, queue, body string) error {
-	return p.receipted("/queue/"+queue, body)
+func (p *stompPeer) Send(ctx context.Context, queue, body string) error {
+	return p.receipted(ctx, "/queue/"+queue, body)
 }
 
 // receipted sends and waits for the receipt.
-func (p *stompPeer) receipted(destination, body string, headers ...string) error {
-	opts := append(options(append(headers, "persistent", "true")...), stomp.SendOpt.Receipt)
-	if err := p.conn.Send(destination, "text/plain", []byte(body), opts...); err != nil {
+func (p *stompPeer) receipted(
+	ctx context.Context, destination, body string, headers ...string,
+) error {
+	kind, headers := typed(ctx, append(headers, "persistent", "true")...)
+	opts := append(options(headers...), stomp.SendOpt.Receipt)
+	if err := p.conn.Send(destination, kind, []byte(body), opts...); err != nil {
 		return fmt.Errorf("send to %s: %w", destination, err)
 	}
 	return nil
 }
 
-func (p *stompPeer) Publish(_ context.Context, topic, body string) error {
-	return p.receipted("/topic/"+topic, body)
+func (p *stompPeer) Publish(ctx context.Context, topic, body string) error {
+	return p.receipted(ctx, "/topic/"+topic, body)
 }
 
 func (p *stompPeer) Ask(ctx context.Context, service, body string) (string, error) {
@@ -134,10 +151,11 @@ func (p *stompPeer) Ask(ctx context.Context, service, body string) (string, erro
 	if _, err := declarer.conn.Subscribe(ticket, stomp.AckClientIndividual); err != nil {
 		return "", fmt.Errorf("subscribe to %s: %w", ticket, err)
 	}
-	if err := declarer.attached(); err != nil {
+	if err := declarer.attached(ctx); err != nil {
 		return "", err
 	}
-	return ticket, p.receipted("/queue/"+service, body, "reply-to", ticket, "correlation-id", "later")
+	return ticket, p.receipted(ctx, "/queue/"+service, body,
+		"reply-to", ticket, "correlation-id", "later")
 }
 
 func (p *stompPeer) Collect(ctx context.Context, ticket string) (string, error) {
@@ -170,7 +188,8 @@ func (p *stompPeer) Gather(ctx context.Context, topic, body string, rule Rule) (
 		headers = append(headers,
 			"parley-gather-stall", strconv.FormatInt(rule.Stall.Milliseconds(), 10))
 	}
-	err := p.conn.Send("/topic/"+topic, "text/plain", []byte(body), options(headers...)...)
+	kind, headers := typed(ctx, headers...)
+	err := p.conn.Send("/topic/"+topic, kind, []byte(body), options(headers...)...)
 	if err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
@@ -212,19 +231,22 @@ func (p *stompPeer) serve(
 					headers = append(headers, "parley-error", r.Error,
 						"parley-error-message", r.Body, "http-status", strconv.Itoa(ErrorStatus))
 				}
-				_ = p.conn.Send(to, "text/plain", []byte(r.Body), options(headers...)...)
+				kind := cmp.Or(r.ContentType, plain)
+				_ = p.conn.Send(to, kind, []byte(r.Body), options(headers...)...)
 			}
 			_ = p.conn.Ack(m)
 		}
 	})
-	return p.attached()
+	return p.attached(ctx)
 }
 
 // attached returns when the hub has processed all that was sent before: the
 // receipt of a later frame says so.
-func (p *stompPeer) attached() error { return p.receipted("/topic/peers.sync", "") }
+func (p *stompPeer) attached(ctx context.Context) error {
+	return p.receipted(ctx, "/topic/peers.sync", "")
+}
 
-func (p *stompPeer) Subscribe(_ context.Context, topic string, f func(string)) error {
+func (p *stompPeer) Subscribe(ctx context.Context, topic string, f func(string)) error {
 	sub, err := p.conn.Subscribe("/topic/"+topic, stomp.AckAuto)
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", topic, err)
@@ -237,7 +259,7 @@ func (p *stompPeer) Subscribe(_ context.Context, topic string, f func(string)) e
 			f(string(m.Body))
 		}
 	})
-	return p.attached()
+	return p.attached(ctx)
 }
 
 func (p *stompPeer) Close() {

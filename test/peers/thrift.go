@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apache/thrift/lib/go/thrift"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+const (
+	nameThrift = "Thrift"
+	// FormDeclared is the form of Thrift for what a service answers in the contract's own exception.
+	FormDeclared = "exception Refused"
+	// FormApplication is the form of Thrift for everything else, the hub's own errors among them.
+	FormApplication = "TApplicationException 6"
+)
+
+const (
+	// headerTimeout is the THeader in which a caller says how long it waits, in milliseconds.
+	headerTimeout = "client_timeout"
+	// thriftWait bounds what a test waits for on a socket.
+	thriftWait = time.Minute
+	// separator stands between service and request in a ticket: a request is one of a service.
+	separator = "/"
+)
+
+// thriftPeer is what Apache's library makes of a contract: as a client a pool of connections, since
+// each of the library's clients carries one call at a time, and servers as a service.
+type thriftPeer struct {
+	thriftServers
+
+	addr string
+
+	mu   sync.Mutex
+	idle []*thriftConn
+	all  map[*thriftConn]struct{}
+}
+
+// thriftConn is a connection of a client: binary messages in THeader frames.
+type thriftConn struct {
+	socket   *thrift.TSocket
+	protocol thrift.TProtocol
+	seq      int32
+}
+
+func dialThrift(ctx context.Context, hub *harness.Hub) (Peer, error) {
+	p := &thriftPeer{addr: hub.Thrift, all: map[*thriftConn]struct{}{}}
+	if err := p.thriftServers.open(ctx, hub); err != nil {
+		return nil, err
+	}
+	conn, err := p.take()
+	if err != nil {
+		p.Close()
+		return nil, err
+	}
+	p.give(conn)
+	return p, nil
+}
+
+// take returns the connection that was used last, or a new one.
+func (p *thriftPeer) take() (*thriftConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle) - 1; n >= 0 {
+		conn := p.idle[n]
+		p.idle = p.idle[:n]
+		return conn, nil
+	}
+	conf := &thrift.TConfiguration{ConnectTimeout: closeWait, SocketTimeout: thriftWait}
+	socket := thrift.NewTSocketConf(p.addr, conf)
+	if err := socket.Open(); err != nil {
+		return nil, fmt.Errorf("dial: %w", err)
+	}
+	conn := &thriftConn{socket: socket, protocol: thrift.NewTHeaderProtocolConf(socket, conf)}
+	p.all[conn] = struct{}{}
+	return conn, nil
+}
+
+func (p *thriftPeer) give(conn *thriftConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, conn)
+}
+
+// drop ends a connection on which nobody knows what comes next.
+func (p *thriftPeer) drop(conn *thriftConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.all, conn)
+	_ = conn.socket.Close()
+}
+
+// do calls a method of a service; a nil result is that of a oneway method.
+func (p *thriftPeer) do(ctx context.Context, call thriftCall) error {
+	conn, err := p.take()
+	if err != nil {
+		return err
+	}
+	if call.timeout > 0 {
+		ctx = thrift.SetHeader(ctx, headerTimeout, strconv.FormatInt(call.timeout.Milliseconds(), 10))
+		ctx = thrift.SetWriteHeaderList(ctx, []string{headerTimeout})
+	}
+	err = call.on(ctx, conn)
+	if _, answered := errors.AsType[thrift.TApplicationException](err); err != nil && !answered {
+		p.drop(conn)
+		return fmt.Errorf("%s:%s: %w", call.service, call.method, err)
+	}
+	p.give(conn)
+	return failureOfThrift(err)
+}
+
+// thriftCall is one call of a client.
+type thriftCall struct {
+	service, method, text string
+	result                thrift.TStruct
+	timeout               time.Duration // in the header; 0: none
+}
+
+// on runs the call: what generated code does, with the name of the service before the method's.
+func (c thriftCall) on(ctx context.Context, conn *thriftConn) error {
+	conn.seq++
+	client := thrift.NewTStandardClient(conn.protocol, conn.protocol)
+	// The library's decorator for multiplexed names hides THeader from its client, which then sets
+	// no headers; so the name is put together here.
+	name := c.method
+	if c.service != "" {
+		name = c.service + thrift.MULTIPLEXED_SEPARATOR + name
+	}
+	err := client.Send(ctx, conn.protocol, conn.seq, name, &textArgs{c.text})
+	if err != nil || c.result == nil {
+		return err
+	}
+	return client.Recv(ctx, conn.protocol, conn.seq, c.method, c.result)
+}
+
+// failureOfThrift turns an answer that is no result into a Failure.
+func failureOfThrift(err error) error {
+	e, ok := errors.AsType[thrift.TApplicationException](err)
+	if !ok {
+		return err
+	}
+	f := &Failure{Form: "TApplicationException " + strconv.Itoa(int(e.TypeId())), Body: e.Error()}
+	if code, text, ok := strings.Cut(f.Body, ": "); ok {
+		f.Code, f.Body = code, text
+	}
+	return f
+}
+
+// text calls a method that returns a string.
+func (p *thriftPeer) text(ctx context.Context, call thriftCall) (string, error) {
+	var r textResult
+	call.result = &r
+	err := p.do(ctx, call)
+	switch {
+	case err != nil:
+		return "", err
+	case r.refused != nil:
+		return "", &Failure{Form: FormDeclared, Code: "exception", Body: *r.refused}
+	case r.success == nil:
+		return "", fmt.Errorf("%s failed: unknown result", call.method)
+	}
+	return *r.success, nil
+}
+
+func (p *thriftPeer) Call(
+	ctx context.Context, service, body string, timeout time.Duration,
+) (string, error) {
+	return p.text(ctx, thriftCall{
+		service: service, method: methodDo, text: body, timeout: timeout,
+	})
+}
+
+// Send implements Asker: nothing says when the hub has a oneway call, but all of one connection are
+// taken in order.
+func (p *thriftPeer) Send(ctx context.Context, queue, body string) error {
+	return p.do(ctx, thriftCall{service: queue, method: methodTell, text: body})
+}
+
+func (p *thriftPeer) Publish(ctx context.Context, topic, body string) error {
+	return p.do(ctx, thriftCall{
+		service: topic, method: methodNews, text: body, result: &textResult{void: true},
+	})
+}
+
+func (p *thriftPeer) Ask(ctx context.Context, service, body string) (string, error) {
+	id, err := p.text(ctx, thriftCall{service: service, method: methodAsk, text: body})
+	return service + separator + id, err
+}
+
+func (p *thriftPeer) Collect(ctx context.Context, ticket string) (string, error) {
+	service, id, _ := strings.Cut(ticket, separator)
+	return p.text(ctx, thriftCall{
+		service: service, method: methodCollect, text: id, timeout: thriftWait,
+	})
+}
+
+func (p *thriftPeer) Gather(
+	ctx context.Context, topic, body string, rule Rule,
+) (*Gathered, error) {
+	return nil, errors.New("not yet")
+}
+
+// Strays implements Peer: a connection has one answer for each call, and the library holds its number
+// against the call's.
+func (p *thriftPeer) Strays() int { return 0 }
+
+// Close implements Peer.
+func (p *thriftPeer) Close() {
+	p.thriftServers.close()
+	p.end()
+}
+
+// end closes the client's connections.
+func (p *thriftPeer) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.all {
+		_ = conn.socket.Close()
+	}
+}
