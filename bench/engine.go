@@ -173,15 +173,12 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	place := peer.Place{Dir: dir}
-	if w.proxied {
-		upstream, err := load.NewUpstream(ctx)
-		if err != nil {
-			return err
-		}
-		defer upstream.Close()
-		place.Upstream = upstream.Addr
+	place, end, err := e.upstream(ctx, w, p)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, end()) }()
+	place.Dir = dir
 	broker, err := e.start(ctx, p, place)
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -205,14 +202,48 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 	return errors.Join(err, peakErr, prof.end())
 }
 
+// upstream starts the service that a peer is in front of, if the work has one, and returns how it is
+// ended.
+func (e *engine) upstream(
+	ctx context.Context, w work, p peer.Peer,
+) (place peer.Place, end func() error, err error) {
+	end = func() error { return nil }
+	switch {
+	case w.proxied:
+		upstream, err := load.NewUpstream(ctx)
+		if err != nil {
+			return place, nil, err
+		}
+		place.Upstream = upstream.Addr
+		end = func() error { upstream.Close(); return nil }
+	case w.thrift && p.Name() != peer.ApacheThrift:
+		server, err := peer.New(peer.ApacheThrift, peer.Source{Root: e.opts.Root})
+		if err != nil {
+			return place, nil, err
+		}
+		if err := server.Build(ctx, e.dir); err != nil {
+			return place, nil, err
+		}
+		running, err := e.start(ctx, server, peer.Place{Dir: e.dir})
+		if err != nil {
+			return place, nil, err
+		}
+		place.Upstream, place.Thrift, end = running.Thrift, true, running.Stop
+	}
+	return place, end, nil
+}
+
 // params says how a running broker is loaded.
 func (e *engine) params(w work, p peer.Peer, broker *peer.Running) load.Params {
 	protocol, addr := w.protocolOf(p.Name()), broker.Addr
 	if protocol == load.STOMP {
 		addr = broker.Stomp
 	}
-	if w.proxied {
+	switch {
+	case w.proxied:
 		addr = broker.HTTP
+	case w.thrift:
+		addr = broker.Thrift
 	}
 	return load.Params{
 		Protocol:  protocol,

@@ -195,5 +195,6 @@ func allPeers() []string {
 	return []string{
 		peer.Parley, peer.ParleyAMQP, peer.RabbitMQ, peer.RabbitQuorum, peer.RabbitStomp, peer.ActiveMQ,
 		peer.NATS, peer.JetStream, peer.JetStreamSync, peer.Nginx, peer.HAProxy, peer.ReverseProxy,
+		peer.ApacheThrift,
 	}
 }

@@ -58,6 +58,12 @@ func criteria() []criterion {
 	list = append(list, stompCriteria()...)
 	list = append(list, timesPeer(proxy1K, true, 1, peer.ReverseProxy),
 		timesPeer(proxy1K, false, 1.5, peer.ReverseProxy), timesPeer(proxy1K, false, 0.6, peer.Nginx))
+	for _, name := range []string{thrift1K, thriftOne} {
+		list = append(list, criterion{
+			work: name, text: "broker CPU at most %s x that of Apache's server, called directly", want: 1,
+			atMost: true, format: decimals, figure: byPeer(name, peer.ApacheThrift, brokerMicros),
+		})
+	}
 	list = append(list, atMost(idle10K, "at most %s KiB for an idle connection", 40, idleKiB))
 	return append(list, atMost(paced1K, "publish to confirm at most %s x the disk's own fdatasync, p50",
 		1.5, byDisk(diskP50)))

@@ -30,6 +30,8 @@ const (
 	stompDurable  = "stomp-persistent-1k"
 	proxy1K       = "proxy-1k"
 	proxyOne      = "proxy-1k-1"
+	thrift1K      = "thrift-1k"
+	thriftOne     = "thrift-1k-1"
 	declare10K    = "declare-10k"
 	reverseAcks   = "reverse-acks"
 	priority10    = "priority-10"
@@ -64,6 +66,7 @@ type work struct {
 	explain bool   // a profile of parley is shown
 	stomp   bool   // over STOMP, but for those peers that have none
 	proxied bool   // over HTTP, through the peer to a service in this program
+	thrift  bool   // over Thrift, through the peer to a server of Apache's, or to this alone
 	once    bool   // one round only, because a peer takes minutes
 	do      func(context.Context, load.Params) (load.Result, error)
 }
@@ -112,7 +115,7 @@ const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queu
 
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
-	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(), proxyWorks(),
+	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(), proxyWorks(), thriftWorks(),
 		[]work{crowdWork(), deepWork()})
 }
 
@@ -328,6 +331,38 @@ func proxyWork(name, title string, connections int) work {
 		latency: "call to answer",
 		do: func(ctx context.Context, p load.Params) (load.Result, error) {
 			return load.Proxied(ctx, p, connections, 1<<10)
+		},
+	}
+}
+
+// thriftNote says what is set up and counted.
+const thriftNote = "A call of `string echo(1: string text)` with 1 KiB, framed, strict binary; every " +
+	"answer is compared with its call, octet by octet. The column apache-thrift is the server of " +
+	"Apache's Go library, called without anything in between; parley has the same server behind it, " +
+	"in a process of its own that its row of processor time does not count, and passes the struct on " +
+	"as it came, without IDL. So that row says what a call costs the server, and what the hub adds."
+
+// thriftWorks are those that go through the hub to a server of Thrift.
+func thriftWorks() []work {
+	works := []work{
+		thriftWork(thrift1K, "Thrift to a service that speaks it, 1 KiB, 64 connections", 64),
+		thriftWork(thriftOne, "Thrift to a service that speaks it, 1 KiB, 1 connection", 1),
+	}
+	works[0].explain = true
+	return works
+}
+
+func thriftWork(name, title string, connections int) work {
+	return work{
+		name:    name,
+		title:   title,
+		unit:    "calls",
+		note:    thriftNote,
+		thrift:  true,
+		peers:   []string{peer.Parley, peer.ApacheThrift},
+		latency: "call to answer",
+		do: func(ctx context.Context, p load.Params) (load.Result, error) {
+			return load.ThriftCalls(ctx, p, connections, 1<<10)
 		},
 	}
 }

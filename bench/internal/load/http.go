@@ -10,16 +10,12 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"time"
-
-	"github.com/parley-ipc/parley/bench/internal/stat"
 )
 
 // Limits of the works over HTTP.
 const (
 	httpBufferBytes = 16 << 10
-	maxHTTPBody     = 8 << 10
-	maxHTTPConns    = 4_096
+	maxHTTPBody     = maxCallBody
 )
 
 // Upstream is the service behind a proxy: it answers each request with its body, over raw sockets, so
@@ -159,88 +155,24 @@ func contentLength(head []byte) (int, error) {
 // Proxied sends requests with a body of so many bytes through a proxy, one at a time on each of so
 // many connections, and checks that each is answered with its own body.
 func Proxied(ctx context.Context, p Params, connections, bodyBytes int) (Result, error) {
-	if connections < 1 || connections > maxHTTPConns || bodyBytes < maxSequenceDigits ||
-		bodyBytes > maxHTTPBody {
-		return Result{}, fmt.Errorf("%d connections with %d bytes", connections, bodyBytes)
-	}
-	ctx, r := newRun(ctx, p)
-	callers := make([]*caller, connections)
-	for i := range callers {
-		callers[i] = newCaller(r, i, bodyBytes)
-	}
-	for _, c := range callers {
-		r.start(func() error { return c.ask(ctx) })
-	}
-	res := Result{Server: p.Server}
-	err := r.measure(&res)
-	if err := firstError(err, r.finish()); err != nil {
-		return res, err
-	}
-	var latency stat.Histogram
-	for _, c := range callers {
-		latency.Add(&c.latency)
-		res.Sent += c.sent
-		res.Received += c.received
-	}
-	res.Lost = res.Sent - res.Received
-	res.latencies(&latency)
-	return res, res.Check()
-}
-
-// caller is one connection of Proxied.
-type caller struct {
-	run            *run
-	lane           *lane
-	first          uint64
-	request        []byte
-	body           []byte // of the request, within it
-	seq            []byte // of the body, within it: hexadecimal
-	sent, received uint64
-	latency        stat.Histogram
-}
-
-func newCaller(r *run, number, bodyBytes int) *caller {
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\n"+
-		"Content-Length: %d\r\n\r\n", r.params.Path, r.params.Addr, bodyBytes)
-	c := &caller{run: r, lane: r.newLane(false)}
-	c.request = append([]byte(head), filler(bodyBytes)...)
-	c.body = c.request[len(head):]
-	c.seq = c.body[:maxSequenceDigits]
-	c.first = uint64(number) << 40 // so that no two callers send the same
-	return c
+		"Content-Length: %d\r\n\r\n", p.Path, p.Addr, bodyBytes)
+	return calls(ctx, p, connections, callShape{
+		request: append([]byte(head), filler(bodyBytes)...),
+		body:    bodyRange{from: len(head), to: len(head) + bodyBytes},
+		answers: func(conn net.Conn) answers {
+			return &httpAnswers{httpReader{conn: conn, buf: make([]byte, httpBufferBytes)}}
+		},
+	})
 }
 
-// ask sends and checks until the run ends.
-func (c *caller) ask(ctx context.Context) error {
-	d := net.Dialer{Timeout: handshakeTimeout}
-	conn, err := d.DialContext(ctx, "tcp", c.run.params.Addr)
-	if err != nil {
-		return err
+// httpAnswers are those of a proxy of HTTP.
+type httpAnswers struct{ httpReader }
+
+func (h *httpAnswers) body(body []byte) error {
+	line, got, err := h.next()
+	if err == nil && (!bytes.HasPrefix(line, []byte("HTTP/1.1 200")) || !bytes.Equal(got, body)) {
+		err = fmt.Errorf("the answer is %q with %d bytes", line, len(got))
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	in := httpReader{conn: conn, buf: make([]byte, httpBufferBytes)}
-	for !c.run.stopping.Load() {
-		c.sent++
-		putHex(c.seq, c.first+c.sent)
-		began := time.Now()
-		if _, err := conn.Write(c.request); err != nil {
-			return fmt.Errorf("request: %w", err)
-		}
-		line, body, err := in.next()
-		if err != nil {
-			return fmt.Errorf("answer: %w", err)
-		}
-		if !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) || !bytes.Equal(body, c.body) {
-			return fmt.Errorf("the answer is %q with %d bytes", line, len(body))
-		}
-		c.received++
-		if c.run.measuring.Load() {
-			c.latency.Record(time.Since(began))
-		}
-		c.lane.completed.Store(c.received)
-	}
-	c.lane.sentAll(c.sent)
-	return nil
+	return err
 }

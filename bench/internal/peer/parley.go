@@ -30,20 +30,34 @@ func (p *parley) Build(ctx context.Context, dir string) error {
 	return goBuild(ctx, p.root, "./cmd/parley", p.program)
 }
 
-// parleyConfig is a service behind the hub.
-const parleyConfig = `services: {echo: {members: {one: {url: "http://%s"}}}}
+// Configurations with a service behind the hub, which is also where calls over Thrift go that name
+// none.
+const (
+	parleyConfig = `services: {echo: {members: {one: {url: "http://%s"}}}}
 `
+	parleyThriftConfig = `services: {echo: {members: {one: {url: "thrift://%s"}}}}
+doors: {thrift: {service: echo}}
+`
+)
 
 func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
-	ports, err := freePorts(ctx, 4)
+	ports, err := freePorts(ctx, 5)
 	if err != nil {
 		return nil, err
 	}
 	amqp, stomp, rest, pprof := hostPort(ports[0]), hostPort(ports[1]), hostPort(ports[2]),
 		hostPort(ports[3])
+	thrift := "off" // where nobody asks for it
+	if place.Thrift {
+		thrift = hostPort(ports[4])
+	}
 	args := []string{"serve", "--pprof", pprof}
 	if place.Upstream != "" {
-		path, err := writeFile(place.Dir, "parley.yaml", fmt.Sprintf(parleyConfig, place.Upstream))
+		text := fmt.Sprintf(parleyConfig, place.Upstream)
+		if place.Thrift {
+			text = fmt.Sprintf(parleyThriftConfig, place.Upstream)
+		}
+		path, err := writeFile(place.Dir, "parley.yaml", text)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +76,7 @@ func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 			"PARLEY_DOORS__REST__LISTEN="+rest,
 			"PARLEY_DOORS__WEBSTOMP__LISTEN=off",
 			"PARLEY_DOORS__MANAGEMENT__LISTEN=off",
-			"PARLEY_DOORS__THRIFT__LISTEN=off",
+			"PARLEY_DOORS__THRIFT__LISTEN="+thrift,
 			"PARLEY_DOORS__LINE__LISTEN=off",
 		),
 	})
@@ -70,8 +84,8 @@ func (p *parley) Start(ctx context.Context, place Place) (*Running, error) {
 		return nil, err
 	}
 	run := &Running{
-		Addr: amqp, Stomp: stomp, HTTP: rest, Path: "/v1/services/echo/call", Version: "parley",
-		Pprof: pprof, counted: proc,
+		Addr: amqp, Stomp: stomp, HTTP: rest, Thrift: thrift, Path: "/v1/services/echo/call",
+		Version: "parley", Pprof: pprof, counted: proc,
 	}
 	return run.once(ctx, func(ctx context.Context) error {
 		return answersOK(ctx, "http://"+rest+"/readyz")

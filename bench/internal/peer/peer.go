@@ -39,6 +39,8 @@ const (
 	Nginx        = "nginx"
 	HAProxy      = "haproxy"
 	ReverseProxy = "reverseproxy"
+	// ApacheThrift is a server of Apache's Go library, without anything before it.
+	ApacheThrift = "apache-thrift"
 	NATS         = "nats"
 	// JetStream is nats-server with JetStream, which by default syncs every two minutes.
 	JetStream = "jetstream"
@@ -76,6 +78,8 @@ type Place struct {
 	Trace string
 	// Upstream is host:port of the service that a proxy is for, or empty.
 	Upstream string
+	// Thrift says that this service speaks Thrift, and not HTTP.
+	Thrift bool
 }
 
 // Running is a broker that serves.
@@ -83,6 +87,7 @@ type Running struct {
 	Addr    string        // of AMQP or NATS, or empty
 	Stomp   string        // of STOMP, or empty
 	HTTP    string        // of HTTP, or empty
+	Thrift  string        // of Thrift, or empty
 	Path    string        // of the service behind a proxy
 	Version string        // of a proxy
 	Pprof   string        // address of net/http/pprof, or empty
@@ -143,6 +148,8 @@ func New(name string, from Source) (Peer, error) {
 		return &rabbitMQ{name: name}, nil
 	case Nginx, HAProxy:
 		return &proxy{name: name}, nil
+	case ApacheThrift:
+		return &apacheThrift{root: from.Root}, nil
 	case ReverseProxy:
 		return &goProxy{root: from.Root}, nil
 	case NATS, JetStream, JetStreamSync:
