@@ -34,7 +34,12 @@ func newCell(
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), cellWait)
 	t.Cleanup(cancel)
-	return &cell{t: t, ctx: ctx, hub: hub, client: client, service: service, name: name}
+	c := &cell{t: t, ctx: ctx, hub: hub, name: name}
+	c.client, c.service = peers.Pair(client, service)
+	if c.client.Contract {
+		c.must("contract", peers.PutContract(ctx, hub, name))
+	}
+	return c
 }
 
 // dial opens a peer that ends with the cell.
@@ -109,7 +114,7 @@ func (c *cell) checkError(err error) {
 		}
 		return
 	}
-	if f.Form != peers.ErrorForm(c.client.Name) || f.Code != "exception" || f.Body != "cannot" {
+	if f.Form != peers.ServiceError(c.client.Name) || f.Code != "exception" || f.Body != "cannot" {
 		c.t.Errorf("the service's error arrives as %s %s %q", f.Form, f.Code, f.Body)
 	}
 }
@@ -135,7 +140,7 @@ func (c *cell) mustBeDeadline(err error) {
 	if !ok {
 		c.t.Fatalf("a missed deadline arrives as %v", err)
 	}
-	form := peers.ErrorForm(c.client.Name)
+	form := peers.HubError(c.client.Name)
 	if c.client.Name == "REST" {
 		form = "HTTP 504 application/problem+json"
 	}
@@ -226,7 +231,11 @@ func (c *cell) request() {
 // process runs a client of the cell's protocol in a process of its own and returns what it says.
 func (c *cell) process(mode, name, prefix string) (p *harness.Lines, said string) {
 	c.t.Helper()
-	cmd := exec.Command(c.worker, append([]string{c.client.Name, name, mode}, c.hub.Addresses()...)...)
+	protocol := c.client.Name
+	if c.client.Contract {
+		protocol += "/contract"
+	}
+	cmd := exec.Command(c.worker, append([]string{protocol, name, mode}, c.hub.Addresses()...)...)
 	p = harness.RunLines(c.t, mode+" "+c.client.Name, cmd)
 	line := p.Line(c.t)
 	said, ok := strings.CutPrefix(line, prefix)

@@ -46,7 +46,7 @@ func TestMatrix(t *testing.T) {
 	worker := harness.BuildHelper(t, "crash/worker")
 	results := &table{cells: map[string]bool{}}
 	t.Cleanup(func() { results.print(t) })
-	for _, client := range peers.Protocols() {
+	for _, client := range peers.Clients() {
 		for _, service := range peers.Services() {
 			for _, style := range styles() {
 				name := client.Name + "-" + service.Name + "-" + style.name
@@ -83,7 +83,7 @@ func (r *table) print(t *testing.T) {
 		fmt.Fprintf(&b, "%-9s", s.name)
 	}
 	passed, ran := 0, 0
-	for _, client := range peers.Protocols() {
+	for _, client := range peers.Clients() {
 		for _, service := range peers.Services() {
 			fmt.Fprintf(&b, "\n%-8s%-9s", client.Name, service.Name)
 			for _, s := range styles() {
@@ -103,7 +103,7 @@ func (r *table) print(t *testing.T) {
 	fmt.Fprintf(&b, "\n%d of %d cells pass", passed, ran)
 	_, _ = fmt.Fprintln(os.Stdout, b.String())
 	// A run of single cells (-run 'TestMatrix/…') is no whole table.
-	all := len(peers.Protocols()) * len(peers.Services()) * len(styles())
+	all := len(peers.Clients()) * len(peers.Services()) * len(styles())
 	if ran < all && !strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
 		t.Errorf("%d of %d cells are missing", all-ran, all)
 	}

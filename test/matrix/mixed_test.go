@@ -18,22 +18,22 @@ import (
 func TestGatherFromAllProtocols(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	for _, client := range peers.Protocols() {
+	for _, client := range peers.Clients() {
 		t.Run(client.Name, func(t *testing.T) {
 			t.Parallel()
-			c := newCell(t, hub, client, client, "mixed-"+client.Name)
+			c := newCell(t, hub, client, peers.Thrift(), "mixed-"+client.Name)
 			want := map[string]string{}
 			for _, service := range peers.Services() {
 				name := c.name + "." + service.Name
 				want[name] = service.Name + " heard hello"
-				server := c.dial(service)
+				server := c.dial(peers.Contracted(service))
 				c.must("join", server.Join(c.ctx, c.name, name,
 					func(_ context.Context, r peers.Request) peers.Reply {
 						return peers.Reply{Body: service.Name + " heard " + r.Body}
 					}))
 			}
 			start := time.Now()
-			got, err := c.dial(client).Gather(c.ctx, c.name, "hello",
+			got, err := c.dial(c.client).Gather(c.ctx, c.name, "hello",
 				peers.Rule{All: true, Total: cellWait})
 			c.must("gather", err)
 			if took := time.Since(start); took > cellWait/2 {
@@ -55,18 +55,18 @@ func TestGatherFromAllProtocols(t *testing.T) {
 func TestPublishToAllProtocols(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	for _, client := range peers.Protocols() {
+	for _, client := range peers.Clients() {
 		t.Run(client.Name, func(t *testing.T) {
 			t.Parallel()
-			c := newCell(t, hub, client, client, "all-"+client.Name)
+			c := newCell(t, hub, client, peers.Thrift(), "all-"+client.Name)
 			const room = 8
 			copies := map[string]chan string{}
 			for _, p := range peers.Services() {
 				ch := make(chan string, room)
 				copies[p.Name] = ch
-				c.must("subscribe", c.dial(p).Subscribe(c.ctx, c.name, func(s string) { ch <- s }))
+				c.must("subscribe", c.dial(peers.Contracted(p)).Subscribe(c.ctx, c.name, func(s string) { ch <- s }))
 			}
-			publisher := c.dial(client)
+			publisher := c.dial(c.client)
 			// What text must survive: empty lines, unicode, a NUL byte, a colon.
 			want := []string{"plain", "two\n\nlines", "ä€😀: \\n", "a\x00b"}
 			for _, body := range want {
@@ -90,7 +90,7 @@ func TestPublishToAllProtocols(t *testing.T) {
 func TestRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	for _, client := range peers.Protocols() {
+	for _, client := range peers.Clients() {
 		t.Run(client.Name, func(t *testing.T) {
 			t.Parallel()
 			c := newCell(t, hub, client, client, "refused-"+client.Name)
@@ -107,7 +107,7 @@ func TestRefusedAtOnce(t *testing.T) {
 				{c.name + "-unknown", "no-service", 404},
 				{c.name + "-left", "no-instance", 503},
 			}
-			caller := c.dial(client)
+			caller := c.dial(c.client)
 			for _, tc := range testCases {
 				var f *peers.Failure
 				err := harness.Poll(cellWait/2, func() error {
@@ -131,7 +131,7 @@ func TestRefusedAtOnce(t *testing.T) {
 				if client.Name == "REST" && f.Status != tc.status {
 					t.Errorf("%s: status %d, want %d", tc.service, f.Status, tc.status)
 				}
-				if client.Name != "REST" && f.Form != peers.ErrorForm(client.Name) {
+				if client.Name != "REST" && f.Form != peers.HubError(client.Name) {
 					t.Errorf("%s: refused by %s", tc.service, f.Form)
 				}
 			}

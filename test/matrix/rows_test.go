@@ -76,7 +76,7 @@ func TestServesAndCallsOnOneConnection(t *testing.T) {
 func TestNeverDispatchedAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	for _, client := range peers.Protocols() {
+	for _, client := range peers.Clients() {
 		for _, service := range peers.Services() {
 			t.Run(client.Name+"-"+service.Name, func(t *testing.T) {
 				t.Parallel()

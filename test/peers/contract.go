@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -52,7 +54,18 @@ type formKey struct{}
 // PutContract tells a hub what a service promises: IDL, with the service's name as the topic of its
 // news.
 func PutContract(ctx context.Context, hub *harness.Hub, service string) error {
-	return nil
+	rest := newREST(hub, &http.Transport{})
+	defer rest.Close()
+	source := encode(map[string]map[string]string{
+		"files":    {"matrix.thrift": strings.ReplaceAll(IDL, "TOPIC", service)},
+		"services": {service: "Matrix"},
+	})
+	_, err := rest.do(ctx, exchange{
+		method: http.MethodPut, path: "/contracts/" + url.PathEscape(service), body: source,
+		headers: map[string]string{"Content-Type": typeJSON},
+		want:    []int{http.StatusCreated, http.StatusOK},
+	})
+	return err
 }
 
 func withForm(ctx context.Context, operation string) context.Context {
@@ -68,10 +81,11 @@ func formOf(ctx context.Context) form {
 // Contracted returns a protocol whose peers speak JSON as the contract IDL has it: with Thrift on
 // one end of a pair this is what the other end sees. Serve registers the contract.
 func Contracted(p Protocol) Protocol {
-	if p.Name == nameThrift {
+	if p.Contract {
 		return p
 	}
 	dial := p.Dial
+	p.Contract = true
 	p.Dial = func(ctx context.Context, hub *harness.Hub) (Peer, error) {
 		peer, err := dial(ctx, hub)
 		if err != nil {

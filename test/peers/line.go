@@ -19,12 +19,23 @@ import (
 // FormMember is the form of lines: the member error of an answer.
 const FormMember = "member error"
 
-// ErrorForm returns what carries an error to a client of a protocol with messages.
-func ErrorForm(protocol string) string {
-	if protocol == nameLine {
+// HubError returns what carries an error of the hub to a client of a protocol with messages.
+func HubError(protocol string) string {
+	switch protocol {
+	case nameLine:
 		return FormMember
+	case nameThrift:
+		return FormApplication
 	}
 	return FormHeader
+}
+
+// ServiceError returns what carries an error of a service to it.
+func ServiceError(protocol string) string {
+	if protocol == nameThrift {
+		return FormDeclared
+	}
+	return HubError(protocol)
 }
 
 const nameLine = "LINE"

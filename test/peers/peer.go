@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package peers drives a hub with third-party clients: amqp091-go, go-stomp and
-// net/http, and encoding/json over a socket, each behind the same small interface, so that one test serves every
-// pair of protocols.
+// Package peers drives a hub with third-party clients: amqp091-go, go-stomp,
+// net/http, Apache's Thrift, and encoding/json over a socket, each behind the same small interface, so
+// that one test serves every pair of protocols.
 //
 // Basics: a Peer is one connection (for HTTP one client) that can ask and serve
 // at the same time. What a protocol says in its own form, an error, a missed
@@ -125,9 +125,11 @@ type Protocol struct {
 	Dial func(ctx context.Context, hub *harness.Hub) (Peer, error)
 	// Answers says that a service answers whatever it is sent, also what nobody waits for.
 	Answers bool
+	// Contract says that bodies are those of the contract IDL.
+	Contract bool
 }
 
-// Protocols lists the protocols that have a driver.
+// Protocols lists those in which one connection asks and serves.
 func Protocols() []Protocol {
 	return []Protocol{
 		{Name: "AMQP", Dial: dialAMQP},
@@ -137,14 +139,26 @@ func Protocols() []Protocol {
 	}
 }
 
-// Thrift is the protocol whose services have a contract, which the other end of a pair needs too:
-// Contracted.
-func Thrift() Protocol { return Protocol{Name: nameThrift, Dial: dialThrift, Answers: true} }
+// Thrift is the protocol whose clients and services need a contract.
+func Thrift() Protocol {
+	return Protocol{Name: nameThrift, Dial: dialThrift, Answers: true, Contract: true}
+}
 
-// Services lists the protocols that services speak: those that have a driver, and HTTP, whose
-// services the hub calls.
+// Clients lists the protocols that clients speak.
+func Clients() []Protocol { return append(Protocols(), Thrift()) }
+
+// Services lists the protocols that services speak: HTTP's and Thrift's are called by the hub.
 func Services() []Protocol {
-	return append(Protocols(), Protocol{Name: nameHTTP, Dial: dialHTTP, Answers: true})
+	return append(Protocols(), Protocol{Name: nameHTTP, Dial: dialHTTP, Answers: true}, Thrift())
+}
+
+// Pair returns how a client and a service speak to each other: by a contract where one of them is of
+// Thrift, in plain text otherwise.
+func Pair(client, service Protocol) (Protocol, Protocol) {
+	if client.Name == nameThrift || service.Name == nameThrift {
+		return Contracted(client), Contracted(service)
+	}
+	return client, service
 }
 
 // A Failure is an answer that is an error, in the form of the caller's protocol.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/thrift/lib/go/thrift"
+	apache "github.com/apache/thrift/lib/go/thrift"
 
 	"github.com/parley-ipc/parley/test/harness"
 )
@@ -47,8 +47,8 @@ type thriftPeer struct {
 
 // thriftConn is a connection of a client: binary messages in THeader frames.
 type thriftConn struct {
-	socket   *thrift.TSocket
-	protocol thrift.TProtocol
+	socket   *apache.TSocket
+	protocol apache.TProtocol
 	seq      int32
 }
 
@@ -75,12 +75,12 @@ func (p *thriftPeer) take() (*thriftConn, error) {
 		p.idle = p.idle[:n]
 		return conn, nil
 	}
-	conf := &thrift.TConfiguration{ConnectTimeout: closeWait, SocketTimeout: thriftWait}
-	socket := thrift.NewTSocketConf(p.addr, conf)
+	conf := &apache.TConfiguration{ConnectTimeout: closeWait, SocketTimeout: thriftWait}
+	socket := apache.NewTSocketConf(p.addr, conf)
 	if err := socket.Open(); err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	conn := &thriftConn{socket: socket, protocol: thrift.NewTHeaderProtocolConf(socket, conf)}
+	conn := &thriftConn{socket: socket, protocol: apache.NewTHeaderProtocolConf(socket, conf)}
 	p.all[conn] = struct{}{}
 	return conn, nil
 }
@@ -106,11 +106,11 @@ func (p *thriftPeer) do(ctx context.Context, call thriftCall) error {
 		return err
 	}
 	if call.timeout > 0 {
-		ctx = thrift.SetHeader(ctx, headerTimeout, strconv.FormatInt(call.timeout.Milliseconds(), 10))
-		ctx = thrift.SetWriteHeaderList(ctx, []string{headerTimeout})
+		ctx = apache.SetHeader(ctx, headerTimeout, strconv.FormatInt(call.timeout.Milliseconds(), 10))
+		ctx = apache.SetWriteHeaderList(ctx, []string{headerTimeout})
 	}
 	err = call.on(ctx, conn)
-	if _, answered := errors.AsType[thrift.TApplicationException](err); err != nil && !answered {
+	if _, answered := errors.AsType[apache.TApplicationException](err); err != nil && !answered {
 		p.drop(conn)
 		return fmt.Errorf("%s:%s: %w", call.service, call.method, err)
 	}
@@ -121,19 +121,19 @@ func (p *thriftPeer) do(ctx context.Context, call thriftCall) error {
 // thriftCall is one call of a client.
 type thriftCall struct {
 	service, method, text string
-	result                thrift.TStruct
+	result                apache.TStruct
 	timeout               time.Duration // in the header; 0: none
 }
 
 // on runs the call: what generated code does, with the name of the service before the method's.
 func (c thriftCall) on(ctx context.Context, conn *thriftConn) error {
 	conn.seq++
-	client := thrift.NewTStandardClient(conn.protocol, conn.protocol)
+	client := apache.NewTStandardClient(conn.protocol, conn.protocol)
 	// The library's decorator for multiplexed names hides THeader from its client, which then sets
 	// no headers; so the name is put together here.
 	name := c.method
 	if c.service != "" {
-		name = c.service + thrift.MULTIPLEXED_SEPARATOR + name
+		name = c.service + apache.MULTIPLEXED_SEPARATOR + name
 	}
 	err := client.Send(ctx, conn.protocol, conn.seq, name, &textArgs{c.text})
 	if err != nil || c.result == nil {
@@ -144,7 +144,7 @@ func (c thriftCall) on(ctx context.Context, conn *thriftConn) error {
 
 // failureOfThrift turns an answer that is no result into a Failure.
 func failureOfThrift(err error) error {
-	e, ok := errors.AsType[thrift.TApplicationException](err)
+	e, ok := errors.AsType[apache.TApplicationException](err)
 	if !ok {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"net/url"
 	"sync"
 
-	"github.com/apache/thrift/lib/go/thrift"
+	apache "github.com/apache/thrift/lib/go/thrift"
 
 	"github.com/parley-ipc/parley/test/harness"
 )
@@ -99,7 +99,7 @@ func (p *thriftServers) close() {
 // thriftServer is a TSimpleServer: a goroutine for each connection, any of the library's protocols
 // and transports that THeader tells apart.
 type thriftServer struct {
-	*thrift.TSimpleServer
+	*apache.TSimpleServer
 	net.Listener
 
 	path    string // of the instance
@@ -117,10 +117,10 @@ func startThrift(ctx context.Context, h Handler) (*thriftServer, error) {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s := &thriftServer{Listener: l, served: map[net.Conn]struct{}{}}
-	socket := thrift.NewTServerSocketFromFactoryTimeout(
+	socket := apache.NewTServerSocketFromFactoryTimeout(
 		func(net.Addr) (net.Listener, error) { return s, nil }, l.Addr(), thriftWait)
-	s.TSimpleServer = thrift.NewTSimpleServer4(&matrixProcessor{h: h}, socket,
-		thrift.NewTHeaderTransportFactoryConf(nil, nil), thrift.NewTHeaderProtocolFactoryConf(nil))
+	s.TSimpleServer = apache.NewTSimpleServer4(&matrixProcessor{h: h}, socket,
+		apache.NewTHeaderTransportFactoryConf(nil, nil), apache.NewTHeaderProtocolFactoryConf(nil))
 	if err := s.TSimpleServer.Listen(); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/thrift/lib/go/thrift"
+	apache "github.com/apache/thrift/lib/go/thrift"
 )
 
 // What a compiler would have generated of IDL, by hand: every method takes one string, and returns a
@@ -17,15 +17,15 @@ import (
 // textArgs are the arguments of a method.
 type textArgs struct{ text string }
 
-// Write implements thrift.TStruct.
-func (a *textArgs) Write(ctx context.Context, p thrift.TProtocol) error {
+// Write implements apache.TStruct.
+func (a *textArgs) Write(ctx context.Context, p apache.TProtocol) error {
 	return writeText(ctx, p, textField{1, a.text})
 }
 
-// Read implements thrift.TStruct.
-func (a *textArgs) Read(ctx context.Context, p thrift.TProtocol) error {
-	return readFields(ctx, p, func(id int16, kind thrift.TType) (bool, error) {
-		if id != 1 || kind != thrift.STRING {
+// Read implements apache.TStruct.
+func (a *textArgs) Read(ctx context.Context, p apache.TProtocol) error {
+	return readFields(ctx, p, func(id int16, kind apache.TType) (bool, error) {
+		if id != 1 || kind != apache.STRING {
 			return false, nil
 		}
 		var err error
@@ -41,13 +41,13 @@ type textResult struct {
 	refused *string // why
 }
 
-// Write implements thrift.TStruct.
-func (r *textResult) Write(ctx context.Context, p thrift.TProtocol) error {
+// Write implements apache.TStruct.
+func (r *textResult) Write(ctx context.Context, p apache.TProtocol) error {
 	switch {
 	case r.refused != nil:
 		return errors.Join(
 			p.WriteStructBegin(ctx, "result"),
-			p.WriteFieldBegin(ctx, "refused", thrift.STRUCT, 1),
+			p.WriteFieldBegin(ctx, "refused", apache.STRUCT, 1),
 			writeText(ctx, p, textField{1, *r.refused}),
 			p.WriteFieldEnd(ctx), p.WriteFieldStop(ctx), p.WriteStructEnd(ctx))
 	case r.success != nil && !r.void:
@@ -56,21 +56,21 @@ func (r *textResult) Write(ctx context.Context, p thrift.TProtocol) error {
 	return writeText(ctx, p)
 }
 
-// Read implements thrift.TStruct.
-func (r *textResult) Read(ctx context.Context, p thrift.TProtocol) error {
+// Read implements apache.TStruct.
+func (r *textResult) Read(ctx context.Context, p apache.TProtocol) error {
 	text := func(to **string) error {
 		s, err := p.ReadString(ctx)
 		*to = &s
 		return err
 	}
-	return readFields(ctx, p, func(id int16, kind thrift.TType) (bool, error) {
+	return readFields(ctx, p, func(id int16, kind apache.TType) (bool, error) {
 		switch {
-		case id == 0 && kind == thrift.STRING:
+		case id == 0 && kind == apache.STRING:
 			return true, text(&r.success)
-		case id == 1 && kind == thrift.STRUCT:
+		case id == 1 && kind == apache.STRUCT:
 			r.refused = new(string)
-			return true, readFields(ctx, p, func(id int16, kind thrift.TType) (bool, error) {
-				if id != 1 || kind != thrift.STRING {
+			return true, readFields(ctx, p, func(id int16, kind apache.TType) (bool, error) {
+				if id != 1 || kind != apache.STRING {
 					return false, nil
 				}
 				return true, text(&r.refused)
@@ -87,11 +87,11 @@ type textField struct {
 }
 
 // writeText writes a struct of strings.
-func writeText(ctx context.Context, p thrift.TProtocol, fields ...textField) error {
+func writeText(ctx context.Context, p apache.TProtocol, fields ...textField) error {
 	err := p.WriteStructBegin(ctx, "struct")
 	for _, f := range fields {
 		err = errors.Join(err,
-			p.WriteFieldBegin(ctx, "text", thrift.STRING, f.id),
+			p.WriteFieldBegin(ctx, "text", apache.STRING, f.id),
 			p.WriteString(ctx, f.text),
 			p.WriteFieldEnd(ctx))
 	}
@@ -100,7 +100,7 @@ func writeText(ctx context.Context, p thrift.TProtocol, fields ...textField) err
 
 // readFields reads a struct: field takes the ones it knows, the others are skipped.
 func readFields(
-	ctx context.Context, p thrift.TProtocol, field func(int16, thrift.TType) (bool, error),
+	ctx context.Context, p apache.TProtocol, field func(int16, apache.TType) (bool, error),
 ) error {
 	if _, err := p.ReadStructBegin(ctx); err != nil {
 		return err
@@ -110,7 +110,7 @@ func readFields(
 		if err != nil {
 			return err
 		}
-		if kind == thrift.STOP {
+		if kind == apache.STOP {
 			return p.ReadStructEnd(ctx)
 		}
 		taken, err := field(id, kind)
@@ -132,33 +132,33 @@ type matrixProcessor struct {
 	mu sync.Mutex // a handler answers one request at a time
 }
 
-// ProcessorMap implements thrift.TProcessor: methods are told apart below.
-func (m *matrixProcessor) ProcessorMap() map[string]thrift.TProcessorFunction { return nil }
+// ProcessorMap implements apache.TProcessor: methods are told apart below.
+func (m *matrixProcessor) ProcessorMap() map[string]apache.TProcessorFunction { return nil }
 
-// AddToProcessorMap implements thrift.TProcessor.
-func (m *matrixProcessor) AddToProcessorMap(string, thrift.TProcessorFunction) {}
+// AddToProcessorMap implements apache.TProcessor.
+func (m *matrixProcessor) AddToProcessorMap(string, apache.TProcessorFunction) {}
 
-// Process implements thrift.TProcessor.
+// Process implements apache.TProcessor.
 func (m *matrixProcessor) Process(
-	ctx context.Context, in, out thrift.TProtocol,
-) (bool, thrift.TException) {
+	ctx context.Context, in, out apache.TProtocol,
+) (bool, apache.TException) {
 	method, _, seq, err := in.ReadMessageBegin(ctx)
 	if err != nil {
-		return false, thrift.WrapTException(err)
+		return false, apache.WrapTException(err)
 	}
 	var args textArgs
 	if err := errors.Join(args.Read(ctx, in), in.ReadMessageEnd(ctx)); err != nil {
-		return false, thrift.WrapTException(err)
+		return false, apache.WrapTException(err)
 	}
 	answer := message{out: out, method: method, seq: seq}
 	if method != methodDo && method != methodTell && method != methodNews {
-		unknown := thrift.NewTApplicationException(
-			thrift.UNKNOWN_METHOD, "Unknown function "+method)
-		return false, answer.write(ctx, thrift.EXCEPTION, unknown)
+		unknown := apache.NewTApplicationException(
+			apache.UNKNOWN_METHOD, "Unknown function "+method)
+		return false, answer.write(ctx, apache.EXCEPTION, unknown)
 	}
 	reply, err := m.handle(ctx, in, args.text)
 	if err != nil {
-		return false, thrift.WrapTException(err)
+		return false, apache.WrapTException(err)
 	}
 	result := &textResult{void: method == methodNews, success: &reply.Body}
 	switch {
@@ -167,11 +167,11 @@ func (m *matrixProcessor) Process(
 	case reply.Error == "exception":
 		result.refused = &reply.Body
 	case reply.Error != "":
-		internal := thrift.NewTApplicationException(
-			thrift.INTERNAL_ERROR, "Internal error processing "+method+": "+reply.Body)
-		return true, answer.write(ctx, thrift.EXCEPTION, internal)
+		internal := apache.NewTApplicationException(
+			apache.INTERNAL_ERROR, "Internal error processing "+method+": "+reply.Body)
+		return true, answer.write(ctx, apache.EXCEPTION, internal)
 	}
-	return true, answer.write(ctx, thrift.REPLY, result)
+	return true, answer.write(ctx, apache.REPLY, result)
 }
 
 // connectivityInterval is how often a server looks whether its caller is still there, as generated
@@ -180,7 +180,7 @@ const connectivityInterval = 5 * time.Millisecond
 
 // handle lets the handler answer, or stay silent until the caller is gone.
 func (m *matrixProcessor) handle(
-	ctx context.Context, in thrift.TProtocol, text string,
+	ctx context.Context, in apache.TProtocol, text string,
 ) (Reply, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
@@ -207,22 +207,22 @@ func (m *matrixProcessor) handle(
 		return reply, nil
 	}
 	<-ctx.Done()
-	return reply, thrift.ErrAbandonRequest
+	return reply, apache.ErrAbandonRequest
 }
 
 // message is an answer on its way.
 type message struct {
-	out    thrift.TProtocol
+	out    apache.TProtocol
 	method string
 	seq    int32
 }
 
 func (m message) write(
-	ctx context.Context, kind thrift.TMessageType, body interface {
-		Write(context.Context, thrift.TProtocol) error
+	ctx context.Context, kind apache.TMessageType, body interface {
+		Write(context.Context, apache.TProtocol) error
 	},
-) thrift.TException {
-	return thrift.WrapTException(errors.Join(
+) apache.TException {
+	return apache.WrapTException(errors.Join(
 		m.out.WriteMessageBegin(ctx, m.method, kind, m.seq), body.Write(ctx, m.out),
 		m.out.WriteMessageEnd(ctx), m.out.Flush(ctx)))
 }

@@ -3,8 +3,8 @@
 // Command worker is a peer in a process of its own, for tests that kill it, or that
 // need what one process began to be ended by another.
 //
-// Basics: `worker PROTOCOL NAME MODE AMQP STOMP REST LINE` runs until its standard input
-// ends. Modes answer and hang serve the service NAME: they print `attached`, then
+// Basics: `worker PROTOCOL NAME MODE AMQP STOMP REST LINE THRIFT` runs until its standard input
+// ends; `PROTOCOL/contract` speaks as services with a contract do. Modes answer and hang serve the service NAME: they print `attached`, then
 // `got BODY` for each request, with `again` behind it when the request was delivered
 // before; in mode hang nothing is answered or settled. Mode ask sends the service
 // NAME a request and prints `ticket TICKET`; mode collect waits for the answer to
@@ -19,10 +19,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/parley-ipc/parley/test/harness"
 	"github.com/parley-ipc/parley/test/peers"
 )
+
+// contractSuffix is the end of a protocol's name that is spoken by a contract.
+const contractSuffix = "/contract"
 
 func main() {
 	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
@@ -32,14 +36,18 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	const want = 7
+	const want = 8
 	if len(args) != want {
-		return errors.New("usage: worker PROTOCOL NAME answer|hang|ask|collect AMQP STOMP REST LINE")
+		return errors.New("usage: worker PROTOCOL NAME answer|hang|ask|collect AMQP STOMP REST LINE THRIFT")
 	}
 	hub := harness.At(args[3:])
-	for _, p := range peers.Protocols() {
-		if p.Name != args[0] {
+	name, hasContract := strings.CutSuffix(args[0], contractSuffix)
+	for _, p := range peers.Clients() {
+		if p.Name != name {
 			continue
+		}
+		if hasContract {
+			p = peers.Contracted(p)
 		}
 		peer, err := p.Dial(ctx, hub)
 		if err != nil {
