@@ -57,12 +57,6 @@ func dialThrift(ctx context.Context, hub *harness.Hub) (Peer, error) {
 	if err := p.thriftServers.open(ctx, hub); err != nil {
 		return nil, err
 	}
-	conn, err := p.take()
-	if err != nil {
-		p.Close()
-		return nil, err
-	}
-	p.give(conn)
 	return p, nil
 }
 

@@ -121,7 +121,6 @@ func TestBadRequest(t *testing.T) {
 		{`"op":"result"`, `op 'result' needs member 'request'`},
 		{`"op":"result","request":"r","timeout_ms":86400001`, `'timeout_ms' must be ...`},
 		{`"op":"gather"`, `'gather' needs one of 'topic' and 'service'`},
-		{`"op":"gather","topic":"t","method":"m"`, `'method' goes with 'service'`},
 		{`"op":"gather","topic":"t","key":"m"`, `'key' goes with 'exchange'`},
 		{`"op":"gather","topic":"t","until":{"x":1}`, `unknown member 'x' in 'until'`},
 		{`"op":"gather","topic":"t","until":{"n":1,"n":1}`, `'n' stands twice in 'until'`},

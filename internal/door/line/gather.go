@@ -38,11 +38,8 @@ func (c *conn) gather(cmd *command) *fault {
 
 // everyone composes the message of a gather.
 func (c *conn) everyone(cmd *command) *fault {
-	switch {
-	case cmd.has(memberTopic) == cmd.has(memberService):
+	if cmd.has(memberTopic) == cmd.has(memberService) {
 		return badRequest("'gather' needs one of 'topic' and 'service'")
-	case cmd.has(memberTopic) && cmd.has(memberMethod):
-		return badRequest("'method' goes with 'service'")
 	}
 	if cmd.has(memberService) {
 		m, err := c.question(cmd)

@@ -251,7 +251,8 @@ func (o op) members() memberSet {
 	case opSend:
 		return sending | set(memberQueue, memberService, memberMethod, memberPersistent)
 	case opPublish:
-		return sending | set(memberTopic, memberExchange, memberPersistent, memberMandatory)
+		return sending |
+			set(memberTopic, memberExchange, memberMethod, memberPersistent, memberMandatory)
 	case opResult:
 		return common | set(memberRequest)
 	case opGather:

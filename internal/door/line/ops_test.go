@@ -343,9 +343,9 @@ func TestTopics(t *testing.T) {
 	a, b, from := h.dial(), h.dial(), h.dial()
 	a.do(`{"op":"subscribe","id":"a","topic":"price.*","ack":"auto"}`, `{"id":"a"}`)
 	b.do(`{"op":"subscribe","id":"b","topic":"price.#","name":"prices","prefetch":1}`, `{"id":"b"}`)
-	from.do(`{"op":"publish","id":1,"topic":"price.tea","body":7}`, `{"id":1,"routed":2}`)
+	from.do(`{"op":"publish","id":1,"topic":"price.tea","method":"Set","body":7}`, `{"id":1,"routed":2}`)
 	a.want(`{"event":"message","sub":"a","queue":"amq.gen-...","delivery":"1","exchange":"amq.topic",` +
-		`"key":"price.tea",...,"body":7}`)
+		`"key":"price.tea",...,"method":"Set",...,"body":7}`)
 	d := field(t, b.want(`{"event":"message","sub":"b","queue":"prices",...,"body":7}`), "delivery")
 	from.do(`{"op":"publish","id":1,"topic":"price","persistent":false}`, `{"id":1,"routed":1}`)
 	b.do(`{"op":"nack","id":1,"delivery":"`+d+`"}`, `{"event":"message",...,"redelivered":true,"attempt":2,...`)
@@ -444,7 +444,8 @@ func TestGather(t *testing.T) {
 	h := newHub(t, setup{})
 	c := h.dial()
 	c.do(`{"op":"gather","id":1,"service":"quote"}`, `{"id":1,"error":{"code":"no-service",...`)
-	c.do(`{"op":"gather","id":1,"topic":"quote"}`, `{"id":1,"error":{"code":"no-instance",...`)
+	c.do(`{"op":"gather","id":1,"topic":"quote","method":"Price"}`,
+		`{"id":1,"error":{"code":"no-instance",...`)
 	var all []*client
 	for _, name := range []string{"quote-1", "quote-2", "quote-3"} {
 		s := h.dial()
