@@ -11,12 +11,7 @@ func (t *Transcoder) convert(dst []byte, s *structPlan, c Conversion, in []byte)
 	}
 	t.r.Reset(c.From, in, thrift.Limits{})
 	t.w.Reset(c.To, dst)
-	var fault *ConvertError
-	if c.From == thrift.JSON || c.To == thrift.JSON {
-		fault = converter{t}.structure(s)
-	} else if err := t.w.Copy(&t.r, thrift.Struct); err != nil {
-		fault = broken(err)
-	}
+	fault := converter{t: t, lossless: c.From != thrift.JSON && c.To != thrift.JSON}.structure(s)
 	if fault == nil && len(t.r.Rest()) > 0 {
 		fault = t.fail("octets behind the struct")
 	}
@@ -32,8 +27,13 @@ func (t *Transcoder) convert(dst []byte, s *structPlan, c Conversion, in []byte)
 	return out, nil
 }
 
-// converter converts to or from TJSON: there a string of octets is base64, which only the IDL knows.
-type converter struct{ t *Transcoder }
+// converter converts values with what the IDL says of them: which strings of TJSON are base64, and the
+// types of a map that is empty, which the compact protocol has lost.
+type converter struct {
+	t *Transcoder
+	// lossless says that both protocols tell enough to copy what the IDL does not know.
+	lossless bool
+}
 
 func (c converter) structure(s *structPlan) *ConvertError {
 	r, w := &c.t.r, &c.t.w
@@ -52,8 +52,8 @@ func (c converter) structure(s *structPlan) *ConvertError {
 		}
 		i := s.ids.find(head.ID)
 		if i < 0 || s.fields[i].plan.wire != head.Type {
-			if err := r.Skip(head.Type); err != nil {
-				return broken(err)
+			if fault := c.foreign(head); fault != nil {
+				return fault
 			}
 			continue
 		}
@@ -62,6 +62,21 @@ func (c converter) structure(s *structPlan) *ConvertError {
 			return fault.under(s.fields[i].name)
 		}
 	}
+}
+
+// foreign converts a field that the IDL does not know, or has as another type.
+func (c converter) foreign(head thrift.Field) *ConvertError {
+	var err error
+	if c.lossless {
+		c.t.w.Field(head.Type, head.ID)
+		err = c.t.w.Copy(&c.t.r, head.Type)
+	} else {
+		err = c.t.r.Skip(head.Type)
+	}
+	if err != nil {
+		return broken(err)
+	}
+	return nil
 }
 
 func (c converter) value(p *plan) *ConvertError {
@@ -102,12 +117,12 @@ func (c converter) list(p *plan) *ConvertError {
 	if err != nil {
 		return broken(err)
 	}
-	if n > 0 && elem != p.elem.wire {
-		return c.t.mismatch(p.elem, elem)
+	if n == 0 {
+		elem = p.elem.wire
 	}
-	w.ListBegin(p.elem.wire, n)
+	w.ListBegin(elem, n)
 	for i := range n {
-		if fault := c.value(p.elem); fault != nil {
+		if fault := c.element(p.elem, elem); fault != nil {
 			return fault.at(i)
 		}
 	}
@@ -118,18 +133,35 @@ func (c converter) list(p *plan) *ConvertError {
 	return nil
 }
 
+// element converts a part of a container, whose type on the wire is got.
+func (c converter) element(p *plan, got thrift.Type) *ConvertError {
+	switch {
+	case p.wire == got:
+		return c.value(p)
+	case !c.lossless:
+		return c.t.mismatch(p, got)
+	}
+	if err := c.t.w.Copy(&c.t.r, got); err != nil {
+		return broken(err)
+	}
+	return nil
+}
+
 func (c converter) mapping(p *plan) *ConvertError {
 	r, w := &c.t.r, &c.t.w
-	n, fault := c.t.mapBegin(p)
-	if fault != nil {
-		return fault
+	key, elem, n, err := r.MapBegin()
+	if err != nil {
+		return broken(err)
 	}
-	w.MapBegin(p.key.wire, p.elem.wire, n)
+	if n == 0 {
+		key, elem = p.key.wire, p.elem.wire
+	}
+	w.MapBegin(key, elem, n)
 	for i := range n {
-		if fault := c.value(p.key); fault != nil {
+		if fault := c.element(p.key, key); fault != nil {
 			return fault.at(i)
 		}
-		if fault := c.value(p.elem); fault != nil {
+		if fault := c.element(p.elem, elem); fault != nil {
 			return fault.at(i)
 		}
 	}
