@@ -79,9 +79,10 @@ func (t *Transcoder) writeStruct(s *structPlan) *ConvertError {
 			return t.fail("a second time").under(f.name)
 		}
 		if count++; count > 1 {
-			t.out = append(t.out, ',')
+			t.out = append(t.out, f.follow...)
+		} else {
+			t.out = append(t.out, f.follow[1:]...)
 		}
-		t.out = append(t.out, f.quoted...)
 		if fault := t.writeValue(f.plan); fault != nil {
 			return fault.under(f.name)
 		}
@@ -92,7 +93,10 @@ func (t *Transcoder) writeStruct(s *structPlan) *ConvertError {
 	}
 	t.more = t.more[:more]
 	t.out = append(t.out, '}')
-	return t.bounded()
+	if t.tooLarge() {
+		return t.bounded()
+	}
+	return nil
 }
 
 // complete reports what is missing of a struct.

@@ -95,15 +95,20 @@ func (t *Transcoder) readThrown(e Thrown) *ConvertError {
 
 // head writes the head of a field behind that with the id last.
 func (t *Transcoder) head(f *fieldPlan, code byte, last int16) {
-	switch delta := int(f.id) - int(last); {
-	case !t.compact:
-		t.out = append(t.out, byte(f.plan.wire), byte(uint16(f.id)>>8), byte(f.id))
-	case delta > 0 && delta <= 15:
-		t.out = append(t.out, byte(delta)<<4|code)
-	default:
-		t.out = append(t.out, code)
-		t.varint(zigzag(int64(f.id)))
+	if t.compact {
+		t.compactHead(f.id, code, last)
+		return
 	}
+	t.out = append(t.out, f.head[0], f.head[1], f.head[2])
+}
+
+func (t *Transcoder) compactHead(id int16, code byte, last int16) {
+	if delta := int(id) - int(last); delta > 0 && delta <= 15 {
+		t.out = append(t.out, byte(delta)<<4|code)
+		return
+	}
+	t.out = append(t.out, code)
+	t.varint(zigzag(int64(id)))
 }
 
 // boolField writes a whole field: the compact protocol has its value in the head.
@@ -139,9 +144,12 @@ func (t *Transcoder) varint(v uint64) {
 	t.out = append(t.out, byte(v))
 }
 
+// tooLarge reports whether more has been written than a message may have.
+func (t *Transcoder) tooLarge() bool { return len(t.out)-t.base > outputBytes }
+
 // bounded refuses to write more than a message may have.
 func (t *Transcoder) bounded() *ConvertError {
-	if len(t.out)-t.base > outputBytes {
+	if t.tooLarge() {
 		return t.fail("the result has more than %d bytes", outputBytes)
 	}
 	return nil
@@ -216,29 +224,65 @@ func (t *Transcoder) put32(v uint32) {
 }
 
 func (t *Transcoder) readInteger(p *plan) *ConvertError {
-	var v int64
-	var ok bool
-	if c := t.peek(); c == '"' && p.strings {
+	if t.peek() == '"' && p.strings {
 		text, fault := t.str()
 		if fault != nil {
 			return fault
 		}
-		if v, ok = decimal(text); !ok {
+		v, ok := decimal(text)
+		if !ok {
 			return t.fail("%s is not an integer of 64 bits", shown(text))
 		}
-	} else {
-		if c != '-' && c-'0' > 9 {
-			return t.unexpected("an integer")
-		}
-		text, fault := t.number()
-		if fault != nil {
-			return fault
-		}
-		if v, ok = decimal(text); !ok {
-			return t.fail("%s is not an integer of 64 bits", shown(text))
-		}
+		return t.integer(p.kind, v)
+	}
+	v, fault := t.digits()
+	if fault != nil {
+		return fault
 	}
 	return t.integer(p.kind, v)
+}
+
+// digits reads a number that is an integer.
+func (t *Transcoder) digits() (int64, *ConvertError) {
+	in, at := t.in, t.at
+	negative := at < len(in) && in[at] == '-'
+	if negative {
+		at++
+	}
+	from, v := at, int64(0)
+	for ; at < len(in); at++ {
+		c := in[at] - '0'
+		if c > 9 {
+			break
+		}
+		v = v*10 + int64(c) // what overflows has too many digits
+	}
+	n := at - from
+	if n == 0 || n > safeDigits || n > 1 && in[from] == '0' ||
+		at < len(in) && (in[at] == '.' || in[at]|0x20 == 'e') {
+		return t.oddDigits()
+	}
+	t.at = at
+	if negative {
+		v = -v
+	}
+	return v, nil
+}
+
+// oddDigits reads what is no integer, or one of more digits than always fit.
+func (t *Transcoder) oddDigits() (int64, *ConvertError) {
+	if c := t.peek(); c != '-' && c-'0' > 9 {
+		return 0, t.unexpected("an integer")
+	}
+	text, fault := t.number()
+	if fault != nil {
+		return 0, fault
+	}
+	v, ok := decimal(text)
+	if !ok {
+		return 0, t.fail("%s is not an integer of 64 bits", shown(text))
+	}
+	return v, nil
 }
 
 // integer writes an integer of a kind, if it is in its range.
@@ -269,6 +313,9 @@ func (t *Transcoder) integer(kind Kind, v int64) *ConvertError {
 	return nil
 }
 
+// safeDigits is how many digits always fit 64 bits.
+const safeDigits = 18
+
 // decimal parses an integer of 64 bits in decimal digits.
 func decimal(text []byte) (v int64, ok bool) {
 	digits := text
@@ -276,8 +323,7 @@ func decimal(text []byte) (v int64, ok bool) {
 	if negative {
 		digits = text[1:]
 	}
-	const safe = 18 // digits that always fit
-	if len(digits) == 0 || len(digits) > safe+1 {
+	if len(digits) == 0 || len(digits) > safeDigits+1 {
 		return 0, false
 	}
 	u := uint64(0)
@@ -312,6 +358,11 @@ func (t *Transcoder) readDouble() *ConvertError {
 	if c != '-' && c-'0' > 9 {
 		return t.unexpected("a number")
 	}
+	if v, end, ok := exactDouble(t.in, t.at); ok {
+		t.at = end
+		t.double(v)
+		return nil
+	}
 	text, fault := t.number()
 	if fault != nil {
 		return fault
@@ -322,6 +373,46 @@ func (t *Transcoder) readDouble() *ConvertError {
 	}
 	t.double(v)
 	return nil
+}
+
+// exactDouble parses a number at at whose digits are an integer of 53 bits and whose power of ten
+// is exact: their quotient is exact but for one rounding (Clinger, How to Read Floating Point
+// Numbers Accurately, 1990). ok is false for any other, also where it is no number.
+func exactDouble(in []byte, at int) (v float64, end int, ok bool) {
+	negative := in[at] == '-'
+	if negative {
+		at++
+	}
+	from, digits := at, uint64(0)
+	for ; at < len(in) && in[at]-'0' <= 9; at++ {
+		digits = digits*10 + uint64(in[at]-'0')
+	}
+	whole, point := at-from, at
+	if at < len(in) && in[at] == '.' {
+		for at++; at < len(in) && in[at]-'0' <= 9; at++ {
+			digits = digits*10 + uint64(in[at]-'0')
+		}
+		if point++; at == point {
+			return 0, 0, false
+		}
+	}
+	fraction := at - point
+	if whole == 0 || whole > 1 && in[from] == '0' || whole+fraction > safeDigits || digits >= 1<<53 ||
+		at < len(in) && in[at]|0x20 == 'e' {
+		return 0, 0, false
+	}
+	if v = float64(digits); fraction > 0 {
+		v /= powersOfTen[fraction]
+	}
+	if negative {
+		v = -v
+	}
+	return v, at, true
+}
+
+// powersOfTen are exact.
+var powersOfTen = [...]float64{
+	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
 }
 
 func notFinite(text []byte) (v float64, ok bool) {
@@ -373,13 +464,9 @@ func (t *Transcoder) readEnum(p *plan) *ConvertError {
 	if c := t.peek(); c != '-' && c-'0' > 9 {
 		return t.unexpected("a name of the enum " + p.enum.name + " or a number")
 	}
-	text, fault := t.number()
+	v, fault := t.digits()
 	if fault != nil {
 		return fault
-	}
-	v, ok := decimal(text)
-	if !ok {
-		return t.fail("%s is not an integer of 64 bits", shown(text))
 	}
 	return t.integer(KindI32, v)
 }

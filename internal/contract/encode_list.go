@@ -99,8 +99,8 @@ func (t *Transcoder) readList(p *plan) *ConvertError {
 		if p.kind == KindSet {
 			t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
 		}
-		if fault := t.bounded(); fault != nil {
-			return fault
+		if t.tooLarge() {
+			return t.bounded()
 		}
 		n++
 	}
@@ -138,8 +138,8 @@ func (t *Transcoder) readMap(p *plan) *ConvertError {
 		if fault := t.readEntry(p); fault != nil {
 			return fault
 		}
-		if fault := t.bounded(); fault != nil {
-			return fault
+		if t.tooLarge() {
+			return t.bounded()
 		}
 		n++
 	}
@@ -259,8 +259,8 @@ func (t *Transcoder) readPairs(p *plan) *ConvertError {
 		if fault := t.readPair(p); fault != nil {
 			return fault.at(n)
 		}
-		if fault := t.bounded(); fault != nil {
-			return fault
+		if t.tooLarge() {
+			return t.bounded()
 		}
 		n++
 	}

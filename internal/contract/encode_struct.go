@@ -70,7 +70,7 @@ func (t *Transcoder) readStruct(s *structPlan) *ConvertError {
 	r := structReader{
 		s: s, start: len(t.out), base: len(t.members), more: len(t.more), watch: watch, ordered: true,
 	}
-	r.seen, r.set = t.newSet(s), t.newSet(s)
+	r.seen, r.nulls = t.newSet(s), t.newSet(s)
 	fault := t.readMembers(&r)
 	if fault == nil {
 		fault = t.readEnd(&r)
@@ -83,23 +83,26 @@ func (t *Transcoder) readStruct(s *structPlan) *ConvertError {
 // structReader is the state of a struct that is being read.
 type structReader struct {
 	s                 *structPlan
-	start, base, more int // of its bytes in out, of its members and sets in their stacks
-	seen, set         fieldSet
-	next              int // the field that is expected
+	start, base, more int      // of its bytes in out, of its members and sets in their stacks
+	seen, nulls       fieldSet // the members that came, and those of them that are null
+	next              int      // the field that is expected
 	ordered           bool
 	last              int16 // id of the field before
 	watch             string
 }
 
 func (t *Transcoder) readMembers(r *structReader) *ConvertError {
+	fields := r.s.fields
 	for first := true; ; first = false {
-		more, fault := t.next('}', first)
-		if fault != nil || !more {
-			return fault
-		}
-		i, fault := t.readName(r)
-		if fault != nil {
-			return fault
+		i := r.next
+		if i >= len(fields) || !t.follows(fields[i].follow, first) {
+			more, fault := t.next('}', first)
+			if fault != nil || !more {
+				return fault
+			}
+			if i, fault = t.readName(r); fault != nil {
+				return fault
+			}
 		}
 		if i < 0 {
 			if fault := t.skip(); fault != nil {
@@ -107,18 +110,30 @@ func (t *Transcoder) readMembers(r *structReader) *ConvertError {
 			}
 			continue
 		}
-		f := &r.s.fields[i]
+		f := &fields[i]
+		if r.watch != "" && r.watch == f.name {
+			t.found = true
+			return errWatched
+		}
 		if t.add(&r.seen, i) {
 			return t.fail("a second time").under(f.name)
 		}
-		if t.null() {
+		if t.peek() == 'n' && t.word("null") {
+			t.add(&r.nulls, i)
 			continue
 		}
-		t.add(&r.set, i)
 		if fault := t.readField(r, f, i); fault != nil {
 			return fault.under(f.name)
 		}
 	}
+}
+
+// follows skips `,"name":` if that is what comes, without the comma of the first member.
+func (t *Transcoder) follows(text string, first bool) bool {
+	if first {
+		text = text[1:]
+	}
+	return t.word(text)
 }
 
 // errWatched ends the reading of what turned out to be the object of arguments.
@@ -127,27 +142,33 @@ var errWatched = &ConvertError{Text: "the arguments"}
 // readName reads the name of a member and its colon, and returns the field's index, -1 for one that
 // is to be ignored.
 func (t *Transcoder) readName(r *structReader) (int, *ConvertError) {
-	if i := r.next; i < len(r.s.fields) && t.word(r.s.fields[i].quoted) {
-		if r.watch != "" && r.watch == r.s.fields[i].name {
-			t.found = true
-			return 0, errWatched
-		}
-		return i, nil
-	}
 	if t.peek() != '"' {
 		return 0, t.unexpected("a name")
+	}
+	// What stands beyond the stack is left from the struct before, which in a list had its members in
+	// the same order, whatever that is.
+	if n := len(t.members); n < cap(t.members) {
+		i := int(t.members[:n+1][n].index)
+		if i < len(r.s.fields) && t.word(r.s.fields[i].follow[1:]) {
+			return i, nil
+		}
 	}
 	name, fault := t.str()
 	if fault != nil {
 		return 0, fault
 	}
-	if r.watch != "" && r.watch == string(name) {
+	i := r.s.names.find(name)
+	switch {
+	case i >= 0:
+	case r.watch != "" && r.watch == string(name):
 		t.found = true
 		return 0, errWatched
-	}
-	i := r.s.names.find(name)
-	if i < 0 && !t.Lenient {
+	case !t.Lenient:
 		return 0, t.fail("there is no field of that name in %s", r.s.name).under(string(name))
+	}
+	if t.at < len(t.in) && t.in[t.at] == ':' {
+		t.at++
+		return i, nil
 	}
 	return i, t.colon()
 }
@@ -185,16 +206,17 @@ func (t *Transcoder) readField(r *structReader, f *fieldPlan, i int) *ConvertErr
 // readEnd ends a struct: what is missing, the defaults, the order.
 func (t *Transcoder) readEnd(r *structReader) *ConvertError {
 	s := r.s
-	if missing := s.required &^ r.set.low; missing != 0 {
+	set := r.seen.low &^ r.nulls.low
+	if missing := s.required &^ set; missing != 0 {
 		return t.missing(s, bits.TrailingZeros64(missing))
 	}
-	for missing := s.defaults &^ r.set.low; missing != 0; missing &= missing - 1 {
+	for missing := s.defaults &^ set; missing != 0; missing &= missing - 1 {
 		t.standIn(r, bits.TrailingZeros64(missing))
 	}
 	if s.later {
 		for i := 64; i < len(s.fields); i++ {
 			switch f := &s.fields[i]; {
-			case t.has(&r.set, i):
+			case t.has(&r.seen, i) && !t.has(&r.nulls, i):
 			case f.required:
 				return t.missing(s, i)
 			case f.standby[0] != nil:
@@ -209,7 +231,10 @@ func (t *Transcoder) readEnd(r *structReader) *ConvertError {
 		t.reorder(r)
 	}
 	t.out = append(t.out, byte(thrift.Stop))
-	return t.bounded()
+	if t.tooLarge() {
+		return t.bounded()
+	}
+	return nil
 }
 
 func (t *Transcoder) missing(s *structPlan, i int) *ConvertError {
@@ -241,14 +266,31 @@ func (t *Transcoder) standIn(r *structReader, i int) {
 // reorder puts the fields of a struct into the order of their ids.
 func (t *Transcoder) reorder(r *structReader) {
 	list := t.members[r.base:]
-	slices.SortFunc(list, func(a, b member) int { return cmp.Compare(a.index, b.index) })
 	t.spare = append(t.spare[:0], t.out[r.start:]...)
 	t.out = t.out[:r.start]
 	last := int16(0)
-	for _, m := range list {
-		f := &r.s.fields[m.index]
-		t.head(f, m.code, last)
-		t.out = append(t.out, t.spare[int(m.start)-r.start:int(m.end)-r.start]...)
-		last = f.id
+	if len(r.s.fields) > 64 {
+		slices.SortFunc(list, func(a, b member) int { return cmp.Compare(a.index, b.index) })
+		for i := range list {
+			last = t.place(r, &list[i], last)
+		}
+		return
 	}
+	var at [64]uint8 // where in the list a field is
+	set := uint64(0)
+	for i, m := range list {
+		at[m.index&63] = uint8(i)
+		set |= 1 << (m.index & 63)
+	}
+	for ; set != 0; set &= set - 1 {
+		last = t.place(r, &list[at[bits.TrailingZeros64(set)]], last)
+	}
+}
+
+// place writes a field again and returns its id.
+func (t *Transcoder) place(r *structReader, m *member, last int16) int16 {
+	f := &r.s.fields[m.index]
+	t.head(f, m.code, last)
+	t.out = append(t.out, t.spare[int(m.start)-r.start:int(m.end)-r.start]...)
+	return f.id
 }

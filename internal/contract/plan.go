@@ -44,10 +44,11 @@ type structPlan struct {
 // fieldPlan is a field.
 type fieldPlan struct {
 	plan *plan
-	// quoted is `"name":`, as it stands in JSON most of the time.
-	quoted   string
+	// follow is `,"name":`, as it stands in JSON most of the time.
+	follow   string
 	name     string
 	id       int16
+	head     [3]byte // of the binary protocol
 	required bool
 	// standby is the default value as binary and as compact writes it, without the field's head; nil
 	// for none. boolean is the code of a compact bool's head, which is all that it has.
@@ -120,7 +121,7 @@ func (k *compiler) structure(s *Struct) *structPlan {
 func (k *compiler) field(s *Struct, f *Field) fieldPlan {
 	conv := jsConv(f.Annotations)
 	p := fieldPlan{
-		plan: k.typ(f.Type, conv), quoted: strconv.Quote(f.Name) + ":", name: f.Name, id: f.ID,
+		plan: k.typ(f.Type, conv), follow: "," + strconv.Quote(f.Name) + ":", name: f.Name, id: f.ID,
 		required: f.Required == Required && s.Kind != IsUnion, field: f,
 	}
 	if f.Default != nil && s.Kind != IsUnion {
@@ -158,6 +159,7 @@ func (p *structPlan) index() {
 	for i := range p.fields {
 		f := &p.fields[i]
 		names[i], ids[i] = f.name, f.id
+		f.head = [3]byte{byte(f.plan.wire), byte(uint16(f.id) >> 8), byte(f.id)}
 		switch bit := uint64(1) << min(i, 63); {
 		case i >= 64:
 			p.later = p.later || f.required || f.standby[0] != nil
