@@ -191,6 +191,9 @@ func (t *Transcoder) long(p *plan, v int64) {
 // float writes a double as ECMAScript does, in as few digits as it takes to read it again; what is
 // none in quotes.
 func (t *Transcoder) float(v float64) {
+	if t.decimal(v) {
+		return
+	}
 	// ECMA-262 Number::toString writes no exponent between these.
 	const small, large = 1e-6, 1e21
 	switch abs := math.Abs(v); {
@@ -210,6 +213,39 @@ func (t *Transcoder) float(v float64) {
 			t.out = t.out[:n-1]
 		}
 	}
+}
+
+// decimal writes a double that is a decimal of at most 15 digits, 6 of them behind the point: no other
+// of so few digits is the same double, so these are the fewest.
+func (t *Transcoder) decimal(v float64) bool {
+	const scale, places, most = 1e6, 6, 1e15
+	scaled := math.Abs(v) * scale
+	if !(scaled >= 1 && scaled < most) {
+		return false
+	}
+	m := uint64(scaled + 0.5)
+	if float64(m)/scale != math.Abs(v) {
+		return false
+	}
+	if v < 0 {
+		t.out = append(t.out, '-')
+	}
+	t.out = strconv.AppendUint(t.out, m/scale, 10)
+	fraction := m % scale
+	if fraction == 0 {
+		return true
+	}
+	digits := [1 + places]byte{'.'}
+	for i := places; i > 0; i-- {
+		digits[i] = '0' + byte(fraction%10)
+		fraction /= 10
+	}
+	end := len(digits)
+	for digits[end-1] == '0' {
+		end--
+	}
+	t.out = append(t.out, digits[:end]...)
+	return true
 }
 
 // name writes the name of an enum's value, or its number where it has none.

@@ -3,10 +3,15 @@
 package contract
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -349,4 +354,27 @@ func TestI64Strings(t *testing.T) {
 	if out, err := tr.ArgumentsToJSON(nil, m, thrift.Binary, wire); err != nil || string(out) != want {
 		t.Errorf("%s, %v", out, err)
 	}
+}
+
+// TestDoublesAreShortest holds what is written without the general way against it.
+func TestDoublesAreShortest(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		v := float64(rapid.Int64Range(-1e15, 1e15).Draw(t, "digits")) /
+			math.Pow10(rapid.IntRange(0, 9).Draw(t, "places"))
+		if rapid.Bool().Draw(t, "next") {
+			v = math.Nextafter(v, rapid.Float64().Draw(t, "to"))
+		}
+		want, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tr Transcoder
+		if tr.float(v); !bytes.Equal(tr.out, want) {
+			t.Fatalf("%s is written as %s", want, tr.out)
+		}
+		if got, end, ok := exactDouble(want, 0); ok && (got != v || end != len(want)) {
+			t.Fatalf("%s is read as %v", want, got)
+		}
+	})
 }

@@ -49,6 +49,22 @@ func (r *Reader) laxHead(length uint32) (Head, error) {
 }
 
 func (r *Reader) binaryField() (Field, error) {
+	const size = 3 // type and id
+	in := r.in[r.at:]
+	if len(in) < size || Type(in[0]) == Stop {
+		return r.binaryLast()
+	}
+	f := Field{Type: Type(in[0]), ID: int16(binary.BigEndian.Uint16(in[1:]))}
+	if !f.Type.known() {
+		r.at++
+		return f, r.fail(InvalidData, "field of "+f.Type.String())
+	}
+	r.at += size
+	return f, nil
+}
+
+// binaryLast reads the head of a field near the end of the input, or the end of a struct.
+func (r *Reader) binaryLast() (Field, error) {
 	b, err := r.take(1)
 	if err != nil {
 		return Field{}, err

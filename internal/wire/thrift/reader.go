@@ -287,6 +287,10 @@ func (r *Reader) I16() (int16, error) {
 
 // I32 reads an i32 or an enum.
 func (r *Reader) I32() (int32, error) {
+	if in := r.in[r.at:]; r.protocol == Binary && len(in) >= 4 {
+		r.at += 4
+		return int32(binary.BigEndian.Uint32(in)), nil
+	}
 	switch r.protocol {
 	case Compact:
 		v, err := r.varint32()
@@ -305,6 +309,10 @@ func (r *Reader) I32() (int32, error) {
 
 // I64 reads an i64.
 func (r *Reader) I64() (int64, error) {
+	if in := r.in[r.at:]; r.protocol == Binary && len(in) >= 8 {
+		r.at += 8
+		return int64(binary.BigEndian.Uint64(in)), nil
+	}
 	switch r.protocol {
 	case Compact:
 		v, err := r.varint64()
@@ -338,6 +346,14 @@ func (r *Reader) Double() (float64, error) {
 
 // Text reads a string as text. No protocol promises that it is UTF-8.
 func (r *Reader) Text() ([]byte, error) {
+	const head = 4
+	if in := r.in[r.at:]; r.protocol == Binary && len(in) >= head && r.limits.StringBytes == 0 {
+		if n := binary.BigEndian.Uint32(in); uint64(n) <= uint64(len(in)-head) && int32(n) >= 0 {
+			end := head + int(n)
+			r.at += end
+			return in[head:end:end], nil
+		}
+	}
 	if r.protocol == JSON {
 		if _, err := r.jsonBefore(); err != nil {
 			return nil, err

@@ -60,12 +60,9 @@ func (t Type) String() string {
 
 // known reports whether a value can have the type.
 func (t Type) known() bool {
-	switch t {
-	case Bool, I8, Double, I16, I32, I64, String, Struct, Map, Set, List, UUID:
-		return true
-	default:
-		return false
-	}
+	const all = 1<<Bool | 1<<I8 | 1<<Double | 1<<I16 | 1<<I32 | 1<<I64 | 1<<String | 1<<Struct | 1<<Map |
+		1<<Set | 1<<List | 1<<UUID
+	return all>>t&1 != 0
 }
 
 // Compact returns the nibble that the compact protocol has for the type; a true is 1, a false 2.
