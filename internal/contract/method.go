@@ -34,6 +34,7 @@ type Operations struct {
 
 	byName map[string]*Method
 	sorted []*Method
+	tree   *routeTree // nil without annotated routes
 }
 
 // Method returns the operation of that name, inherited ones included, or nil. It does not allocate.
@@ -66,6 +67,7 @@ type Method struct {
 	arguments *structPlan
 	result    *structPlan // field 0 is the success value, if there is one; the others are thrown
 	bare      int         // which argument may stand for all, -1 for none
+	routes    []*Route
 }
 
 // StatusOf returns the HTTP status of a declared exception: its `parley.status`, else 422.
@@ -99,6 +101,7 @@ func (k *compiler) service(c *Contract, s *Service) *Operations {
 	for _, m := range o.sorted {
 		k.pair(o, m)
 	}
+	k.routes(o)
 	return o
 }
 
@@ -115,6 +118,7 @@ func (k *compiler) method(f *Function) *Method {
 		m.bare = 0
 	}
 	k.annotate(m)
+	k.routesOf(m)
 	return m
 }
 

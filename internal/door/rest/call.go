@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 )
 
 // headerStatus is the header in which a service's answer says its HTTP status (rest.md §5.2).
@@ -28,6 +29,12 @@ func (d *Door) service(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if err := d.agree(v); err != nil {
+		return err
+	}
+	if v.agreed != nil && v.agreed.hasNoAnswer() {
+		return d.sendCall(v)
+	}
 	if prefer.async {
 		return d.respondAsync(v, prefer, timeout)
 	}
@@ -41,9 +48,12 @@ func (d *Door) service(v *visit) error {
 	if len(v.r.Header.Values("Idempotency-Key")) > 0 || (d.options.KeysRequired && !v.isSafe()) {
 		return d.callOnce(v, timeout)
 	}
-	done, body, err := d.pass(v, timeout)
-	if done || err != nil {
-		return err
+	var body []byte
+	if v.agreed == nil || v.agreed.route == nil || v.agreed.route.Outputs == nil {
+		done := false
+		if done, body, err = d.pass(v, timeout); done || err != nil {
+			return err
+		}
 	}
 	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: false, body: body})
 	if err != nil {
@@ -56,6 +66,9 @@ func (d *Door) service(v *visit) error {
 	if prefer.hasWait {
 		v.w.Header().Set("Preference-Applied", "wait="+
 			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
+	}
+	if v.agreed != nil && v.agreed.route != nil && v.agreed.route.Outputs != nil {
+		return v.answerBy(v.agreed.route, got)
 	}
 	return v.answer(got)
 }
@@ -127,16 +140,54 @@ type callTerms struct {
 // callMessage makes the message of a call out of the request: its body as it is, the operation as
 // type, and what HTTP knows more as headers (rest.md §5.2).
 func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
-	p, err := propertiesIn(v.r.Header)
+	p, err := v.callProperties()
 	if err != nil {
 		return nil, err
+	}
+	if terms.stored {
+		p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
+	}
+	if timeout := terms.timeout; timeout > 0 {
+		b := d.options.Broker
+		end := b.ToWall(b.Now().Add(timeout)).UTC()
+		p.Headers = append(p.Headers.Without(broker.HeaderDeadline), broker.Field{
+			Name: broker.HeaderDeadline, Value: end.Format(broker.DeadlineLayout),
+		})
+		p.Set |= broker.HasHeaders
+		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
+		p.Set |= broker.HasExpiration
+	}
+	body := terms.body
+	if body == nil && v.agreed != nil {
+		body = v.agreed.body
+	} else if body == nil {
+		if body, err = v.body(); err != nil {
+			return nil, err
+		}
+	}
+	return newMessage(&p, body)
+}
+
+// callProperties returns the properties of a call: the operation as type, and what HTTP knows more as
+// headers.
+func (v *visit) callProperties() (broker.Properties, error) {
+	p, err := propertiesIn(v.r.Header)
+	if err != nil {
+		return p, err
 	}
 	p.ReplyTo, p.Set = "", p.Set&^broker.HasReplyTo // the heart's own takes its place
 	correlate(&p)
 	operation := v.operation()
+	if v.agreed != nil { // which method it is the path has said, and nothing else
+		p.Set &^= broker.HasType
+		for _, name := range [...]string{"http-method", "http-path", "http-query"} {
+			p.Headers = p.Headers.Without(name)
+		}
+		p.ContentType, p.Set = v.agreed.contentType, p.Set|broker.HasContentType
+	}
 	if p.Set&broker.HasType == 0 && operation != "" {
 		if len(operation) > nameBytesMax {
-			return nil, badRequest("the method's name is longer than %d bytes", nameBytesMax)
+			return p, badRequest("the method's name is longer than %d bytes", nameBytesMax)
 		}
 		p.Type, p.Set = operation, p.Set|broker.HasType
 	}
@@ -146,33 +197,39 @@ func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 			p.Set |= broker.HasHeaders
 		}
 	}
-	set("http-method", v.r.Method)
-	set("http-path", v.servicePath())
-	set("http-query", v.r.URL.RawQuery)
+	set("http-method", v.calledBy())
+	set("http-path", v.calledAt())
+	set("http-query", v.calledWith())
 	if parsePrefer(v.r.Header).lenient { // for who turns the body (thrift.md §6)
 		set("prefer", "handling=lenient")
 	}
 	for name, value := range endToEnd(v.r.Header) {
 		set(name, value)
 	}
-	if terms.stored {
-		p.DeliveryMode, p.Set = 2, p.Set|broker.HasDeliveryMode
+	return p, nil
+}
+
+// calledBy, calledAt and calledWith are the HTTP method, the path and the query by which a service is
+// called: those that came, unless the contract has made arguments of them.
+func (v *visit) calledBy() string {
+	if v.agreed != nil {
+		return http.MethodPost
 	}
-	if timeout := terms.timeout; timeout > 0 {
-		p.Headers = p.Headers.Without(broker.HeaderDeadline)
-		b := d.options.Broker
-		end := b.ToWall(b.Now().Add(timeout))
-		set(broker.HeaderDeadline, end.UTC().Format(broker.DeadlineLayout))
-		p.Expiration = strconv.FormatInt(max(1, timeout.Milliseconds()), 10)
-		p.Set |= broker.HasExpiration
+	return v.r.Method
+}
+
+func (v *visit) calledAt() string {
+	if v.agreed != nil && v.agreed.route != nil {
+		return "/" + v.agreed.method.Name
 	}
-	body := terms.body
-	if body == nil {
-		if body, err = v.body(); err != nil {
-			return nil, err
-		}
+	return v.servicePath()
+}
+
+func (v *visit) calledWith() string {
+	if v.agreed != nil && v.agreed.route != nil {
+		return ""
 	}
-	return newMessage(&p, body)
+	return v.r.URL.RawQuery
 }
 
 // correlate gives a question a correlation id when the client did not: services of other doors copy
@@ -304,11 +361,17 @@ func (a *answer) problem(known catalogue) *problem {
 // answer gives the service's status, headers and body.
 func (v *visit) answer(a *answer) error {
 	if p := a.problem(v.door.problems); p != nil {
+		if p.word == wordException {
+			v.thrown(a, p)
+		}
 		return p
 	}
 	status, err := a.status()
 	if err != nil {
 		return err
+	}
+	if status == http.StatusOK && len(a.body) == 0 && v.answersNothing() {
+		status = http.StatusNoContent
 	}
 	a.headersOut(v.w.Header())
 	v.status = status
@@ -317,6 +380,11 @@ func (v *visit) answer(a *answer) error {
 		return nil
 	}
 	return v.write(a.body)
+}
+
+// answersNothing reports whether the contract says that the method has no result.
+func (v *visit) answersNothing() bool {
+	return v.agreed != nil && v.agreed.method.Function.Returns.True().Kind == contract.KindVoid
 }
 
 // headersOut sets the headers of the answer.

@@ -50,6 +50,8 @@ func contractMemberTexts() map[string]string {
 		"changes":                 "What differs from the version before.",
 		"column":                  "From 1, in bytes.",
 		"configured":              "It stands in the configuration, and cannot be replaced.",
+		"data":                    "The fields of the exception.",
+		"pointer":                 "Where in the JSON of the request it is (RFC 6901).",
 		"faults":                  "What is wrong, and where.",
 		"file":                    "A file of the contract.",
 		"files":                   "The texts of the files, by their paths.",

@@ -135,6 +135,11 @@ type problem struct {
 	cause error
 	// exception is a service's own name for what went wrong.
 	exception string
+	// pointer is where in the JSON of a request something is wrong (RFC 6901).
+	pointer string
+	// status and data are those of a declared exception, if they are known.
+	status int
+	data   json.RawMessage
 	// faults are places in an IDL, changes what differs between two versions of one.
 	faults, changes []contractNote
 	// allow is the header Allow of a 405.
@@ -186,6 +191,9 @@ func problemOf(err error) *problem {
 	return &problem{word: wordInternal, detail: "the hub failed", cause: err}
 }
 
+// typeProblem is the type of every error of this door (RFC 9457).
+const typeProblem = "application/problem+json"
+
 // problemBody are the members of RFC 9457 and parley's own.
 type problemBody struct {
 	Type         string   `json:"type"`
@@ -199,8 +207,10 @@ type problemBody struct {
 	Exception    string   `json:"exception,omitempty"`
 	Violated     []string `json:"violated-policies,omitempty"`
 
-	Faults  []contractNote `json:"faults,omitempty"`
-	Changes []contractNote `json:"changes,omitempty"`
+	Pointer string          `json:"pointer,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	Faults  []contractNote  `json:"faults,omitempty"`
+	Changes []contractNote  `json:"changes,omitempty"`
 }
 
 // kindOf returns the row of a word; a word that is not in the table is a fault of the hub.
@@ -217,7 +227,10 @@ func (c catalogue) body(p *problem) problemBody {
 	b := problemBody{
 		Type: k.uri, Title: k.title, Status: k.status, Detail: p.detail, Code: k.word,
 		RetryAfterMS: k.retry.Milliseconds(), Exception: p.exception,
-		Faults: p.faults, Changes: p.changes,
+		Pointer: p.pointer, Data: p.data, Faults: p.faults, Changes: p.changes,
+	}
+	if p.status != 0 {
+		b.Status = p.status
 	}
 	if b.Type == "" {
 		b.Type = "/problems/" + k.word
@@ -241,7 +254,7 @@ func (v *visit) fail(err error) {
 	}
 	b.Instance, b.TraceID = v.target(), v.traceID()
 	h := v.w.Header()
-	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Type", typeProblem)
 	h.Set("Cache-Control", "no-store")
 	h.Del("Location")
 	if b.Code == wordKeyMissing || b.Code == "key-reused" || b.Code == "outstanding" {

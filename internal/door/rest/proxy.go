@@ -71,6 +71,8 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 		v.r.Header["Expect"] == nil
 	small := whole && v.r.ContentLength <= copyBytes
 	switch {
+	case v.agreed != nil: // it was read, and checked
+		whole, small, body = true, false, v.agreed.body
 	case small:
 		body = p.buf[:v.r.ContentLength] // it is free until the answer comes
 		if err := v.smallBody(body); err != nil {
@@ -134,6 +136,9 @@ func (p *passage) free() {
 
 // operation is the last word of a path that has one word.
 func (v *visit) operation() string {
+	if v.agreed != nil {
+		return v.agreed.method.Name
+	}
 	if path := v.path("path"); !strings.Contains(path, "/") {
 		return path
 	}
@@ -190,11 +195,15 @@ func (b *passingBody) Close() error {
 func (p *passage) Get(name string) string {
 	switch name {
 	case "http-method":
-		return p.v.r.Method
+		return p.v.calledBy()
 	case "http-path":
-		return p.v.servicePath()
+		return p.v.calledAt()
 	case "http-query":
-		return p.v.r.URL.RawQuery
+		return p.v.calledWith()
+	case "Content-Type", "content-type":
+		if p.v.agreed != nil {
+			return p.v.agreed.contentType
+		}
 	}
 	return p.v.r.Header.Get(name)
 }
@@ -212,11 +221,17 @@ func (p *passage) Each(yield func(name, value string) bool) {
 		if name == "" {
 			continue
 		}
+		if name == "Content-Type" && p.v.agreed != nil {
+			continue
+		}
 		for _, value := range values {
 			if !yield(name, value) {
 				return
 			}
 		}
+	}
+	if a := p.v.agreed; a != nil && !yield("Content-Type", a.contentType) {
+		return
 	}
 	yield("Forwarded", p.forwarded())
 }
@@ -285,6 +300,9 @@ func (p *passage) answer(reply *broker.Reply) error {
 	p.values = make([]string, 0, 8) // one piece of memory for nearly all of them
 	reply.Head.Each(p.give)
 	p.add("Via", via)
+	if status == http.StatusOK && reply.Length == 0 && v.answersNothing() {
+		status = http.StatusNoContent
+	}
 	bodyless := status == http.StatusNoContent || status == http.StatusNotModified
 	if reply.Length >= 0 && !bodyless {
 		p.add("Content-Length", strconv.FormatInt(reply.Length, 10))

@@ -26,6 +26,7 @@ type visit struct {
 	trace  trace.Context
 	// service and rest are what serviceRoute found; the mux has the others' values.
 	service, rest string
+	agreed        *agreed // what a contract says of the call; nil without one
 
 	status int   // of the answer, once it is given
 	held   int64 // bytes of the body that count against the door's budget
