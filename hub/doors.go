@@ -70,6 +70,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 			AllowedOrigins: h.options.Origins, WebSocket: h.web, Upgrade: upgrade,
 			Instances: h.called, Administrator: h.isAdministrator,
 			Webhooks: h.hooks, Contracts: h.described, Registry: h.contracts,
+			Thrift: h.called.bodies.wantsThrift,
 		})
 		if err != nil {
 			return service{}, err

@@ -281,7 +281,8 @@ func TestJSONToThrift(t *testing.T) {
 	}{
 		{"POST", "say", `{"text":"hello"}`, 200, `"say: hello"`},
 		{"POST", "say", `{"text":"` + long + `"}`, 200, `"say: ` + long + `"`},
-		{"GET", "ping", "", 204, ""},
+		{"GET", "ping", "", 405, `"code":"method-not-allowed"`},
+		{"POST", "ping", "", 204, ""},
 		{"POST", "ping", "{}", 204, ""},
 		{"POST", "size", `{"text":"12345"}`, 200, "5497558138880"},
 		{"POST", "note", `{"text":"x"}`, 202, ""},
@@ -295,7 +296,7 @@ func TestJSONToThrift(t *testing.T) {
 		{"POST", "say", `{"text":1}`, 400, `/text`},
 		{"POST", "say", `{"text":"x","more":1}`, 400, `more`},
 		{"POST", "say", `{`, 400, `"code":"bad-request"`},
-		{"POST", "say/it", `{}`, 400, "names no method"},
+		{"POST", "say/it", `{}`, 404, `"code":"no-method"`},
 	} {
 		for _, service := range []string{"Echo", "Compact", "TJSON"} {
 			r, body := ask(t, h, tc.method, "/v1/services/"+service+"/"+tc.path, tc.body,

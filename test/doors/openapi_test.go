@@ -309,6 +309,10 @@ func TestOpenAPI(t *testing.T) {
 	must(200, "streamQueue") // behind those who want its messages
 	must(200, "streamTopic")
 	must(200, "listServices")
+	must(201, "putContract")
+	must(200, "listContracts")
+	must(200, "getContract")
+	must(204, "deleteContract")
 	d.id = "one"
 	for _, id := range []string{
 		"putInstance", "drainInstance", "removeInstance", "putSubscription", "getSubscription",
