@@ -35,6 +35,8 @@ type Operations struct {
 	byName map[string]*Method
 	sorted []*Method
 	tree   *routeTree // nil without annotated routes
+
+	documents documents
 }
 
 // Method returns the operation of that name, inherited ones included, or nil. It does not allocate.

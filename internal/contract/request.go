@@ -35,8 +35,11 @@ func (r *Route) Arguments(q *Request) ([]byte, error) {
 		return q.Body, nil // bare or not, as for a call by the method's name
 	}
 	members, err := r.bodyMembers(q)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case r.isPlain(members):
+		return q.Body, nil
 	}
 	out := []byte{'{'}
 	for i := range r.Inputs {
@@ -80,6 +83,17 @@ func (r *Route) bodyAlone(q *Request) bool {
 		place := in.Places[0].Place
 		return place != PlaceBody && (place != PlaceDefault || queryByDefault(q.Verb))
 	})
+}
+
+// isPlain reports whether the request is a call by the method's name, whose arguments are in the body by
+// their names, although a route has the same path.
+func (r *Route) isPlain(members map[string]json.RawMessage) bool {
+	if r.wrapped == nil || r.Path != "/"+r.Method.Name || len(members) != 1 ||
+		r.wrapped.Type.True().Struct.ByName(r.wrapped.Name) != nil {
+		return false
+	}
+	_, ok := members[r.wrapped.Name]
+	return ok
 }
 
 // queryByDefault reports whether fields that say nothing are in the query: the request has no body that
@@ -135,6 +149,10 @@ func (r *Route) value(
 		case PlaceQuery:
 			values = q.Query[p.Name]
 		case PlaceForm:
+			if raw, ok := members[p.Name]; ok { // instead of the form
+				delete(members, p.Name)
+				return raw, nil
+			}
 			values = q.Form[p.Name]
 		case PlaceHeader:
 			values = q.Header(p.Name)

@@ -33,6 +33,7 @@ struct Found {
 }
 struct Blob { 1: binary data (api.raw_body), 2: string kind (api.header = "Content-Type") }
 service s {
+  void send(1: Form form) (api.post = "/send")
   Found find(1: Find req) (api.get = "/things/:id", api.head = "/things/:id")
   string change(1: Change req) (api.put = "/things/:id")
   string add(1: string what, 2: i32 n) (api.post = "things")
@@ -88,7 +89,7 @@ func TestRoutes(t *testing.T) {
 		paths = append(paths, r.Verb+" "+r.Path)
 	}
 	want := []string{
-		" /any/{name}/x", "POST /files/{name}", "POST /form", "POST /things", "GET /things/special",
+		" /any/{name}/x", "POST /files/{name}", "POST /form", "POST /send", "POST /things", "GET /things/special",
 		"GET /things/{id}", "HEAD /things/{id}", "PUT /things/{id}",
 	}
 	if !slices.Equal(paths, want) {
@@ -144,6 +145,11 @@ func TestRouteArguments(t *testing.T) {
 			want: `{"req":{"a":"x","b":[1,2]}}`,
 		},
 		{verb: "POST", target: "/form", form: url.Values{"b": {"1", "x"}}, fault: "/b/1"},
+		{verb: "POST", target: "/form", body: `{"b":[1]}`, want: `{"req":{"b":[1]}}`},
+		{verb: "POST", target: "/form", body: `{"req":{"b":[1]}}`, want: `{"req":{"b":[1]}}`},
+		{verb: "PUT", target: "/things/7", body: `{"req":{"text":"x"}}`, fault: "/req"},
+		{verb: "POST", target: "/send", body: `{"form":{"b":[1]}}`, want: `{"form":{"b":[1]}}`},
+		{verb: "POST", target: "/send", body: `{"b":[1]}`, want: `{"form":{"b":[1]}}`},
 	} {
 		at, err := url.Parse("http://h" + c.target)
 		if err != nil {

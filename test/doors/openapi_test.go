@@ -312,6 +312,7 @@ func TestOpenAPI(t *testing.T) {
 	must(201, "putContract")
 	must(200, "listContracts")
 	must(200, "getContract")
+	must(200, "serviceOpenapi")
 	must(204, "deleteContract")
 	d.id = "one"
 	for _, id := range []string{

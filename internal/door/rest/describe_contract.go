@@ -15,6 +15,18 @@ func contractOperations() map[string]operation {
 			id: "listContracts", tag: tagServices, summary: "List the contracts of services",
 			answers: answers(shows("Those of services that you may see.", "ContractList")),
 		},
+		"GET /services/{svc}/openapi.json": {
+			id: "serviceOpenapi", tag: tagServices, summary: "Describe a service that has a contract",
+			headers: []string{"If-None-Match"},
+			answers: answers(
+				outcome{
+					status: http.StatusOK, about: "OpenAPI 3.1, the same octets for the same contract.",
+					body: &content{types: []string{typeJSON}}, headers: []string{"ETag"},
+				},
+				outcome{status: http.StatusNotModified, about: "It is as you know it."},
+			),
+			problems: []string{wordNotFound},
+		},
 		"PUT /contracts/{name}": {
 			id: "putContract", tag: tagServices,
 			summary: "Say by Thrift IDL what services take and answer",

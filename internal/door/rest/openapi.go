@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -240,6 +241,28 @@ func (d *Door) showOpenAPI(v *visit) error {
 	if err != nil {
 		return err
 	}
+	return v.showDocument(document)
+}
+
+// showServiceOpenAPI is GET /services/{svc}/openapi.json: what the contract says of a service.
+func (d *Door) showServiceOpenAPI(v *visit) error {
+	service := v.path("svc")
+	if d.options.Registry == nil || !v.client.conn.Visible("queue", service) {
+		return problemf(wordNotFound, "no contract describes the service '%s'", service)
+	}
+	known := d.options.Registry.Operations(v.client.key.vhost, service)
+	if known == nil {
+		return problemf(wordNotFound, "no contract describes the service '%s'", service)
+	}
+	document, err := known.OpenAPI(service, v.base()+"/services/"+url.PathEscape(service))
+	if err != nil {
+		return err
+	}
+	return v.showDocument(document)
+}
+
+// showDocument answers with a description, unless the client has it.
+func (v *visit) showDocument(document []byte) error {
 	h := v.w.Header()
 	sum := sha256.Sum256(document)
 	tag := `"` + hex.EncodeToString(sum[:tagBytes]) + `"`

@@ -63,6 +63,7 @@ func (d *Door) table() []route {
 
 		{"", "/services/{svc}/{path...}", "", d.service},
 		{"GET", "/services", typeJSON, d.listServices},
+		{"GET", "/services/{svc}/openapi.json", typeJSON, d.showServiceOpenAPI},
 		{"PUT", "/services/{svc}/instances/{id}", typeJSON, d.putInstance},
 		{"PATCH", "/services/{svc}/instances/{id}", typeJSON, d.patchInstance},
 		{"DELETE", "/services/{svc}/instances/{id}", "", d.deleteInstance},
