@@ -180,15 +180,24 @@ func TestPushRefused(t *testing.T) {
 		status         int
 		want           string
 	}{
-		{"a fault", "a", contract.Source{Files: map[string]string{"a.thrift": "service s {\n  oops"}},
-			400, `"faults":[{"file":"a.thrift","line":2,"column":`},
-		{"no such include", "a", contract.Source{Files: map[string]string{"a.thrift": `include "b.thrift"`}},
-			400, "is not found"},
+		{
+			"a fault", "a",
+			contract.Source{Files: map[string]string{"a.thrift": "service s {\n  oops"}},
+			400, `"faults":[{"file":"a.thrift","line":2,"column":`,
+		},
+		{
+			"no such include", "a",
+			contract.Source{Files: map[string]string{"a.thrift": `include "b.thrift"`}},
+			400, "is not found",
+		},
 		{"outside", "a", contract.Source{Files: map[string]string{
 			"a.thrift": `include "../../etc/passwd"`,
 		}}, 400, "leads out of the files"},
-		{"a path outside", "a", contract.Source{Files: map[string]string{"../a.thrift": "service s {}"}},
-			400, "no path of a file"},
+		{
+			"a path outside", "a",
+			contract.Source{Files: map[string]string{"../a.thrift": "service s {}"}},
+			400, "no path of a file",
+		},
 		{"no root", "a", contract.Source{Files: map[string]string{"a": "", "b": ""}}, 400, "root"},
 		{"another root", "a", contract.Source{Files: map[string]string{"a": ""}, Root: "b"}, 400, "root"},
 		{"no files", "a", contract.Source{}, 400, "there is none"},
@@ -196,8 +205,11 @@ func TestPushRefused(t *testing.T) {
 		{"too large", "a", contract.Source{Files: map[string]string{
 			"a.thrift": "service s {}" + strings.Repeat(" ", contract.SourceBytes),
 		}}, 400, "more than 1048576"},
-		{"no service", "a", contract.Source{Files: map[string]string{"a.thrift": "struct S {}"}},
-			400, "defines none"},
+		{
+			"no service", "a",
+			contract.Source{Files: map[string]string{"a.thrift": "struct S {}"}},
+			400, "defines none",
+		},
 		{"another service", "a", contract.Source{
 			Files: map[string]string{"a.thrift": "service s {}"}, Services: map[string]string{"q": "t"},
 		}, 400, "has no service"},
@@ -208,8 +220,11 @@ func TestPushRefused(t *testing.T) {
 		{"i64", "a", contract.Source{
 			Files: map[string]string{"a.thrift": "service s {}"}, I64: "text",
 		}, 400, "i64: it is number or string"},
-		{"a name", "%20", contract.Source{Files: map[string]string{"a.thrift": "service s {}"}},
-			400, "name of a contract"},
+		{
+			"a name", "%20",
+			contract.Source{Files: map[string]string{"a.thrift": "service s {}"}},
+			400, "name of a contract",
+		},
 	} {
 		r, body := ask(t, h, "PUT", "/v1/contracts/"+c.contract, pushed(t, c.source), jsonBody)
 		if r.StatusCode != c.status || !strings.Contains(body, c.want) {

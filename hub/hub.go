@@ -98,7 +98,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
-	if err := h.described.start(); err != nil { //nolint:contextcheck // contracts outlive the start
+	if err := h.described.start(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
 	if err := h.called.start(); err != nil { //nolint:contextcheck // services outlive the start

@@ -255,7 +255,10 @@ func (a *app) showContract(c *hubContract) error {
 		for _, m := range c.Methods[queue] {
 			about, _, _ := strings.Cut(m.About, "\n")
 			r := row{
-				{"service", queue}, {"method", m.Name}, {"about", about}, {"is", m.traits()},
+				{"service", queue},
+				{"method", m.Name},
+				{"about", about},
+				{"is", m.traits()},
 				{"timeout_ms", m.TimeoutMS},
 			}
 			if err := p.put(r, nil); err != nil {

@@ -15,12 +15,12 @@ import (
 )
 
 // entry makes a contract of one file.
-func entry(t testing.TB, vhost, name, text string, services map[string]string) *contract.Entry {
-	t.Helper()
+func entry(tb testing.TB, vhost, name, text string, services map[string]string) *contract.Entry {
+	tb.Helper()
 	s := &contract.Source{Files: map[string]string{name + ".thrift": text}, Services: services}
 	made, bound, err := s.Load(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &contract.Entry{VHost: vhost, Contract: made, Services: bound, Source: s}
 }

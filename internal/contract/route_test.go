@@ -44,9 +44,9 @@ service s {
 }
 `
 
-func operations(t testing.TB, idl string) *contract.Operations {
-	t.Helper()
-	return entry(t, "/", "a", idl, nil).Contract.Operations("s")
+func operations(tb testing.TB, idl string) *contract.Operations {
+	tb.Helper()
+	return entry(tb, "/", "a", idl, nil).Contract.Operations("s")
 }
 
 // TestRoutes: a request finds its method by HTTP method and path, or learns which methods the path has.

@@ -231,7 +231,7 @@ func (d *Door) sendCall(v *visit) error {
 // answerBy gives the answer of a call by an annotated route whose result says where its fields go.
 func (v *visit) answerBy(r *contract.Route, a *answer) error {
 	status, err := a.status()
-	t, _, _ := mime.ParseMediaType(a.properties.ContentType) //nolint:errcheck // then it is no JSON
+	t, _, _ := mime.ParseMediaType(a.properties.ContentType)
 	if err != nil || status != http.StatusOK || !isJSON(t) || a.problem(v.door.problems) != nil {
 		return v.answer(a) // an error, or what cannot be taken apart
 	}
@@ -266,7 +266,7 @@ func (v *visit) answerBy(r *contract.Route, a *answer) error {
 // thrown completes the problem that an exception is: a service answers it as a problem, or, where the
 // contract declares it, by its name and with its fields.
 func (v *visit) thrown(a *answer, p *problem) {
-	t, _, _ := mime.ParseMediaType(a.properties.ContentType) //nolint:errcheck // then it is no JSON
+	t, _, _ := mime.ParseMediaType(a.properties.ContentType)
 	if isJSON(t) && json.Valid(a.body) {
 		var said problemBody
 		switch {

@@ -216,21 +216,36 @@ func TestDeclaredExceptions(t *testing.T) {
 		status           int
 		want             []string
 	}{
-		{"by name", `{"what":"tea"}`, typeJSON,
+		{
+			"by name", `{"what":"tea"}`, typeJSON,
 			[]broker.Field{{Name: "parley-error", Value: "SoldOut"}, {Name: "parley-error-message", Value: "no tea"}},
-			410, []string{`"exception":"SoldOut"`, `"data":{"what":"tea"}`, `"detail":"no tea"`}},
-		{"without a status", `{"why":"?"}`, typeJSON,
-			[]broker.Field{{Name: "parley-error", Value: "Odd"}}, 422,
-			[]string{`"exception":"Odd"`, `"data":{"why":"?"}`}},
-		{"whole", `{"code":"exception","exception":"SoldOut","data":{"what":"tea"}}`, typeProblem,
-			[]broker.Field{{Name: "parley-error", Value: "exception"}}, 410,
-			[]string{`"exception":"SoldOut"`, `"data":{"what":"tea"}`}},
-		{"whole, with a status", `{"code":"exception","exception":"Odd"}`, typeProblem,
+			410,
+			[]string{`"exception":"SoldOut"`, `"data":{"what":"tea"}`, `"detail":"no tea"`},
+		},
+		{
+			"without a status", `{"why":"?"}`, typeJSON,
+			[]broker.Field{{Name: "parley-error", Value: "Odd"}},
+			422,
+			[]string{`"exception":"Odd"`, `"data":{"why":"?"}`},
+		},
+		{
+			"whole", `{"code":"exception","exception":"SoldOut","data":{"what":"tea"}}`, typeProblem,
+			[]broker.Field{{Name: "parley-error", Value: "exception"}},
+			410,
+			[]string{`"exception":"SoldOut"`, `"data":{"what":"tea"}`},
+		},
+		{
+			"whole, with a status", `{"code":"exception","exception":"Odd"}`, typeProblem,
 			[]broker.Field{{Name: "parley-error", Value: "exception"}, {Name: "http-status", Value: int32(409)}},
-			409, []string{`"exception":"Odd"`}},
-		{"not declared", `{"secret":1}`, typeJSON,
-			[]broker.Field{{Name: "parley-error", Value: "Other"}}, 422,
-			[]string{`"exception":"Other"`}},
+			409,
+			[]string{`"exception":"Odd"`},
+		},
+		{
+			"not declared", `{"secret":1}`, typeJSON,
+			[]broker.Field{{Name: "parley-error", Value: "Other"}},
+			422,
+			[]string{`"exception":"Other"`},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -50,10 +50,11 @@ func (d *Door) service(v *visit) error {
 	}
 	var body []byte
 	if v.agreed == nil || v.agreed.route == nil || v.agreed.route.Outputs == nil {
-		done := false
-		if done, body, err = d.pass(v, timeout); done || err != nil {
+		done, read, err := d.pass(v, timeout)
+		if done || err != nil {
 			return err
 		}
+		body = read
 	}
 	m, err := d.callMessage(v, callTerms{timeout: timeout, stored: false, body: body})
 	if err != nil {

@@ -6,10 +6,12 @@ import "net/http"
 
 // contractOperations describes the routes.
 func contractOperations() map[string]operation {
-	source := &content{types: append([]string{typeJSON}, idlTypes()...), schema: "ContractSource",
+	source := &content{
+		types: append([]string{typeJSON}, idlTypes()...), schema: "ContractSource",
 		need: true, example: jsonObject{"files": jsonObject{
 			"greeter.thrift": "service greeter { string greet(1: string name) }",
-		}}}
+		}},
+	}
 	return map[string]operation{
 		"GET /contracts": {
 			id: "listContracts", tag: tagServices, summary: "List the contracts of services",
