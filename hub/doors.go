@@ -68,6 +68,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 			Rules: h.options.REST,
 			Ready: h.readiness, Metrics: h.metrics, MetricsPage: metrics.PrometheusHandler(),
 			AllowedOrigins: h.options.Origins, WebSocket: h.web, Upgrade: upgrade,
+			Thrift:    h.serveThrift,
 			Instances: h.called, Administrator: h.isAdministrator,
 			Webhooks: h.hooks, Contracts: h.described, Registry: h.contracts,
 			Thrift: h.called.bodies.wantsThrift,

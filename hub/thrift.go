@@ -4,7 +4,10 @@ package hub
 
 import (
 	"context"
+	"net/http"
 
+	"github.com/parley-ipc/parley/internal/broker"
+	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	thriftdoor "github.com/parley-ipc/parley/internal/door/thrift"
 	"github.com/parley-ipc/parley/internal/listen"
 )
@@ -33,3 +36,19 @@ func (h *Hub) newThrift() service {
 		protocols: []string{"http/1.1"},
 	}
 }
+
+// serveThrift answers calls of Thrift that come by the REST door.
+func (h *Hub) serveThrift(w http.ResponseWriter, r *http.Request, from restdoor.ThriftCaller) {
+	h.thrift.ServeHTTP(w, r, thriftdoor.Caller{
+		Sessions: oneSession{from.Session}, User: from.User, VHost: from.VHost, Peer: from.Peer,
+	})
+}
+
+// oneSession is a session that nobody else uses.
+type oneSession struct{ s *broker.Session }
+
+// Take implements thriftdoor.Sessions.
+func (o oneSession) Take() (*broker.Session, error) { return o.s, nil }
+
+// Give implements thriftdoor.Sessions.
+func (o oneSession) Give(s *broker.Session) { s.Flush() }

@@ -453,6 +453,15 @@ func hubOperations() map[string]operation {
 				body: &content{types: []string{"text/plain"}},
 			}),
 		},
+		"POST /thrift": {
+			id: "callThriftDefault", tag: tagHub,
+			summary: "Call the default service, or that in the message's name, with Thrift",
+			takes:   thriftBody(), answers: thriftAnswers(),
+		},
+		"POST /thrift/{svc}": {
+			id: "callThrift", tag: tagHub, summary: "Call a service with Thrift",
+			takes: thriftBody(), answers: thriftAnswers(),
+		},
 		"GET /ws": {
 			id: "webSocket", tag: tagHub, summary: "STOMP over WebSocket",
 			answers: answers(
@@ -468,4 +477,15 @@ func hubOperations() map[string]operation {
 			),
 		},
 	}
+}
+
+// thriftBody is a whole message of Thrift, in any form.
+func thriftBody() *content { return &content{types: []string{"application/x-thrift"}, need: true} }
+
+// thriftAnswers say that a message is the answer to one.
+func thriftAnswers() []outcome {
+	return answers(outcome{
+		status: http.StatusOK, about: "The answer in the form of the call, an exception too; nothing for a" +
+			" oneway call.", body: thriftBody(),
+	})
 }

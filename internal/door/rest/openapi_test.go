@@ -18,6 +18,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) {
 		o.MetricsPage, o.WebSocket = http.NotFoundHandler(), http.NotFoundHandler()
+		o.Thrift = func(w http.ResponseWriter, _ *http.Request, _ ThriftCaller) { w.WriteHeader(http.StatusTeapot) }
 	})
 	known, seen := operations(), map[string]bool{}
 	patterns := slices.Collect(maps.Keys(h.door.publicRoutes()))
@@ -110,6 +111,7 @@ func TestEveryRouteIsInDocument(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) {
 		o.MetricsPage, o.WebSocket = http.NotFoundHandler(), http.NotFoundHandler()
+		o.Thrift = func(w http.ResponseWriter, _ *http.Request, _ ThriftCaller) { w.WriteHeader(http.StatusTeapot) }
 	})
 	document := h.do("GET", "/openapi.json", "").want(200).body
 	if len(h.door.patterns) < 80 {

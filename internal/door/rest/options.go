@@ -98,6 +98,8 @@ type Options struct {
 	// bytes, or answers it. The door has looked at the request's origin. Default: streams are
 	// server-sent events, whatever the client asks for.
 	Upgrade func(w http.ResponseWriter, r *http.Request, limit int64) (MessageConn, error)
+	// Thrift answers POST /thrift and /thrift/{service}. Default: there are no such routes.
+	Thrift func(w http.ResponseWriter, r *http.Request, from ThriftCaller)
 	// MetricsPage answers GET /metrics. Default: there is no such route.
 	MetricsPage http.Handler
 	// Instances attaches servers to services. Default: there are no such routes.

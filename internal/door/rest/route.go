@@ -117,7 +117,8 @@ func (d *Door) routes() *http.ServeMux {
 // alsoBelow reports whether a public route is at /v1 too, where who knows the prefix alone looks.
 func alsoBelow(path string) bool { return path == "/{$}" || path == "/openapi.json" }
 
-// publicRoutes are those that need no user, by their patterns.
+// publicRoutes are those below no virtual host, by their patterns; but for that of Thrift they need no
+// user.
 func (d *Door) publicRoutes() map[string]http.Handler {
 	out := map[string]http.Handler{
 		"GET /{$}":             d.public(typeJSON, d.links),
@@ -134,6 +135,10 @@ func (d *Door) publicRoutes() map[string]http.Handler {
 	}
 	if page := d.options.MetricsPage; page != nil {
 		out["GET /metrics"] = page
+	}
+	if d.options.Thrift != nil {
+		out["POST "+thriftPath] = d.private("", d.thrift)
+		out["POST "+thriftPath+"/{svc}"] = d.private("", d.thrift)
 	}
 	return out
 }

@@ -141,7 +141,8 @@ func (d *Door) answer(v *visit, types string, h handler) {
 // admit finds out who calls and opens the client.
 func (d *Door) admit(ctx context.Context, v *visit) error {
 	// What a service is sent may be longer: it passes through.
-	if v.r.ContentLength > int64(d.options.BodyBytes) && v.path("svc") == "" {
+	through := v.path("svc") != "" || v.r.URL.Path == thriftPath
+	if v.r.ContentLength > int64(d.options.BodyBytes) && !through {
 		return problemf(wordTooLarge, "the body is larger than %d bytes", d.options.BodyBytes)
 	}
 	user, err := d.identify(ctx, v)

@@ -200,13 +200,14 @@ func (c *conn) finish(call *call) {
 func (c *conn) fault(m wire.Message, err error) {
 	c.err = err
 	var broken *wire.Error
-	if !errors.As(err, &broken) || c.stopped.Load() {
+	if !errors.As(err, &broken) || !m.Detected || c.stopped.Load() {
 		return
 	}
 	call := c.door.calls.get()
 	call.begin(c.ctx, c.caller, m)
 	c.answers.add(call)
 	call.refuse(broken)
+	call.count()
 	c.answers.end(call)
 }
 

@@ -233,7 +233,7 @@ func (d *Door) carry(ctx context.Context, from Caller, body []byte) (c *call, zl
 	stream := wire.NewStream(bytes.NewReader(body), d.options.Limits)
 	m, err := stream.Next()
 	var broken *wire.Error
-	if err != nil && !errors.As(err, &broken) {
+	if err != nil && (!errors.As(err, &broken) || !m.Detected) {
 		return nil, false, err
 	}
 	c = d.calls.get()

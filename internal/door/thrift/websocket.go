@@ -50,8 +50,13 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 	for {
 		m, err := stream.Next()
 		var broken *wire.Error
-		if err != nil && !errors.As(err, &broken) {
+		switch {
+		case err == nil:
+		case !errors.As(err, &broken):
 			_ = conn.Close(closeNormal, "") // the client may be gone
+			return
+		case !m.Detected:
+			_ = conn.Close(closeProtocol, "") // ″
 			return
 		}
 		c := d.calls.get()

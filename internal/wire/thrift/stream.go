@@ -28,6 +28,8 @@ type Message struct {
 	Protocol Protocol
 	Lax      bool
 	Shape    Shape
+	// Detected says that the form is known: a fault can be answered in it.
+	Detected bool
 }
 
 // Keep copies what the message borrows behind buf[:0] and returns the longer buf, which it borrows
@@ -123,7 +125,7 @@ func (s *Stream) take() (m Message, whole bool, err error) {
 		s.inflate()
 		return m, false, nil
 	}
-	m.Shape.Transport = form.Transport
+	m.Shape.Transport, m.Detected = form.Transport, true
 	m.Protocol, m.Lax = form.Protocol, form.Lax
 	if form.Transport == Unframed {
 		return s.walk(m, in)
