@@ -3,6 +3,7 @@
 package thrift
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -25,6 +26,10 @@ const (
 	lastWordTime = time.Second
 	// drainTime is how long they go on when the hub stops.
 	drainTime = 10 * time.Second
+	// zlibFirst is the first octet of a stream of zlib.
+	zlibFirst = 0x78
+	// firstReadBytes is how much is read at a time of a client that is nobody.
+	firstReadBytes = 512
 )
 
 // conn is one connection. One goroutine leads it: it reads, and carries a call out itself. A call that
@@ -296,9 +301,15 @@ func (c *conn) refuse(refused error) {
 	c.log().Info("login refused", "error", refused)
 	limits := c.door.options.Limits
 	limits.MessageBytes, limits.FrameBytes = firstBytesMax, firstBytesMax
-	c.stream = wire.NewStream(c.net, limits) // within the listener's time to log in
-	m, err := c.stream.Next()
-	if err == nil && !m.Shape.Zlib && m.Shape.Header.Zlib == 0 {
+	// Within the listener's time to log in.
+	first := bufio.NewReaderSize(c.net, firstReadBytes)
+	if head, err := first.Peek(1); err != nil || head[0] == zlibFirst {
+		c.err = errStopped // nothing is inflated for who is nobody
+		c.end()
+		return
+	}
+	c.stream = wire.NewStream(first, limits)
+	if m, err := c.stream.Next(); err == nil {
 		call := c.door.calls.get()
 		call.begin(c.ctx, c.caller, m)
 		c.answers.add(call)
