@@ -45,6 +45,10 @@ type call struct {
 	// wants JSON then.
 	method *contract.Method
 	json   bool
+	// oneway says that nobody waits for an answer, refused that nothing is to be done any more, and err
+	// why it cannot be.
+	oneway, refused bool
+	err             error
 
 	question    broker.Message
 	contentType string // of the question
@@ -87,7 +91,7 @@ func (p *pool) put(c *call) {
 		}
 	}
 	c.ctx, c.caller, c.message, c.arguments = nil, Caller{}, wire.Message{}, nil
-	c.head, c.method, c.endpoint = wire.Head{}, nil, broker.EndpointCall{}
+	c.head, c.method, c.err, c.endpoint = wire.Head{}, nil, nil, broker.EndpointCall{}
 	c.question = broker.Message{Envelope: broker.Envelope{Key: c.question.Key[:0]}}
 	c.got.clear()
 	c.reader.Reset(wire.Binary, nil, wire.Limits{})
@@ -105,14 +109,51 @@ func (c *call) begin(ctx context.Context, from Caller, m wire.Message) {
 // keep copies the message, so that its connection can be read on.
 func (c *call) keep() { c.kept = c.message.Keep(c.kept) }
 
-// run carries the call out.
+// run carries the call out: open and then finish.
 func (c *call) run() {
+	c.open()
+	c.finish()
+}
+
+// open reads the message, and finds out what is to be done. It waits for nothing.
+func (c *call) open() {
+	c.oneway, c.refused, c.err = false, false, nil
 	if err := c.read(); err != nil {
+		c.refused = true
 		c.refuse(err)
-	} else {
-		c.handle()
+		return
 	}
-	c.count()
+	if c.head.Type != wire.Call && c.head.Type != wire.Oneway {
+		c.refused, c.closes, c.outcome = true, true, endOneway // thrift.md §3, rule 6
+		c.door.faults.Add(1)
+		return
+	}
+	if c.err = c.address(); c.err == nil {
+		c.err = c.checkAlarm()
+	}
+	// Apache's Go client says that a oneway call is a call (rule 2): the contract knows better.
+	c.oneway = c.head.Type == wire.Oneway || c.method != nil && c.method.Oneway
+}
+
+// finish does it. It waits for the service, unless the call is oneway.
+func (c *call) finish() {
+	defer c.count()
+	if c.refused {
+		return
+	}
+	if c.oneway {
+		c.outcome = endOneway
+	}
+	if c.err == nil {
+		c.err = c.do()
+	}
+	switch {
+	case c.err == nil:
+	case c.oneway:
+		c.lost(c.err)
+	default:
+		c.fail(c.err)
+	}
 }
 
 // read takes the message apart.
@@ -163,42 +204,13 @@ func trimJSON(b []byte) []byte {
 	return b
 }
 
-// handle does what the message asks for.
-func (c *call) handle() {
-	if c.head.Type != wire.Call && c.head.Type != wire.Oneway {
-		c.closes = true // thrift.md §3, rule 6
-		c.door.faults.Add(1)
-		c.outcome = endOneway
-		return
-	}
-	err := c.address()
-	if err == nil {
-		err = c.checkAlarm()
-	}
-	// Apache's Go client says that a oneway call is a call (rule 2): the contract knows better.
-	oneway := c.head.Type == wire.Oneway || c.method != nil && c.method.Oneway
-	if oneway {
-		c.outcome = endOneway
-	}
-	if err == nil {
-		err = c.do(oneway)
-	}
-	switch {
-	case err == nil:
-	case oneway:
-		c.lost(err)
-	default:
-		c.fail(err)
-	}
-}
-
 // do calls the service, or does what the contract says of the method instead.
-func (c *call) do(oneway bool) error {
+func (c *call) do() error {
 	m := c.method
 	switch {
 	case m != nil && m.Publish != "":
-		return c.publish(oneway)
-	case oneway:
+		return c.publish()
+	case c.oneway:
 		return c.send()
 	case m == nil:
 		return c.ask()

@@ -114,13 +114,19 @@ func (c *conn) run() {
 		}
 		call := c.door.calls.get()
 		call.begin(c.ctx, c.caller, m)
-		c.answers.add(call)
-		if c.stream.Buffered() > 0 {
+		more := c.stream.Buffered() > 0
+		if more {
 			call.keep()
-			go c.carry(call)
-			continue
 		}
-		if !c.inline(call) {
+		call.open()
+		c.answers.add(call)
+		switch {
+		case call.oneway, call.refused: // nothing is waited for, and sends keep their order
+			call.finish()
+			c.finish(call)
+		case more:
+			go c.carry(call)
+		case !c.inline(call):
 			return
 		}
 	}
@@ -157,7 +163,7 @@ func (c *conn) inline(call *call) (leads bool) {
 	c.lead.calling = true
 	c.lead.Unlock()
 	c.slow.Reset(promptTime)
-	call.run()
+	call.finish()
 	c.lead.Lock()
 	leads = c.lead.calling
 	c.lead.calling = false
@@ -185,7 +191,7 @@ func (c *conn) promote() {
 
 // carry carries a call out.
 func (c *conn) carry(call *call) {
-	call.run()
+	call.finish()
 	c.finish(call)
 }
 

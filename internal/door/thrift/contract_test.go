@@ -246,6 +246,40 @@ func TestOneway(t *testing.T) {
 	}
 }
 
+// TestOnewayOrder: what is sent in a row arrives in a row, though nobody waits for it, and when the sender
+// has gone too.
+func TestOnewayOrder(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	var mu sync.Mutex
+	var got []string
+	const sends = 300
+	all := make(chan struct{})
+	h.queue("svc")
+	c := h.dial()
+	var b []byte
+	for i := range sends {
+		head := wire.Head{Name: []byte("poke"), Type: wire.Oneway, Seq: int32(i)}
+		b = append(b, message(wire.Binary, head, 1, fmt.Sprint(i))...)
+	}
+	c.send(append(b, ask(wire.Binary, "nobody:x", "", 1)...))
+	c.next() // behind them all
+	_ = c.nc.Close()
+	h.listen("svc", func(q *question) {
+		mu.Lock()
+		defer mu.Unlock()
+		if got = append(got, parse(t, wire.Binary, q.body).text); len(got) == sends {
+			close(all)
+		}
+	})
+	<-all
+	for i, text := range got {
+		if text != fmt.Sprint(i) {
+			t.Fatalf("message %d is %s", i, text)
+		}
+	}
+}
+
 // TestPublish: a method that is said to publish reaches who is subscribed, and nobody serves it.
 func TestPublish(t *testing.T) {
 	t.Parallel()

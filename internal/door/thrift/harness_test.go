@@ -122,6 +122,7 @@ type service struct {
 	hub     *hub
 	conn    *broker.Connection
 	answer  func(q *question) *broker.Message
+	seen    func(q *question) // instead of answer, under the lock of the queue
 	working sync.WaitGroup
 
 	mu      sync.Mutex // makes the session one goroutine's at a time
@@ -135,8 +136,41 @@ type question struct {
 	body                   []byte
 }
 
-// serve attaches a service. answer returns nil for a question that stays without an answer.
+// queue makes a queue that nobody serves.
+func (h *hub) queue(name string) {
+	h.tb.Helper()
+	s := h.open()
+	var q broker.QueueParams
+	q.Name = name
+	if _, err := s.session.DeclareQueue(q); err != nil {
+		h.tb.Fatal(err)
+	}
+	s.conn.Close()
+}
+
+// serve attaches a service. answer returns nil for a question that stays without an answer; it is called
+// on a goroutine of its own.
 func (h *hub) serve(name string, answer func(q *question) *broker.Message) *service {
+	h.tb.Helper()
+	h.queue(name)
+	s := h.open()
+	s.answer = answer
+	s.consume(name)
+	h.tb.Cleanup(s.close)
+	return s
+}
+
+// listen attaches a consumer that sees messages in their order.
+func (h *hub) listen(name string, seen func(q *question)) {
+	h.tb.Helper()
+	s := h.open()
+	s.seen = seen
+	s.consume(name)
+	h.tb.Cleanup(s.close)
+}
+
+// open opens a session of a service.
+func (h *hub) open() *service {
 	h.tb.Helper()
 	var p broker.ConnectionParams
 	p.Name, p.User, p.VHost, p.Door = "service", "ada", "/", "test"
@@ -144,23 +178,22 @@ func (h *hub) serve(name string, answer func(q *question) *broker.Message) *serv
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	s := &service{hub: h, conn: conn, answer: answer}
+	s := &service{hub: h, conn: conn}
 	if s.session, err = conn.OpenSession(s); err != nil {
 		h.tb.Fatal(err)
 	}
-	var q broker.QueueParams
-	q.Name = name
-	if _, err := s.session.DeclareQueue(q); err != nil {
-		h.tb.Fatal(err)
-	}
+	return s
+}
+
+// consume opens the consumer.
+func (s *service) consume(name string) {
+	s.hub.tb.Helper()
 	var c broker.ConsumerParams
 	c.Queue, c.Tag, c.AutoAck = name, "c", true
 	if _, err := s.session.Consume(c); err != nil {
-		h.tb.Fatal(err)
+		s.hub.tb.Fatal(err)
 	}
 	s.session.Flush()
-	h.tb.Cleanup(s.close)
-	return s
 }
 
 func (s *service) close() {
@@ -176,6 +209,10 @@ func (s *service) Deliver(d *broker.Delivery) int {
 	}
 	q := &question{
 		operation: p.Type, contentType: p.ContentType, headers: p.Headers, body: append([]byte(nil), d.Message.Body...),
+	}
+	if s.seen != nil {
+		s.seen(q)
+		return 1
 	}
 	s.working.Go(func() {
 		m := s.answer(q)

@@ -106,19 +106,10 @@ func TestNames(t *testing.T) {
 	c.call(wire.Binary, long, "").failsWith(t, wire.ProtocolError, "bad-request: a name is longer than 255 bytes")
 	c.call(wire.Binary, long+":x", "").failsWith(t, wire.ProtocolError, "bad-request: a name is longer than 255 bytes")
 	c.call(wire.Binary, "b:x", "").failsWith(t, wire.UnknownMethod, "Unknown function x (no service 'b' in vhost '/')")
-	h.service("empty")
+	h.queue("empty")
 	c.call(wire.Binary, "empty:x", "").failsWith(t, wire.InternalError, "no-instance: nobody is attached to service 'empty'")
 	none := newHub(t, func(o *Options) { o.Service = "" })
 	none.dial().call(wire.Binary, "x", "").failsWith(t, wire.UnknownMethod, "Unknown function x (no service is named")
-}
-
-// service makes a queue that nobody serves.
-func (h *hub) service(name string) {
-	h.tb.Helper()
-	s := h.serve(name, func(*question) *broker.Message { return nil })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.session.Cancel("c")
 }
 
 // TestLax: heads without a version, as old peers write them, are answered alike.

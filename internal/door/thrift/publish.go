@@ -14,16 +14,16 @@ const topicExchange = "amq.topic"
 
 // publish publishes a call on a topic. A oneway one is done then; the void one is answered when the
 // message is safe.
-func (c *call) publish(oneway bool) error {
+func (c *call) publish() error {
 	if err := c.compose(wire.Oneway, c.method); err != nil {
 		return err
 	}
-	if err := c.addProperties(0, !oneway); err != nil {
+	if err := c.addProperties(0, !c.oneway); err != nil {
 		return err
 	}
 	c.question.Exchange = []byte(topicExchange)
 	c.question.Key = append(c.question.Key[:0], c.method.Publish...)
-	if oneway {
+	if c.oneway {
 		session, err := c.caller.Sessions.Take()
 		if err != nil {
 			return err
