@@ -92,7 +92,8 @@ func (p *pool) put(c *call) {
 	}
 	c.ctx, c.caller, c.message, c.arguments = nil, Caller{}, wire.Message{}, nil
 	c.head, c.method, c.err, c.endpoint = wire.Head{}, nil, nil, broker.EndpointCall{}
-	c.question = broker.Message{Envelope: broker.Envelope{Key: c.question.Key[:0]}}
+	key, contentType := c.question.Key[:0], c.question.ContentType[:0]
+	c.question = broker.Message{Envelope: broker.Envelope{Key: key, ContentType: contentType}}
 	c.got.clear()
 	c.reader.Reset(wire.Binary, nil, wire.Limits{})
 	c.writer.Reset(wire.Binary, nil)
@@ -385,7 +386,7 @@ func (r *reply) take(m *broker.Message, failed *broker.Error) {
 // set takes what an answer says of itself, and copies it.
 func (r *reply) set(m *broker.Message, headers bool) {
 	r.contentType = append(r.contentType[:0], m.ContentType...)
-	if !headers {
+	if !headers || m.Format == nil && len(m.Overlay) == 0 { // then there are none
 		return
 	}
 	p, err := m.Properties()

@@ -47,8 +47,12 @@ func (c *call) timeout() time.Duration {
 	case c.answersHeaders():
 		text, _ = h.Get(keyTimeout)
 	}
-	if len(text) == 0 && c.method != nil {
+	switch {
+	case len(text) > 0:
+	case c.method != nil:
 		return c.method.Timeout
+	default:
+		return 0
 	}
 	ms, err := strconv.ParseUint(string(text), 10, 32)
 	if err != nil || ms == 0 {

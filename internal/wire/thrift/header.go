@@ -163,9 +163,10 @@ func (h *Header) All() iter.Seq2[[]byte, []byte] {
 
 // Get returns the first header of that name, spelled as it is, and whether there is one.
 func (h *Header) Get(name string) ([]byte, bool) {
-	for key, value := range h.All() {
-		if string(key) == name {
-			return value, true
+	s := infoScanner{in: h.info, kitex: h.Kitex}
+	for s.next() {
+		if s.block == infoPairs && string(s.key) == name {
+			return s.value, true
 		}
 	}
 	return nil, false
