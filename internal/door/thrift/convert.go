@@ -189,6 +189,9 @@ func (c *call) answerGot() error {
 	form, ok, _ := wire.Detect(c.got.body)
 	ok = ok && form.Transport == wire.Unframed
 	switch known := isThrift(c.got.contentType); {
+	case known && len(c.got.body) == 0: // a service whose methods the hub's contracts do not know
+		c.outcome = endOneway
+		return nil
 	case known && !ok:
 		return problemf(codeBadReply, "the service's answer is no message")
 	case known, ok && isUnknown(c.got.contentType):

@@ -39,8 +39,13 @@ func (r *request) readHead() error {
 		r.note(headerPrefer, h.Get("Prefer"))
 		if r.kind.headers {
 			size := 0
+			// Names of HTTP know no case; keys of frames with headers are passed on as they are.
+			fold := h.Get("http-method") != ""
 			h.Each(func(name, value string) bool {
-				r.pass(strings.ToLower(name), value, &size)
+				if fold || strings.EqualFold(name, "content-type") {
+					name = strings.ToLower(name)
+				}
+				r.pass(name, value, &size)
 				return true
 			})
 		}
