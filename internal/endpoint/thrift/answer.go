@@ -101,7 +101,7 @@ func (r *request) finish(a *answer) *broker.Reply {
 		return &a.reply
 	}
 	a.message.Body = a.body
-	a.message.ContentType = []byte(a.contentType)
+	a.message.ContentType = bytesOf(a.contentType)
 	a.reply.Message = &a.message
 	if a.status == 0 && len(a.fields) == 0 {
 		return &a.reply // the envelope says it all
@@ -120,6 +120,20 @@ func (r *request) finish(a *answer) *broker.Reply {
 	a.message.Props, _ = broker.HubFormat{}.Append(nil, &p) // it knows every value that is in them
 	return &a.reply
 }
+
+// bytesOf returns a type of a body, which nobody changes. Those of Thrift are made once.
+func bytesOf(contentType string) []byte {
+	switch contentType {
+	case typeBinary:
+		return binaryType
+	case typeCompact:
+		return compactType
+	}
+	return []byte(contentType)
+}
+
+//nolint:gochecknoglobals // never written
+var binaryType, compactType = []byte(typeBinary), []byte(typeCompact)
 
 // nothing is the answer to a call that has none.
 func (r *request) nothing() *broker.Reply {

@@ -36,6 +36,7 @@ func (k *Kind) Check(ctx context.Context, t endpoint.Target, h endpoint.Health) 
 	if err != nil {
 		return err
 	}
+	c.spare = true
 	return checked(r.exchange(ctx, c, a))
 }
 

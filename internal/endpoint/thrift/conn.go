@@ -46,6 +46,7 @@ type conn struct {
 	used   bool      // it has carried a call
 	rested bool      // and was unused so long since that the member may have closed it meanwhile
 	late   bool      // its last call was oneway: the member may still be at it
+	spare  bool      // of a check: it stays only where there is no other
 	seq    int32     // of the last call
 	packed int       // bytes that went through zlib
 
@@ -84,7 +85,7 @@ func (c *conn) release(again bool) {
 	again = c.End() && again
 	c.used = true
 	if !again || c.stream.Buffered() > 0 && c.packed == 0 {
-		c.close()
+		c.pool.drop(c)
 		c.pool.leave()
 		return
 	}

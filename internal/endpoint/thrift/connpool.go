@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// connPool holds the unused connections to one member; the one used last is used next, so that those
-// that are not needed grow old. A connection that is used belongs to who uses it.
+// connPool holds the connections to one member. Of those that are unused the one used last is used
+// next, so that those that are not needed grow old. One that is used belongs to who uses it.
 type connPool struct {
 	up *upstream
-	// free has one entry for each call that has a connection: who cannot send waits.
-	free chan struct{}
+	// places has one entry for each call that has a connection, or is about to: who has none waits.
+	places chan struct{}
 
 	mu     sync.Mutex
+	open   int     // connections, used or not; never more than there are places
 	idle   []*conn // the one used last at the end
 	late   int     // of them had a oneway call last
 	timer  *time.Timer
@@ -37,15 +38,15 @@ func (p *connPool) take(ctx context.Context, w want) (*conn, error) {
 	if err := p.enter(ctx, w.until); err != nil {
 		return nil, err
 	}
-	for !w.fresh {
-		c := p.pop(w.oneway)
+	for {
+		c := p.pop(w)
 		if c == nil {
 			break
 		}
-		if c.lives() {
+		if !w.fresh && c.lives() {
 			return c, nil
 		}
-		c.close()
+		p.drop(c)
 	}
 	if !w.until.IsZero() {
 		var cancel context.CancelFunc
@@ -54,6 +55,7 @@ func (p *connPool) take(ctx context.Context, w want) (*conn, error) {
 	}
 	raw, err := p.up.dial(ctx)
 	if err != nil {
+		p.drop(nil)
 		p.leave()
 		return nil, err
 	}
@@ -63,7 +65,7 @@ func (p *connPool) take(ctx context.Context, w want) (*conn, error) {
 // enter takes a place; it waits for one until the context or the time ends.
 func (p *connPool) enter(ctx context.Context, until time.Time) error {
 	select {
-	case p.free <- struct{}{}:
+	case p.places <- struct{}{}:
 		return nil
 	default:
 	}
@@ -74,7 +76,7 @@ func (p *connPool) enter(ctx context.Context, until time.Time) error {
 		late = timer.C
 	}
 	select {
-	case p.free <- struct{}{}:
+	case p.places <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -84,24 +86,26 @@ func (p *connPool) enter(ctx context.Context, until time.Time) error {
 }
 
 // leave gives a place back.
-func (p *connPool) leave() { <-p.free }
+func (p *connPool) leave() { <-p.places }
 
-// pop returns an unused connection. Where the last call was oneway the service may still be at it: a
-// call that waits for an answer takes such a one only when there may be no further connection.
-func (p *connPool) pop(oneway bool) *conn {
+// pop returns an unused connection, or nil for one that is to be opened, which counts from then on.
+// Where the last call was oneway the service may still be at it: a call that waits for an answer takes
+// such a one only when there may be no further connection.
+func (p *connPool) pop(w want) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	full := p.open >= cap(p.places)
 	i := len(p.idle) - 1
 	if p.late > 0 {
-		for i >= 0 && p.idle[i].late != oneway {
+		for i >= 0 && p.idle[i].late != w.oneway {
 			i--
 		}
-		full := len(p.idle)+len(p.free)-1 >= cap(p.free) // this call has its place already
-		if i < 0 && (oneway || full) {
+		if i < 0 && (w.oneway || full) {
 			i = len(p.idle) - 1
 		}
 	}
-	if i < 0 {
+	if i < 0 || w.fresh && !full {
+		p.open++
 		return nil
 	}
 	c := p.idle[i]
@@ -116,12 +120,13 @@ func (p *connPool) pop(oneway bool) *conn {
 func (p *connPool) put(c *conn) {
 	c.since = time.Now()
 	p.mu.Lock()
-	p.leave()
-	if p.closed || len(p.idle)+len(p.free) >= cap(p.free) {
+	if p.closed || c.spare && len(p.idle) > 0 {
 		p.mu.Unlock()
-		c.close()
+		p.drop(c)
+		p.leave()
 		return
 	}
+	c.spare = false
 	p.idle = append(p.idle, c)
 	if c.late {
 		p.late++
@@ -131,6 +136,17 @@ func (p *connPool) put(c *conn) {
 	} else if len(p.idle) == 1 {
 		p.timer.Reset(idle)
 	}
+	p.mu.Unlock()
+	p.leave() // who waits finds it
+}
+
+// drop closes a connection that is of no use, nil for one that did not come about.
+func (p *connPool) drop(c *conn) {
+	if c != nil {
+		c.close()
+	}
+	p.mu.Lock()
+	p.open--
 	p.mu.Unlock()
 }
 
@@ -154,7 +170,7 @@ func (p *connPool) sweep() {
 	}
 	p.mu.Unlock()
 	for _, c := range old {
-		c.close()
+		p.drop(c)
 	}
 }
 
@@ -168,6 +184,6 @@ func (p *connPool) close() {
 	}
 	p.mu.Unlock()
 	for _, c := range idle {
-		c.close()
+		p.drop(c)
 	}
 }

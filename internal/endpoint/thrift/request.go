@@ -64,11 +64,7 @@ func (k *Kind) prepare(of *broker.EndpointCall) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	contentType := string(of.Message.ContentType)
-	if of.Head != nil {
-		contentType = of.Head.Get("Content-Type")
-	}
-	if r.asker, err = formOf(contentType, body); err != nil {
+	if r.asker, err = askerOf(of, body); err != nil {
 		return nil, err
 	}
 	s, _ := scratches.Get().(*scratch)
@@ -143,6 +139,22 @@ func (k *Kind) tooLarge() error {
 
 func badRequest(text string, err error) error {
 	return &broker.Error{Code: broker.CodeBadRequest, Op: "call", Text: text, Err: err}
+}
+
+// askerOf says how the body of a call is written.
+func askerOf(of *broker.EndpointCall, body []byte) (form, error) {
+	if of.Head != nil {
+		return formOf(of.Head.Get("Content-Type"), body)
+	}
+	switch string(of.Message.ContentType) { // the usual ones, without a copy
+	case typeBinary:
+		return form{protocol: thrift.Binary}, nil
+	case typeCompact:
+		return form{protocol: thrift.Compact}, nil
+	case typeJSON:
+		return form{json: true}, nil
+	}
+	return formOf(string(of.Message.ContentType), body)
 }
 
 // formOf says how a body is written: by its type, or where that says nothing by its first bytes.

@@ -93,7 +93,7 @@ func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
 		}
 		u.tls.ServerName = at.Hostname()
 	}
-	u.conns = connPool{up: u, free: make(chan struct{}, o.Conns)}
+	u.conns = connPool{up: u, places: make(chan struct{}, o.Conns)}
 	if o.Transport == TransportHTTP {
 		u.web = newWebClient(u, at)
 	}
