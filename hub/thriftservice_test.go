@@ -15,12 +15,27 @@ import (
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
-// thriftHandler writes what a server answers to a call with that head and one string, or nothing.
-type thriftHandler func(w *thrift.Writer, head thrift.Head, text string)
+// thriftCall is a call as a server got it: its argument is a string, or there is none.
+type thriftCall struct {
+	thrift.Message
+
+	head thrift.Head
+	text string
+}
+
+// thriftHandler writes what a server answers to a call, or nothing.
+type thriftHandler func(w *thrift.Writer, c *thriftCall)
 
 // thriftServer is a server of Thrift that knows nothing of the hub. It answers each call in the form
 // in which it came.
 func thriftServer(t *testing.T, f thriftHandler) net.Addr {
+	t.Helper()
+	address, _ := stoppable(t, f)
+	return address
+}
+
+// stoppable is a server that the test may stop before its end.
+func stoppable(t *testing.T, f thriftHandler) (address net.Addr, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +56,7 @@ func thriftServer(t *testing.T, f thriftHandler) net.Addr {
 			done.Go(func() { serveThrift(t, c, f) })
 		}
 	})
-	t.Cleanup(func() {
+	stop = func() {
 		_ = l.Close()
 		mu.Lock()
 		for _, c := range open {
@@ -49,8 +64,9 @@ func thriftServer(t *testing.T, f thriftHandler) net.Addr {
 		}
 		mu.Unlock()
 		done.Wait()
-	})
-	return l.Addr()
+	}
+	t.Cleanup(stop)
+	return l.Addr(), stop
 }
 
 func serveThrift(t *testing.T, c net.Conn, f thriftHandler) {
@@ -63,10 +79,11 @@ func serveThrift(t *testing.T, c net.Conn, f thriftHandler) {
 		if err != nil {
 			return
 		}
-		head, text := readText(t, m.Protocol, m.Bytes)
+		call := thriftCall{Message: m}
+		call.head, call.text = readText(t, m.Protocol, m.Bytes)
 		var w thrift.Writer
 		w.Reset(m.Protocol, nil)
-		f(&w, head, text)
+		f(&w, &call)
 		if len(w.Bytes()) == 0 {
 			continue
 		}
@@ -83,27 +100,16 @@ func serveThrift(t *testing.T, c net.Conn, f thriftHandler) {
 
 // echoThrift is a service with methods of every kind: say returns text, or throws what it is told to,
 // ping nothing, size a number, fail is not answered well, note not at all.
-func echoThrift(w *thrift.Writer, head thrift.Head, text string) {
-	method := string(head.Name)
+func echoThrift(w *thrift.Writer, c *thriftCall) {
+	head := c.head
 	head.Type = thrift.Reply
-	throw := func(id int16, text string) {
-		w.MessageBegin(head)
-		w.StructBegin()
-		w.Field(thrift.Struct, id)
-		w.StructBegin()
-		w.Field(thrift.String, 1)
-		w.Text([]byte(text))
-		w.StructEnd()
-		w.StructEnd()
-		w.MessageEnd()
-	}
-	switch {
-	case method == "say" && text == "Refused":
-		throw(1, "too loud")
-	case method == "say" && text == "Plain":
-		throw(2, "no")
+	switch method := string(head.Name); {
+	case method == "say" && c.text == "Refused":
+		writeThrown(w, head, 1, "too loud")
+	case method == "say" && c.text == "Plain":
+		writeThrown(w, head, 2, "no")
 	case method == "say":
-		writeText(w, head, 0, "say: "+text)
+		writeText(w, head, 0, "say: "+c.text)
 	case method == "ping":
 		w.MessageBegin(head)
 		w.StructBegin()
@@ -113,21 +119,34 @@ func echoThrift(w *thrift.Writer, head thrift.Head, text string) {
 		w.MessageBegin(head)
 		w.StructBegin()
 		w.Field(thrift.I64, 0)
-		w.I64(int64(len(text)) << 40)
+		w.I64(int64(len(c.text)) << 40)
 		w.StructEnd()
 		w.MessageEnd()
 	case method == "note":
 	case method == "fail":
-		e := thrift.ApplicationException{
-			Type: thrift.InternalError, Message: []byte("Internal error processing fail: " + text),
-		}
-		e.Append(w, head)
+		writeFailure(w, head, thrift.InternalError, "Internal error processing fail: "+c.text)
 	default:
-		e := thrift.ApplicationException{
-			Type: thrift.UnknownMethod, Message: []byte("Unknown function " + method),
-		}
-		e.Append(w, head)
+		writeFailure(w, head, thrift.UnknownMethod, "Unknown function "+method)
 	}
+}
+
+// writeThrown writes a result that is a declared exception with one string.
+func writeThrown(w *thrift.Writer, head thrift.Head, id int16, text string) {
+	w.MessageBegin(head)
+	w.StructBegin()
+	w.Field(thrift.Struct, id)
+	w.StructBegin()
+	w.Field(thrift.String, 1)
+	w.Text([]byte(text))
+	w.StructEnd()
+	w.StructEnd()
+	w.MessageEnd()
+}
+
+// writeFailure writes a TApplicationException.
+func writeFailure(w *thrift.Writer, head thrift.Head, t thrift.ExceptionType, text string) {
+	e := thrift.ApplicationException{Type: t, Message: []byte(text)}
+	e.Append(w, head)
 }
 
 const echoIDL = `
@@ -250,29 +269,39 @@ func TestThriftService(t *testing.T) {
 	}
 }
 
-// TestJSONToThrift: who knows only JSON calls a service of Thrift by its contract, through REST on the
-// caller's goroutine and through the queue, as a gather and over AMQP (thrift.md §3.1, §6).
-func TestJSONToThrift(t *testing.T) {
-	t.Parallel()
-	address := thriftServer(t, echoThrift)
+// echoOptions are those of a hub that has a contract of the service Echo, under the names of services.
+func echoOptions(t *testing.T, services map[string]Service) Options {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "echo.thrift")
 	if err := os.WriteFile(file, []byte(echoIDL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	o := doors()
-	o.Contracts = map[string]Contract{"echo": {File: file, Services: map[string]string{
-		"Echo": "Echo", "Compact": "Echo", "TJSON": "Echo",
-	}}}
+	o.Services = services
+	described := map[string]string{}
+	for name := range services {
+		if name != "Bare" {
+			described[name] = "Echo"
+		}
+	}
+	o.Contracts = map[string]Contract{"echo": {File: file, Services: described}}
+	return o
+}
+
+// TestJSONToThrift: who knows only JSON calls a service of Thrift by its contract, through REST on the
+// caller's goroutine and through the queue, as a gather and over AMQP (thrift.md §3.1, §6).
+func TestJSONToThrift(t *testing.T) {
+	t.Parallel()
+	address := thriftServer(t, echoThrift)
 	members := map[string]Instance{
 		"one": {URL: "thrift://" + address.String()}, "two": {URL: "thrift://" + address.String()},
 	}
-	o.Services = map[string]Service{
+	h := start(t, echoOptions(t, map[string]Service{
 		"Echo":    {Members: members},
 		"Compact": {Members: members, Thrift: ThriftService{Protocol: "compact", Transport: "ttheader"}},
 		"TJSON":   {Members: members, Thrift: ThriftService{Protocol: "json", Transport: "unframed"}},
 		"Bare":    {Members: members},
-	}
-	h := start(t, o)
+	}))
 	long := strings.Repeat("x", 100<<10) // more than a body that does not stream
 	for _, tc := range []struct {
 		method, path, body string
