@@ -51,16 +51,14 @@ func TestThriftDeadline(t *testing.T) {
 	}
 	var first sync.WaitGroup
 	first.Go(func() { ask(t, h, "POST", "/v1/services/Echo/say", `{"text":"hold"}`) })
-	const waits = 200 * time.Millisecond
-	timer := time.AfterFunc(waits, func() { close(hold) })
-	defer timer.Stop()
 	for !strings.Contains(show(t, h), `"in_flight":1`) {
 		time.Sleep(time.Millisecond)
 	}
-	began := time.Now()
-	got := left()
-	if spent := time.Since(began); got > most-min(spent, waits)/2 {
-		t.Errorf("%v left of %v after a wait of %v", got, most, spent)
+	const waits = 500 * time.Millisecond
+	timer := time.AfterFunc(waits, func() { close(hold) })
+	defer timer.Stop()
+	if got := left(); got > most-waits/5 { // the machine may be slow before the call has begun
+		t.Errorf("%v left of %v after a wait", got, most)
 	}
 	first.Wait()
 	r, body := ask(t, h, "POST", "/v1/services/Echo/say", `{"text":"x"}`, "Connect-Timeout-Ms: 1")

@@ -116,7 +116,7 @@ func failureOf(ctx context.Context, err error, p progress) endpoint.Outcome {
 		o.Class = endpoint.ClassRefused
 	case isBytes(err):
 		o.Class = endpoint.ClassBadReply
-	case p.rested && !p.heard && gone(err):
+	case p.reused && !p.heard && unread(err), p.rested && !p.heard && errors.Is(err, io.EOF):
 		o.Class = endpoint.ClassStale
 	}
 	return o
@@ -132,8 +132,8 @@ func isBytes(err error) bool {
 	return ok
 }
 
-// gone reports whether the member had closed the connection.
-func gone(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EPIPE)
+// unread reports whether the member's side of the connection was closed with the call unread in it, or
+// before that came: it resets then. A service reads a call to its end before it begins.
+func unread(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

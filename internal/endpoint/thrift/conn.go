@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// checkAfter is how long a connection was unused when it is checked before it is used again.
-	checkAfter = 10 * time.Millisecond
 	// restedAfter is how long a connection was unused when an end of it without an answer is taken for
 	// the member's patience, not for its death: nothing was executed. Of one that was in use nobody
 	// knows that.
@@ -77,7 +75,7 @@ func (c *conn) lives() bool {
 	case c.packed > 0: // the end of a flush may come behind its message
 		return c.packed < zlibBytes
 	}
-	return unused < checkAfter && !c.late || endpoint.Quiet(c.Raw)
+	return endpoint.Quiet(c.Raw) // it is little beside a call that cannot be repeated
 }
 
 // release ends the call's hold: the connection goes back to the pool if it may carry another one.

@@ -49,10 +49,13 @@ func (m *member) rest(unused time.Duration) {
 // the call or by the call itself, which goes on over a fresh one, once (thrift.md §4).
 func TestDeadConnection(t *testing.T) {
 	t.Parallel()
-	hangUp := make(chan bool, 1) // whether the next call is answered by closing
+	hangUp := make(chan bool, 1) // the next call is answered by closing; true: with a reset
 	s := serve(t, func(c net.Conn, h *heard) []byte {
 		select {
-		case <-hangUp:
+		case reset := <-hangUp:
+			if tcp, ok := c.(*net.TCPConn); ok && reset {
+				_ = tcp.SetLinger(0)
+			}
 			_ = c.Close()
 			return nil
 		default:
@@ -62,24 +65,28 @@ func TestDeadConnection(t *testing.T) {
 	m := reach(t, s, Options{})
 	m.answered(thrift.Binary, "say", "first")
 	s.cut()
-	m.rest(checkAfter + time.Millisecond)
 	waitQuiet(t, m)
 	if got := m.answered(thrift.Binary, "say", "again"); got != "say again" || s.calls.Load() != 2 {
 		t.Errorf("after a close: %q in %d calls", got, s.calls.Load())
 	}
 	// It closes at the moment of the call. Nobody had used the connection for a while: it is patience
 	// that has ended, and nothing was executed.
-	hangUp <- true
+	hangUp <- false
 	m.rest(2 * restedAfter)
 	if got := m.answered(thrift.Binary, "say", "more"); got != "say more" || s.calls.Load() != 4 {
 		t.Errorf("after a rest: %q in %d calls", got, s.calls.Load())
 	}
-	// A connection that was in use just now: nobody knows what was executed.
+	// It resets: what it was sent was not read.
 	hangUp <- true
+	if got := m.answered(thrift.Binary, "say", "even"); got != "say even" || s.calls.Load() != 6 {
+		t.Errorf("after a reset: %q in %d calls", got, s.calls.Load())
+	}
+	// A connection that was in use just now: nobody knows what was executed.
+	hangUp <- false
 	if got := m.class(callOf(thrift.Binary, "say", "x")); got != endpoint.ClassBroken {
 		t.Errorf("closed instead of an answer: %v", got)
 	}
-	if n := s.calls.Load(); n != 5 {
+	if n := s.calls.Load(); n != 7 {
 		t.Errorf("%d calls, a broken one was repeated", n)
 	}
 }
