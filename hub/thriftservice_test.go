@@ -250,8 +250,10 @@ func TestThriftService(t *testing.T) {
 		{`{"url":"http://127.0.0.1:1/"}`, http.StatusBadRequest},
 		{`{"url":"thrift://169.254.169.254:9090"}`, http.StatusBadRequest},
 		{`{"url":"thrift://127.0.0.1"}`, http.StatusBadRequest},
-		{`{"url":"thrift://` + address.String() + `","health":{"thrift":{"method":"say"}}}`,
-			http.StatusCreated},
+		{
+			`{"url":"thrift://` + address.String() + `","health":{"thrift":{"method":"say"}}}`,
+			http.StatusCreated,
+		},
 		{`{"url":"thrift://` + address.String() + `","protocol":"http"}`, http.StatusBadRequest},
 	} {
 		if r, body := ask(t, h, "PUT", at+"two", tc.body); r.StatusCode != tc.status {

@@ -211,7 +211,8 @@ func TestCloseIsAsked(t *testing.T) {
 			return echo(c, h)
 		}
 		how := thrift.Wrapping{Limits: thrift.DefaultLimits(), Info: thrift.Info{Pairs: []thrift.Pair{
-			{Key: []byte("crrst"), Value: []byte("1")}, {Key: []byte("Own"), Value: []byte("kept")},
+			{Key: []byte("crrst"), Value: []byte("1")},
+			{Key: []byte("Own"), Value: []byte("kept")},
 			{Key: []byte("parley-error"), Value: []byte("invented")},
 		}}}
 		out, err := h.Shape.Append(nil, echo(c, h), &how)

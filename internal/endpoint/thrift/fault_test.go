@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,15 +268,8 @@ func TestExceptions(t *testing.T) {
 			t.Parallel()
 			s := serve(t, func(_ net.Conn, h *heard) []byte { return exceptionOf(h, tc.kind, "its own words") })
 			m := reach(t, s, Options{FBThrift: tc.fb})
-			for _, p := range []thrift.Protocol{thrift.Binary, thrift.Compact, thrift.JSON} {
-				if p == thrift.JSON && s.conns.Load() == 0 {
-					continue
-				}
-				c := callOf(p, "say", "x")
-				if p == thrift.JSON {
-					continue // it needs a contract
-				}
-				reply, o := m.try(t.Context(), c)
+			for _, p := range []thrift.Protocol{thrift.Binary, thrift.Compact} {
+				reply, o := m.try(t.Context(), callOf(p, "say", "x"))
 				if reply == nil {
 					t.Fatal(o)
 				}
@@ -332,7 +326,7 @@ func TestRefusedCalls(t *testing.T) {
 		body              []byte
 		want              broker.Code
 	}{
-		"two calls":       {"say", typeBinary, append(good[:len(good):len(good)], good...), broker.CodeBadRequest},
+		"two calls":       {"say", typeBinary, slices.Concat(good, good), broker.CodeBadRequest},
 		"half a call":     {"say", typeBinary, good[:len(good)-1], broker.CodeBadRequest},
 		"a reply":         {"say", typeBinary, reply, broker.CodeBadRequest},
 		"nothing":         {"say", typeBinary, nil, broker.CodeBadRequest},
