@@ -170,8 +170,10 @@ func (r *request) answer(
 		return bad(nil, fmt.Sprintf("it answers %.64q instead of %q", head.Name, r.method))
 	}
 	a := &answer{}
-	if m.Shape.Transport == thrift.Headered || m.Shape.Transport == thrift.KitexHeader {
+	switch m.Shape.Transport {
+	case thrift.Headered, thrift.FramedHeader, thrift.KitexHeader:
 		a.fields = fieldsOf(&m.Shape.Header)
+	case thrift.Unframed, thrift.Framed, thrift.Zlib:
 	}
 	switch head.Type {
 	case thrift.Reply:
@@ -196,6 +198,13 @@ func (r *request) result(
 		a.reply.Failure, a.reply.Outcome = wordException, broker.Rejected
 	} else {
 		a.reply.Outcome = broker.Accepted
+	}
+	if status, ok := businessOf(&m.Shape.Header); ok {
+		a.reply.Failure, a.reply.Outcome = wordException, broker.Rejected
+		if r.asker.json {
+			a.business(status, &m.Shape.Header)
+			return r.finish(a), endpoint.Outcome{Class: endpoint.ClassSuccess}
+		}
 	}
 	if r.asker.json {
 		if err := r.show(m.Protocol, a, result); err != nil {

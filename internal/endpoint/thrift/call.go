@@ -60,6 +60,9 @@ func (r *request) exchange(
 		return r.nothing(), endpoint.Outcome{Class: endpoint.ClassSuccess}
 	}
 	reply, o := r.answer(&c.work, &got, m.head.Seq)
+	if len(got.Bytes) > keepBytes {
+		c.stream.Release() // an unused connection holds little
+	}
 	c.release(reply != nil && !closes(&got.Shape.Header))
 	return reply, o
 }

@@ -4,10 +4,13 @@ package thrift
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"math"
 	"net"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -241,6 +244,41 @@ func TestCloseIsAsked(t *testing.T) {
 	}
 }
 
+// TestBusinessError: an error that a service of Kitex says in the header of an answer is its answer.
+func TestBusinessError(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c net.Conn, h *heard) []byte {
+		how := thrift.Wrapping{Limits: thrift.DefaultLimits(), Info: thrift.Info{Pairs: []thrift.Pair{
+			{Key: []byte("biz-status"), Value: []byte("404")},
+			{Key: []byte("biz-message"), Value: []byte("no such thing")},
+		}}}
+		out, err := h.Shape.Append(nil, emptyOf(h), &how)
+		if err == nil {
+			_, err = c.Write(out)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	m := reach(t, s, Options{Transport: TransportTTHeader, Contracts: described(t)})
+	reply, o := m.try(t.Context(), callOf(thrift.Binary, "say", "x"))
+	if reply == nil || o.Class != endpoint.ClassSuccess || reply.Failure != wordException {
+		t.Fatalf("%+v, %v", reply, o)
+	}
+	if p, err := reply.Message.Properties(); err != nil ||
+		fmt.Sprint(p.Headers) != "[{biz-status 404} {biz-message no such thing}]" {
+		t.Errorf("%v, %v", p.Headers, err)
+	}
+	c := callOf(thrift.Binary, "say", "")
+	c.Message.ContentType, c.Message.Body = []byte(typeJSON), []byte(`{"text":"x"}`)
+	reply, o = m.try(t.Context(), c)
+	if reply == nil || o.Class != endpoint.ClassSuccess || !strings.Contains(string(reply.Message.Body),
+		`"data":{"status":404,"message":"no such thing"}`) {
+		t.Fatalf("%s, %v", reply.Message.Body, o)
+	}
+}
+
 // TestZlibIsReplaced: a connection of zlib is left before as much has gone through it as Apache's Go
 // library takes.
 func TestZlibIsReplaced(t *testing.T) {
@@ -290,6 +328,41 @@ func TestUnixSocket(t *testing.T) {
 	m := reachAt(t, "thrift+unix://"+path, "unix:"+path, Options{})
 	if got := m.answered(thrift.Binary, "say", "x"); got != "say x" {
 		t.Error(got)
+	}
+}
+
+// TestTLS: a member may speak TLS, and is who its certificate says or is not called.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewTLSServer(nil) // for its certificate
+	web.Close()
+	plain, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := tls.NewListener(plain, &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: web.TLS.Certificates,
+	})
+	s := &server{tb: t, listener: l, handle: echo, open: make(map[net.Conn]struct{})}
+	s.done.Go(s.accept)
+	t.Cleanup(s.stop)
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	address := l.Addr().String()
+	m := reachAt(t, "thrift+tls://"+address, address, Options{
+		TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+	})
+	for _, text := range []string{"x", strings.Repeat("x", 100<<10), "y"} {
+		if got := m.answered(thrift.Binary, "say", text); got != "say "+text {
+			t.Errorf("%.40q", got)
+		}
+	}
+	if n := s.conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	m = reachAt(t, "thrift+tls://"+address, address, Options{})
+	if got := m.class(callOf(thrift.Binary, "say", "x")); got != endpoint.ClassRefused {
+		t.Errorf("a stranger's certificate: %v", got)
 	}
 }
 

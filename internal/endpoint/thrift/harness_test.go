@@ -9,11 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/endpoint"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -159,6 +161,44 @@ func textMessage(p thrift.Protocol, head thrift.Head, id int16, text string) []b
 	w.StructEnd()
 	w.MessageEnd()
 	return w.Bytes()
+}
+
+// emptyOf is the answer without a result.
+func emptyOf(h *heard) []byte {
+	var w thrift.Writer
+	w.Reset(h.Protocol, nil)
+	w.MessageBegin(thrift.Head{Name: h.head.Name, Type: thrift.Reply, Seq: h.head.Seq})
+	w.StructBegin()
+	w.StructEnd()
+	w.MessageEnd()
+	return w.Bytes()
+}
+
+// described is the contract of the service Text.
+func described(tb testing.TB) *contract.Registry {
+	tb.Helper()
+	const idl = `
+exception Refused { 1: string reason }
+service Text {
+  string say(1: string text) throws (1: Refused refused)
+  void note(1: string text)
+  i64 count(1: string text)
+}
+`
+	p, err := contract.Load(fstest.MapFS{"t.thrift": {Data: []byte(idl)}}, "t.thrift", contract.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c, err := contract.New("t", p, contract.Settings{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := new(contract.Registry)
+	err = r.Put(&contract.Entry{VHost: "/", Contract: c, Services: map[string]string{"Text": "Text"}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
 }
 
 // exceptionOf answers a call with a TApplicationException.

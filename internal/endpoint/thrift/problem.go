@@ -5,6 +5,7 @@ package thrift
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -97,6 +98,42 @@ func (a *answer) problem(p problem) {
 		body = []byte("{}")
 	}
 	a.status, a.contentType, a.body = p.status, typeProblem, body
+}
+
+// Kitex's keys of a business error: an answer without a result, which is no failure of the service.
+const (
+	keyBusiness        = "biz-status"
+	keyBusinessMessage = "biz-message"
+)
+
+// businessOf returns the status of a business error, if the answer is one.
+func businessOf(h *thrift.Header) (status int64, ok bool) {
+	if !h.Kitex {
+		return 0, false
+	}
+	text, ok := h.Get(keyBusiness)
+	if !ok {
+		return 0, false
+	}
+	status, err := strconv.ParseInt(string(text), 10, 32)
+	return status, err == nil && status != 0
+}
+
+// business makes a business error the answer, as if the method had declared it.
+func (a *answer) business(status int64, h *thrift.Header) {
+	message, _ := h.Get(keyBusinessMessage)
+	text := strings.ToValidUTF8(string(message), "\uFFFD")
+	data, err := json.Marshal(struct {
+		Status  int64  `json:"status"`
+		Message string `json:"message"`
+	}{status, text})
+	if err != nil { // a number and a text are always JSON
+		data = nil
+	}
+	a.problem(problem{
+		status: http.StatusUnprocessableEntity, code: wordException, detail: text,
+		exception: "BizStatusError", data: data,
+	})
 }
 
 // titleOf returns the title of a code, as the REST door has it.
