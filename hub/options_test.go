@@ -36,6 +36,29 @@ func TestOptionsValidate(t *testing.T) {
 			"a service that is no queue", func(o *Options) { o.Doors.Thrift.Service = strings.Repeat("s", 256) },
 			"doors.thrift.service: a service is a queue",
 		},
+		{"a service of Thrift", func(o *Options) {
+			o.Services = map[string]Service{"s": {
+				Members: map[string]Instance{"a": {URL: "thrift+tls://s:9090"}, "b": {URL: "10.0.0.1:1"}},
+				Thrift:  ThriftService{Protocol: "compact", Conns: 8}, Pool: Pool{MemberInFlight: 8},
+			}}
+		}, ""},
+		{"a protocol", func(o *Options) {
+			o.Services = map[string]Service{"s": {Protocol: "grpc"}}
+		}, "services.s.protocol: \"grpc\""},
+		{"a format", func(o *Options) {
+			o.Services = map[string]Service{"s": {Format: "xml"}}
+		}, "services.s.format: \"xml\""},
+		{"two protocols", func(o *Options) {
+			o.Services = map[string]Service{"s": {Members: map[string]Instance{
+				"a": {URL: "thrift://s:9090"}, "b": {URL: "http://s"},
+			}}}
+		}, "services.s.members.b.url: http: the service speaks thrift"},
+		{"Thrift that is none", func(o *Options) {
+			o.Services = map[string]Service{"s": {Thrift: ThriftService{Transport: "pigeon"}}}
+		}, "services.s.thrift.transport: \"pigeon\""},
+		{"more calls than connections", func(o *Options) {
+			o.Services = map[string]Service{"s": {Protocol: "thrift", Pool: Pool{MemberInFlight: 65}}}
+		}, "services.s.pool.member_in_flight: 65 calls"},
 		{"a user of Thrift", func(o *Options) { o.Doors.Thrift.User = "ada" }, ""},
 		{"datagrams", func(o *Options) { o.Doors.Line.UDPListen = "127.0.0.1:0" }, ""},
 		{"datagrams elsewhere", func(o *Options) { o.Doors.Line.UDPListen = ":1" }, "listen_all allows"},

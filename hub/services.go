@@ -205,6 +205,7 @@ func (s *services) Put(vhost, service string, i restdoor.Instance) (created bool
 	if i.TTL != 0 {
 		return created, s.forget(v, service, i.ID)
 	}
+	s.complete(serviceKey{vhost, service}, &i)
 	p := broker.Parameter{Component: instanceComponent, Name: service + "/" + i.ID}
 	if p.Value, err = json.Marshal(i); err != nil {
 		return created, err
@@ -216,65 +217,6 @@ func (s *services) Put(vhost, service string, i restdoor.Instance) (created bool
 	}
 	_, err = v.SetParameter(p)
 	return created, err
-}
-
-// attach puts a server into the pool of its service.
-func (s *services) attach(key serviceKey, i restdoor.Instance) (created bool, err error) {
-	in, o, err := instanceOf(i)
-	if err != nil {
-		return false, err
-	}
-	o.Pool.Service = key.name
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.open(key, o)
-	if err != nil {
-		return false, err
-	}
-	if i.Protocol != "" && i.Protocol != c.is.Protocol {
-		return false, badInstance(fmt.Sprintf("protocol: the service speaks %s, and all its servers speak"+
-			" the same", c.is.Protocol))
-	}
-	if err := c.is.checkURL(i.URL); err != nil {
-		return false, badInstance("url: " + err.Error())
-	}
-	return c.pool.Put(in)
-}
-
-// instanceOf checks what a client wants attached. It returns the service too that there is to be when
-// there is none.
-func instanceOf(i restdoor.Instance) (endpoint.Instance, Service, error) {
-	in := endpoint.Instance{
-		ID: i.ID, URL: i.URL, Weight: i.Weight, TTL: time.Duration(i.TTL) * time.Second,
-	}
-	o := Service{Protocol: i.Protocol, Pool: Pool{MemberInFlight: i.InFlight}}
-	if o.Protocol == "" {
-		o.Protocol = protocolOf(i.URL)
-	}
-	if h := i.Health; h != nil {
-		in.Health = endpoint.Health{
-			TCP: h.TCP != nil, Interval: time.Duration(h.IntervalMS) * time.Millisecond,
-			Timeout: time.Duration(h.TimeoutMS) * time.Millisecond, Down: h.Down, Up: h.Up,
-		}
-		if h.HTTP != nil {
-			in.Health.Path = h.HTTP.Path
-		}
-		if h.Thrift != nil {
-			in.Health.Method = h.Thrift.Method
-		}
-	}
-	faults := o.validateWords()
-	if err := o.checkURL(i.URL); err != nil && len(faults) == 0 {
-		faults = append(faults, fmt.Errorf("url: %w", err))
-	}
-	if err := errors.Join(append(faults, o.Pool.Validate(), in.Validate())...); err != nil {
-		return in, o, badInstance(err.Error())
-	}
-	return in, o, nil
-}
-
-func badInstance(text string) error {
-	return &broker.Error{Code: broker.CodeBadRequest, Op: "attach", Text: text}
 }
 
 // Drain implements restdoor.Instances.

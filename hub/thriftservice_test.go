@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/parley-ipc/parley"
+	"github.com/parley-ipc/parley/internal/store"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -268,6 +269,62 @@ func TestThriftService(t *testing.T) {
 	r, body = ask(t, h, "PUT", "/v1/services/Late/instances/b", `{"url":"http://127.0.0.1:1"}`)
 	if r.StatusCode != http.StatusBadRequest || !strings.Contains(body, "speaks thrift") {
 		t.Errorf("mixed protocols: %d %s", r.StatusCode, body)
+	}
+}
+
+// TestThriftInstances: the first server that is attached says how all of its service are called, and
+// that is kept with each.
+func TestThriftInstances(t *testing.T) {
+	t.Parallel()
+	address := thriftServer(t, echoThrift)
+	log := keptLog{store.NewMemory(store.MemoryOptions{Retain: true})}
+	open := func() *Hub {
+		h, err := newHub(doors(), func(*Hub) (boundLog, error) { return log, nil })
+		if err == nil {
+			err = h.Start(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	h := open()
+	const at = "/v1/services/Echo/instances/"
+	server := func(more string) string { return `{"url":"thrift://` + address.String() + `"` + more + `}` }
+	for _, tc := range []struct {
+		path, body string
+		status     int
+		about      string
+	}{
+		{"b", server(`,"thrift":{"protocol":"xml"}`), http.StatusBadRequest, "protocol"},
+		{"b", server(`,"thrift":{"protocol":"json","transport":"header"}`), http.StatusBadRequest, "transport"},
+		{"b", server(`,"in_flight":100`), http.StatusBadRequest, "in_flight"},
+		{"b", server(`,"thrift":{"protocol":"compact","transport":"unframed"}`), http.StatusCreated, ""},
+		{"a", server(``), http.StatusCreated, ""},
+		{"c", server(`,"thrift":{"protocol":"binary"}`), http.StatusBadRequest, "in the same way"},
+		{"c", `{"url":"` + address.String() + `"}`, http.StatusCreated, ""},
+		{"c", `{"url":"` + address.String() + `","protocol":"http"}`, http.StatusBadRequest, "speaks thrift"},
+	} {
+		r, body := ask(t, h, "PUT", at+tc.path, tc.body)
+		if r.StatusCode != tc.status || !strings.Contains(body, tc.about) {
+			t.Errorf("%s: %d %s", tc.body, r.StatusCode, body)
+		}
+	}
+	for range 2 {
+		r, body := ask(t, h, "POST", "/v1/services/Echo/say", binaryCall("say", "x"), binaryType)
+		if r.StatusCode != http.StatusOK || !strings.Contains(body, "say: x") {
+			t.Errorf("%d %q", r.StatusCode, body)
+		}
+		if list := show(t, h); strings.Count(list, `"healthy"`) != 3 {
+			t.Error(list)
+		}
+		if err := h.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h = open()
+	}
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -368,10 +368,10 @@ func TestServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shop, bare := o.Services["shop"], o.Services["bare"]
+	shop, bare, calculator := o.Services["shop"], o.Services["bare"], o.Services["calculator"]
 	b := shop.Members["b"]
 	switch {
-	case len(o.Services) != 2 || len(bare.Members) != 0:
+	case len(o.Services) != 3 || len(bare.Members) != 0:
 		t.Errorf("services %+v", o.Services)
 	case shop.Timeout != 5*time.Second || shop.Pool.InFlight != 64 ||
 		shop.Pool.Health.Path != "/healthz" || shop.Pool.Health.Interval != 2*time.Second ||
@@ -379,5 +379,10 @@ func TestServices(t *testing.T) {
 		t.Errorf("shop %+v", shop)
 	case shop.Members["a"].URL != "http://127.0.0.1:9000/base", b.Weight != 50, !b.Health.TCP:
 		t.Errorf("members %+v", shop.Members)
+	case calculator.Protocol != "thrift" || calculator.Format != "json" ||
+		calculator.Members["a"].Health.Method != "ping" || calculator.Thrift.Protocol != "compact" ||
+		calculator.Thrift.Transport != "header" || calculator.Thrift.Conns != 8 ||
+		len(calculator.Thrift.Oneway) != 1:
+		t.Errorf("calculator %+v", calculator)
 	}
 }

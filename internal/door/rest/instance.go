@@ -25,6 +25,9 @@ type Instance struct {
 	URL string `json:"url"`
 	// Protocol is http or thrift; empty: as the URL says.
 	Protocol string `json:"protocol,omitempty"`
+	// Thrift says how it is called that speaks it; what the first server of a service says holds for all
+	// of it. Default: binary, framed.
+	Thrift *InstanceThrift `json:"thrift,omitempty"`
 	// Weight is its share beside others. Default 100.
 	Weight int `json:"weight,omitempty"`
 	// InFlight bounds the calls at one server. Default 1,024; what the first server of a service says
@@ -34,6 +37,19 @@ type Instance struct {
 	Health *InstanceHealth `json:"health,omitempty"`
 	// TTL is in seconds; 0: it stays.
 	TTL int `json:"ttl_s,omitempty"`
+}
+
+// InstanceThrift says how a server is called that speaks Thrift.
+type InstanceThrift struct {
+	// Protocol is binary, compact or json; Transport framed, unframed, header, ttheader, zlib or http.
+	Protocol  string `json:"protocol,omitempty"`
+	Transport string `json:"transport,omitempty"`
+	// Multiplex names the service at a server that has several.
+	Multiplex string `json:"multiplex,omitempty"`
+	// Oneway lists methods that are never answered, besides those of the contract.
+	Oneway []string `json:"oneway,omitempty"`
+	// FBThrift says that exceptions 11 and 12 mean what fbthrift has them mean.
+	FBThrift bool `json:"fbthrift,omitempty"`
 }
 
 // InstanceHealth is a check and its numbers; 0 is the default of each.
