@@ -26,7 +26,7 @@ type Consumer struct {
 	priority  int32
 	limited   bool
 	linger    time.Duration
-	filter    func(*Message) bool // nil takes all
+	filter    func(*Message) bool // nil takes all; an endpoint's is guarded by the queue's lock
 	drops     bool                // what filter refuses
 	attempts  uint32              // how often it may fail with a message; 0: no bound of its own
 	arguments Table
@@ -48,6 +48,9 @@ type Consumer struct {
 	gone    bool // was listed once
 	// seen is the place up to which filter has refused all that waits.
 	seen uint64
+	// held are the operations whose breakers are open at an endpoint that takes the others meanwhile; nil:
+	// it takes all. See declined.
+	held map[string][]byte
 }
 
 // Session returns the session that the consumer belongs to.
@@ -86,6 +89,7 @@ func (c *Consumer) activate(t *turn) {
 		return
 	}
 	q.lock()
+	q.consumers.release(c)
 	if !q.deleted && q.consumers.activate(c) {
 		q.dispatch(t)
 	}

@@ -52,20 +52,15 @@ func (s *Session) Direct(service string, m *Message) (Direct, error) {
 }
 
 // nextDirect returns whose turn a call is that no queue holds, or nil; the queue's lock is held. What is
-// ready goes first, unless it waits for a breaker of its own operation while the endpoint has slots:
-// it does not hold up the others then.
+// ready goes first, unless it waits for a breaker of its own operation.
 func (q *Queue) nextDirect() *Consumer {
+	if c := q.passing(); c != nil {
+		return c
+	}
 	if q.ready == 0 {
 		return q.consumers.next()
 	}
-	if len(q.consumers.all) != 1 {
-		return nil
-	}
-	c := q.consumers.all[0]
-	if c.endpoint == nil || c.active || !c.started || c.endpoint.params.Endpoint.Credit() == 0 {
-		return nil
-	}
-	return c
+	return nil
 }
 
 // Taken reports whether there is a credit.
@@ -110,7 +105,7 @@ func (q *Queue) mayCall(op string, operation []byte) error {
 		return errorf(CodeNoService, op, q.Name, "no service '%s' in vhost '%s'", q.Name, q.vh.name)
 	case !q.attached():
 		return errorf(CodeNoInstance, op, q.Name, "nobody is attached to service '%s'", q.Name)
-	case q.ready >= q.vh.b.limits.CallsWaiting:
+	case q.ready >= q.vh.b.limits.CallsWaiting && q.passing() == nil:
 		return errorf(CodeOverloaded, op, q.Name, "%d calls wait for service '%s' already",
 			q.ready, q.Name).of("calls-waiting", q.vh.b.limits.CallsWaiting)
 	}

@@ -22,6 +22,10 @@ type Endpoint interface {
 	// Credit returns how many credits Take would give now, for who looks at it; 0 while every breaker
 	// that has seen calls of late is open.
 	Credit() int
+	// Stops reports whether the operation's breaker gives no credit now, however many slots there are.
+	// Whoever is told so is told through Watch when that changes. The operation is borrowed; it is called
+	// as Take is.
+	Stops(operation []byte) bool
 	// Refusal says why there is no credit and none is to be waited for: CodeNoInstance when no member
 	// can be called, CodeBreakerOpen with RetryAfter. Nil: a call may wait for a credit.
 	Refusal(operation []byte) *Error

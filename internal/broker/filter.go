@@ -104,7 +104,7 @@ func (q *Queue) offerFiltered(c *Consumer, e *entry, t *turn) bool {
 		e.msg.release()
 		return true
 	case !c.session.deliver(c, e, q):
-		q.consumers.deactivate(c)
+		q.declined(c, e.msg)
 		return false
 	}
 	q.left(e)

@@ -169,7 +169,7 @@ func (q *Queue) offer(m *Message, e *entry, t *turn) bool {
 			e.msg = kept
 		}
 		if !c.session.deliver(c, e, q) {
-			q.consumers.deactivate(c)
+			q.declined(c, m)
 			continue
 		}
 		if c.autoAck && kept != nil {
@@ -216,7 +216,7 @@ func (q *Queue) dispatch(t *turn) {
 			continue
 		}
 		if !c.session.deliver(c, e, q) {
-			q.consumers.deactivate(c)
+			q.declined(c, e.msg)
 			continue
 		}
 		taken := q.pop(l)

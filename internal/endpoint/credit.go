@@ -109,6 +109,16 @@ func (p *Pool) Credit() int {
 	return max(0, min(left, r.free()-int(p.credits.unplaced.Load())))
 }
 
+// Stops reports whether a breaker gives no credit; see broker.Endpoint.
+func (p *Pool) Stops(operation []byte) bool {
+	b := p.breakers.find(operation)
+	if b == nil || !b.stops() {
+		return false
+	}
+	p.credits.starved.Store(true) // as in Take
+	return b.stops()
+}
+
 // Refusal says why a call should not wait; see broker.Endpoint.
 func (p *Pool) Refusal(operation []byte) *broker.Error {
 	switch b := p.breakers.find(operation); {

@@ -22,6 +22,7 @@ type api struct {
 func (a *api) Take([]byte) bool             { return a.refusal == nil }
 func (a *api) Return([]byte)                {}
 func (a *api) Credit() int                  { return 1 }
+func (a *api) Stops([]byte) bool            { return false }
 func (a *api) Refusal([]byte) *broker.Error { return a.refusal }
 func (a *api) Members() []string            { return []string{"one"} }
 func (a *api) Watch(func())                 {}
