@@ -66,6 +66,10 @@ type EndpointCall struct {
 	// Reply.Stream. Without it Reply.Message has all, up to the limit of a message's body, and the
 	// deadline is for the whole of it.
 	Streams bool
+	// Upgrade is a list of protocols to which the caller asks to switch (RFC 9110 §7.8), of a call
+	// that streams and has no body; "": none. Where a member does, the reply's head has the status 101
+	// and the one that it took as upgrade, and Reply.Stream is an io.ReadWriteCloser.
+	Upgrade string
 	// Idempotent says that the call may be made twice, whatever its method says.
 	Idempotent bool
 	// Redelivered says that a member may have seen the message before, Attempt counts deliveries,

@@ -34,6 +34,16 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write writes to a member that has switched protocols.
+func (s *stream) Write(b []byte) (int, error) {
+	if w, ok := s.ReadCloser.(io.Writer); ok {
+		return w.Write(b)
+	}
+	return 0, errOneWay
+}
+
+var errOneWay = errors.New("the answer goes one way")
+
 // Close ends the answer and gives back what it holds.
 func (s *stream) Close() error {
 	if s.closed.Swap(true) {

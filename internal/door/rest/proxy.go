@@ -67,6 +67,12 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 	p, _ := passages.Get().(*passage)
 	defer p.free()
 	p.v = v
+	if p.call.Upgrade = v.upgrade(); p.call.Upgrade != "" {
+		if err := d.enterStream(v.client.key.user); err != nil {
+			return false, nil, err
+		}
+		defer d.leaveStream(v.client.key.user)
+	}
 	whole := v.r.ContentLength >= 0 && v.r.ContentLength <= wholeBytes &&
 		v.r.Header["Expect"] == nil
 	small := whole && v.r.ContentLength <= copyBytes
@@ -93,6 +99,9 @@ func (d *Door) pass(v *visit, timeout time.Duration) (done bool, body []byte, er
 	case err != nil:
 		return false, nil, err
 	case direct.Taken():
+	case direct.Attached && p.call.Upgrade != "":
+		return false, nil, problemf("overloaded", "all slots of the service are taken, and a"+
+			" connection that is to switch protocols does not wait")
 	case direct.Attached && !whole:
 		return false, nil, problemf("overloaded", "all slots of the service are taken, and a body"+
 			" of more than %d bytes does not wait", wholeBytes)
@@ -252,7 +261,8 @@ func (p *passage) outward(name string) string {
 		}
 	}
 	if ownHeader(name) || strings.HasPrefix(name, "Parley-") || strings.HasPrefix(name, "Proxy-") ||
-		strings.HasPrefix(name, "Sec-") {
+		strings.HasPrefix(name, "Sec-") &&
+			(p.call.Upgrade == "" || !strings.HasPrefix(name, "Sec-Websocket-")) {
 		return ""
 	}
 	if slices.Contains(p.named, name) {
@@ -293,6 +303,9 @@ func (p *passage) answer(reply *broker.Reply) error {
 	defer reply.Stream.Close()
 	v := p.v
 	status, err := strconv.Atoi(reply.Head.Get(headerStatus))
+	if status == http.StatusSwitchingProtocols {
+		return p.tunnel(reply)
+	}
 	if err != nil || status < 200 || status > 599 {
 		return problemf(wordBadReply, "the service answered with an unusable status")
 	}

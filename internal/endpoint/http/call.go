@@ -70,7 +70,9 @@ func (c *call) Release() {
 // Traits implements endpoint.Call.
 func (c *call) Traits() endpoint.Traits {
 	return endpoint.Traits{
-		Idempotent: c.idempotent, Attempt: c.attempt, Once: c.of.Body != nil, Timed: true,
+		Idempotent: c.idempotent, Attempt: c.attempt, Timed: true,
+		// Two connections that have switched would be one too many.
+		Once: c.of.Body != nil || c.of.Upgrade != "",
 	}
 }
 
@@ -130,7 +132,12 @@ func (c *call) roundTrip(
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = nil // none is added
 	}
-	answer, err := u.transport.RoundTrip(r) //nolint:bodyclose // who gets the reply closes it
+	transport := u.transport
+	if c.of.Upgrade != "" && u.upgrades != nil {
+		transport = u.upgrades
+		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{c.of.Upgrade}
+	}
+	answer, err := transport.RoundTrip(r) //nolint:bodyclose // who gets the reply closes it
 	if err != nil {
 		o := failureOf(ctx, err, progress{reused: reused.Load(), sent: sent.Load()})
 		cancel()
@@ -148,7 +155,15 @@ func (c *call) roundTrip(
 		}
 	}
 	body := answer.Body
-	if c.of.Streams {
+	switch {
+	case answer.StatusCode == nethttp.StatusSwitchingProtocols:
+		if head.upgrade = answer.Header.Get("Upgrade"); !offered(c.of.Upgrade, head.upgrade) {
+			o := failureOf(ctx, errors.Join(errSwitched, body.Close()), progress{sent: true, heard: true})
+			cancel()
+			return nil, o
+		}
+		body = endless{body, cancel}
+	case c.of.Streams:
 		body = newStallBody(body, u.options.Stall, cancel)
 	}
 	reply := new(broker.Reply)

@@ -104,8 +104,9 @@ func (c *conn) fill() error {
 	return err
 }
 
-// readHead reads the head of an answer, past those that only inform.
-func (c *conn) readHead() error {
+// readHead reads the head of an answer, past those that only inform; upgrade is what the member was asked
+// to switch to.
+func (c *conn) readHead(upgrade string) error {
 	for range informational {
 		size, err := c.findHead()
 		if err != nil {
@@ -119,8 +120,10 @@ func (c *conn) readHead() error {
 		switch {
 		case c.head.code >= 200:
 			return nil
+		case c.head.code == 101 && !offered(upgrade, c.head.upgrade):
+			return errSwitched
 		case c.head.code == 101:
-			return fmt.Errorf("%w: it switches protocols, which nobody asked for", errBadReply)
+			return nil
 		}
 	}
 	return fmt.Errorf("%w: more than %d answers that only inform", errBadReply, informational)

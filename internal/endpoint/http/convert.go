@@ -46,6 +46,8 @@ func (c *call) read() error {
 		return badRequest(headerPath)
 	case !isTarget(c.query):
 		return badRequest(headerQuery)
+	case !isValue(c.of.Upgrade):
+		return badRequest("upgrade")
 	}
 	if c.size > maxHeadBytes {
 		return &broker.Error{Code: broker.CodeTooLarge, Op: "call", Text: "the headers of the call are" +

@@ -18,6 +18,8 @@ type answerHead struct {
 	length  int64 // negative: not said
 	chunked bool
 	close   bool // the connection ends with the answer
+
+	upgrade string // the protocol that the connection switches to
 }
 
 // fieldsMost bounds the headers of an answer.
@@ -92,6 +94,8 @@ func (h *answerHead) hop(name, value string, named []string) ([]string, error) {
 			return nil, fmt.Errorf("%w: Transfer-Encoding %q", errBadReply, value)
 		}
 		h.chunked = true
+	case strings.EqualFold(name, "upgrade"):
+		h.upgrade = value
 	case strings.EqualFold(name, "connection"):
 		for token := range splitList(value) {
 			switch {
@@ -119,8 +123,11 @@ func (h *answerHead) drop(name string) {
 
 // Get implements broker.Head.
 func (h *answerHead) Get(name string) string {
-	if name == headerStatus {
+	switch name {
+	case headerStatus:
 		return h.status
+	case "upgrade":
+		return h.upgrade
 	}
 	for i := range h.fields {
 		if strings.EqualFold(h.fields[i].name, name) {

@@ -32,7 +32,7 @@ func (c *call) exchange(
 	err = c.send(conn, u, a, &p)
 	if err == nil || p.sent {
 		// What the member has said counts, also when it did not hear everything.
-		if failed := conn.readHead(); failed != nil {
+		if failed := conn.readHead(c.of.Upgrade); failed != nil {
 			err = errors.Join(failed, err)
 		} else {
 			err = nil
@@ -43,6 +43,11 @@ func (c *call) exchange(
 		return nil, c.fail(ctx, conn, err, p)
 	}
 	h := &conn.head
+	if h.code == 101 {
+		conn.Extend(time.Time{}) // it was for the head
+		return c.reply(ctx, answered{head: h, body: &tunnel{conn, u.options.Stall}, length: -1,
+			reply: &conn.answer})
+	}
 	stall := time.Duration(0)
 	if c.of.Streams {
 		stall = u.options.Stall
@@ -137,6 +142,9 @@ func (c *call) appendHead(b []byte, u *upstream, a endpoint.Attempt) []byte {
 	if n := c.number(a); n > 1 {
 		b = strconv.AppendInt(append(b, "Parley-Attempt: "...), int64(n), 10)
 		b = append(b, '\r', '\n')
+	}
+	if c.of.Upgrade != "" {
+		b = appendField(append(b, "Connection: Upgrade\r\n"...), "Upgrade", c.of.Upgrade)
 	}
 	switch n := c.length(); {
 	case n < 0:

@@ -30,6 +30,9 @@ type upstream struct {
 	// elsewhere.
 	plain     *connPool
 	transport *nethttp.Transport
+	// upgrades is for calls over TLS that ask to switch protocols, which HTTP/1.1 alone can; nil
+	// elsewhere.
+	upgrades *nethttp.Transport
 }
 
 // CheckURL says what is wrong with the URL of an instance: it has to be http, https or h2c (HTTP/2
@@ -103,6 +106,11 @@ func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
 		WriteBufferSize: bufferBytes, ReadBufferSize: bufferBytes,
 		Protocols: protocols,
 	}
+	if u.scheme == "https" {
+		u.upgrades = u.transport.Clone()
+		u.upgrades.Protocols = new(nethttp.Protocols)
+		u.upgrades.Protocols.SetHTTP1(true)
+	}
 	return u, nil
 }
 
@@ -129,6 +137,9 @@ func (u *upstream) request(ctx context.Context, method, target string) (*nethttp
 
 func (u *upstream) close() {
 	u.transport.CloseIdleConnections()
+	if u.upgrades != nil {
+		u.upgrades.CloseIdleConnections()
+	}
 	if u.plain != nil {
 		u.plain.close()
 	}
