@@ -60,6 +60,9 @@ type EndpointCall struct {
 	Body io.ReadCloser
 	// Length is the number of bytes in Body; negative: nobody knows.
 	Length int64
+	// Trailer are the fields behind a Body whose length nobody knows (RFC 9110 §6.5): the names are
+	// there before, the values once Body has ended. nil: none.
+	Trailer map[string][]string
 	// Deadline is when the call ends; zero: never.
 	Deadline time.Time
 	// Streams says that the caller takes the answer's head and body as they come: Reply.Head and
@@ -91,12 +94,18 @@ type Head interface {
 	Each(yield func(name, value string) bool)
 }
 
+// Trailer is a stream with fields behind it (RFC 9110 §6.5).
+type Trailer interface {
+	// Trailer returns the fields by name, once the stream has ended well; nil: none.
+	Trailer() map[string][]string
+}
+
 // Reply is the answer of an endpoint.
 type Reply struct {
 	// Message is the answer to a call that does not stream; its body is whole.
 	Message *Message
 	// Head and Stream are the answer to a call that does. Who gets the reply closes the stream; the
-	// head is good until then.
+	// head is good until then. Where the stream is a Trailer too, it may have fields behind it.
 	Head   Head
 	Stream io.ReadCloser
 	// Length is the number of bytes in Stream; negative: nobody knows.

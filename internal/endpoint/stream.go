@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+
+	"github.com/parley-ipc/parley/internal/broker"
 )
 
 // stream is an answer's body on its way to the caller. It holds the member's slot, and the call's
@@ -32,6 +34,14 @@ func (s *stream) Read(b []byte) (int, error) {
 		s.m.window.Add(firstOne + 1)
 	}
 	return n, err
+}
+
+// Trailer implements broker.Trailer.
+func (s *stream) Trailer() map[string][]string {
+	if t, ok := s.ReadCloser.(broker.Trailer); ok {
+		return t.Trailer()
+	}
+	return nil
 }
 
 // Write writes to a member that has switched protocols.

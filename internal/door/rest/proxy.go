@@ -157,12 +157,23 @@ func (v *visit) operation() string {
 // stream lets the body of the request go through as it comes.
 func (p *passage) stream() {
 	r := p.v.r
-	p.call.Length = r.ContentLength
+	p.call.Length, p.call.Trailer = r.ContentLength, p.trailer()
 	p.call.Body = &passingBody{
 		body: r.Body, control: http.NewResponseController(p.v.w),
 	}
 	// The service may answer while it still reads. HTTP/2 can do that anyway.
 	_ = http.NewResponseController(p.v.w).EnableFullDuplex()
+}
+
+// trailer returns the trailers that the request announces and that go on.
+func (p *passage) trailer() map[string][]string {
+	all := p.v.r.Trailer
+	for name := range all {
+		if p.outward(name) != name {
+			return nil // one that would not go on as a header: none does
+		}
+	}
+	return all
 }
 
 // passingBody reads the body of a request that is passed on. It may be long, but not stand still.
@@ -226,6 +237,9 @@ func (p *passage) Each(yield func(name, value string) bool) {
 		}
 	}
 	for name, values := range h {
+		if name == "Te" && acceptsTrailers(values) && !yield(name, "trailers") {
+			return
+		}
 		name := p.outward(name)
 		if name == "" {
 			continue
@@ -243,6 +257,18 @@ func (p *passage) Each(yield func(name, value string) bool) {
 		return
 	}
 	yield("Forwarded", p.forwarded())
+}
+
+// acceptsTrailers reports whether a header TE says that its sender understands trailers.
+func acceptsTrailers(lines []string) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), "trailers") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // outward returns how a header of the request is called on its way on, "" when it does not go on.
@@ -375,9 +401,25 @@ func (p *passage) copy(reply *broker.Reply) error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
+			p.trailers(reply)
 			return nil
 		case err != nil:
 			return err
+		}
+	}
+}
+
+// trailers passes on the fields behind the body of an answer (RFC 9110 §6.5).
+func (p *passage) trailers(reply *broker.Reply) {
+	behind, ok := reply.Stream.(broker.Trailer)
+	if !ok || reply.Length >= 0 {
+		return
+	}
+	for name, values := range behind.Trailer() {
+		for _, value := range values {
+			if token(name) && passesBack(name) && fieldValue(value) {
+				p.v.w.Header().Add(http.TrailerPrefix+name, value)
+			}
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	nethttp "net/http"
+	"strings"
 	"time"
 )
 
@@ -28,7 +30,12 @@ type answerBody struct {
 	stall  time.Duration
 	err    error // how it ended; io.EOF is well
 	closed bool
+
+	trailer map[string][]string // nil: none
 }
+
+// Trailer implements broker.Trailer.
+func (b *answerBody) Trailer() map[string][]string { return b.trailer }
 
 // start frames the body of the answer whose head was read.
 func (b *answerBody) start(method string, stall time.Duration) {
@@ -105,7 +112,7 @@ func (b *answerBody) take(p []byte) (int, error) {
 	return n, nil
 }
 
-// chunk reads the line before a chunk, and after the last one the trailers, which nobody gets.
+// chunk reads the line before a chunk, and after the last one the trailers.
 func (b *answerBody) chunk() error {
 	if b.begun {
 		if line, err := b.line(); err != nil || line != "" {
@@ -124,15 +131,39 @@ func (b *answerBody) chunk() error {
 	if b.left = size; size > 0 {
 		return nil
 	}
+	return b.trailers()
+}
+
+// trailers reads the fields behind the last chunk (RFC 9112 §7.1.2).
+func (b *answerBody) trailers() error {
+	left := maxHeadBytes
 	for range fieldsMost {
-		if line, err = b.line(); err != nil {
+		line, err := b.line()
+		switch {
+		case err != nil:
 			return err
-		}
-		if line == "" {
+		case line == "":
 			return io.EOF
+		}
+		name, value, ok := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t")
+		if left -= len(line); !ok || left < 0 || !isToken(name) || !isValue(value) {
+			return fmt.Errorf("%w: trailers that are none", errBadReply)
+		}
+		if b.trailer == nil {
+			b.trailer = make(map[string][]string)
+		}
+		if name = nethttp.CanonicalHeaderKey(name); isTrailer(name) {
+			b.trailer[name] = append(b.trailer[name], value)
 		}
 	}
 	return fmt.Errorf("%w: more than %d trailers", errBadReply, fieldsMost)
+}
+
+// isTrailer reports whether a field may stand behind a body: not what frames it, says what it is, or
+// belongs to this hop (RFC 9110 §6.5.1).
+func isTrailer(name string) bool {
+	return !isHop(name) && !strings.HasPrefix(name, "Content-")
 }
 
 // chunkSize reads a chunk's size; extensions behind it are ignored (RFC 9112 §7.1.1).

@@ -125,6 +125,9 @@ func (c *call) roundTrip(
 	switch {
 	case c.of.Body != nil:
 		r.Body, r.ContentLength = limitedBody(c.of), c.of.Length
+		if c.of.Trailer != nil && c.of.Length < 0 {
+			trailed(r, c.of.Trailer)
+		}
 	case len(c.of.Message.Body) > 0:
 		r.Body = io.NopCloser(bytes.NewReader(c.of.Message.Body))
 		r.ContentLength = int64(len(c.of.Message.Body))
@@ -164,7 +167,7 @@ func (c *call) roundTrip(
 		}
 		body = endless{body, cancel}
 	case c.of.Streams:
-		body = newStallBody(body, u.options.Stall, cancel)
+		body = newStallBody(answer, u.options.Stall, cancel)
 	}
 	reply := new(broker.Reply)
 	return c.reply(ctx, answered{
@@ -272,15 +275,31 @@ func readAll(body io.Reader, length, limit int64) ([]byte, error) {
 // stallBody ends an answer of net/http's that stands still.
 type stallBody struct {
 	io.ReadCloser
+	of     *nethttp.Response
 	stall  time.Duration
 	timer  *time.Timer
 	cancel func() // of the attempt's context
 }
 
-func newStallBody(body io.ReadCloser, stall time.Duration, cancel func()) *stallBody {
+func newStallBody(of *nethttp.Response, stall time.Duration, cancel func()) *stallBody {
 	// Closing the body ends the read that waits.
-	timer := time.AfterFunc(stall, func() { _ = body.Close() })
-	return &stallBody{ReadCloser: body, stall: stall, timer: timer, cancel: cancel}
+	timer := time.AfterFunc(stall, func() { _ = of.Body.Close() })
+	return &stallBody{ReadCloser: of.Body, of: of, stall: stall, timer: timer, cancel: cancel}
+}
+
+// Trailer implements broker.Trailer.
+func (b *stallBody) Trailer() map[string][]string {
+	var out map[string][]string
+	for name, values := range b.of.Trailer {
+		if len(values) == 0 || !isTrailer(name) {
+			continue
+		}
+		if out == nil {
+			out = make(map[string][]string)
+		}
+		out[name] = values
+	}
+	return out
 }
 
 // Read implements io.Reader.

@@ -73,7 +73,7 @@ func TestRequestGoesThrough(t *testing.T) {
 			}
 			for name, want := range map[string]string{
 				"X-Ask": "1", "Content-Type": "text/plain", "Via": "1.1 parley", "Parley-Attempt": "3",
-				"Te": "", "Proxy-Authorization": "", "User-Agent": "", "Accept-Encoding": "",
+				"Te": "trailers", "Proxy-Authorization": "", "User-Agent": "", "Accept-Encoding": "",
 			} {
 				if have := ask.Header.Get(name); have != want {
 					t.Errorf("%s: %q, want %q", name, have, want)

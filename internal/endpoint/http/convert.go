@@ -116,7 +116,7 @@ func (c *call) readMessage() error {
 
 // add takes a header that goes on, if it does. What is no header of HTTP stays behind.
 func (c *call) add(name, value string) {
-	if !isToken(name) || !isValue(value) || isHop(name) {
+	if !isToken(name) || !isValue(value) || isHop(name) && !c.trailersWanted(name, value) {
 		return
 	}
 	switch {
@@ -130,6 +130,12 @@ func (c *call) add(name, value string) {
 	}
 	c.size += len(name) + len(value) + len(": \r\n")
 	c.fields = append(c.fields, field{name, value})
+}
+
+// trailersWanted reports whether a header says that trailers are understood (RFC 9110 §10.1.4), and
+// this hop passes them on.
+func (c *call) trailersWanted(name, value string) bool {
+	return c.of.Streams && strings.EqualFold(name, "te") && strings.EqualFold(value, "trailers")
 }
 
 // isHop reports whether a header belongs to one hop (RFC 9110 §7.6.1), or frames the message, which

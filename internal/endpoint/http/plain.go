@@ -149,6 +149,11 @@ func (c *call) appendHead(b []byte, u *upstream, a endpoint.Attempt) []byte {
 	switch n := c.length(); {
 	case n < 0:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		for name := range c.of.Trailer {
+			if isToken(name) && isTrailer(name) {
+				b = appendField(b, "Trailer", name)
+			}
+		}
 	case n > 0 || c.method == "POST" || c.method == "PUT" || c.method == "PATCH":
 		b = strconv.AppendInt(append(b, "Content-Length: "...), n, 10)
 		b = append(b, '\r', '\n')

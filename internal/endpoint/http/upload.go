@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	nethttp "net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -23,9 +24,10 @@ var uploadBuffers = sync.Pool{New: func() any { return new([uploadBytes]byte) }}
 
 // upload is a body that streams to a member, on a goroutine of its own, which ends with the call.
 type upload struct {
-	conn   *conn
-	body   io.ReadCloser
-	length int64 // negative: in chunks
+	conn    *conn
+	body    io.ReadCloser
+	trailer map[string][]string // see broker.EndpointCall
+	length  int64               // negative: in chunks
 	stall  time.Duration
 	done   chan struct{}
 	sent   bool  // all of it
@@ -35,7 +37,7 @@ type upload struct {
 // startUpload begins to send the head that is ready, and the body behind it.
 func startUpload(c *conn, of *broker.EndpointCall, stall time.Duration) *upload {
 	u := &upload{
-		conn: c, body: of.Body, length: of.Length, stall: stall, done: make(chan struct{}),
+		conn: c, body: of.Body, trailer: of.Trailer, length: of.Length, stall: stall, done: make(chan struct{}),
 	}
 	go func() {
 		defer close(u.done)
@@ -99,7 +101,7 @@ func (u *upload) run() error {
 		case errors.Is(err, io.EOF) && left > 0:
 			return fmt.Errorf("the body is %d bytes short", left)
 		case errors.Is(err, io.EOF) && left < 0:
-			if err := write([]byte("0\r\n\r\n")); err != nil {
+			if err := write(appendTrailer([]byte("0\r\n"), u.trailer)); err != nil {
 				return err
 			}
 			return u.calm()
@@ -123,4 +125,50 @@ func (u *upload) end() bool {
 		<-u.done
 	}
 	return u.sent
+}
+
+// appendTrailer appends the fields behind the last chunk, and the end.
+func appendTrailer(b []byte, trailer map[string][]string) []byte {
+	for name, values := range trailer {
+		for _, value := range values {
+			if isToken(name) && isTrailer(name) && isValue(value) {
+				b = appendField(b, name, value)
+			}
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+// trailed makes a request of net/http's have trailers: their names now, their values once its body has
+// ended.
+func trailed(r *nethttp.Request, from map[string][]string) {
+	r.Trailer = make(nethttp.Header, len(from))
+	for name := range from {
+		if isToken(name) && isTrailer(name) {
+			r.Trailer[name] = nil
+		}
+	}
+	r.Body = &trailedBody{r.Body, r.Trailer, from}
+}
+
+// trailedBody is its body.
+type trailedBody struct {
+	io.ReadCloser
+	to   nethttp.Header
+	from map[string][]string
+}
+
+// Read implements io.Reader.
+func (b *trailedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		for name := range b.to {
+			for _, value := range b.from[name] {
+				if isValue(value) {
+					b.to[name] = append(b.to[name], value)
+				}
+			}
+		}
+	}
+	return n, err
 }
