@@ -3,6 +3,8 @@
 package interop
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +75,7 @@ type script struct {
 	says   []string
 	queues []string
 	hubEnv []string // of its hub
+	config string   // of its hub, in YAML; empty: none
 }
 
 // runScripts runs each script with a hub of its own.
@@ -81,11 +84,27 @@ func runScripts(t *testing.T, scripts ...script) {
 	for _, s := range scripts {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDaily(t, s.client, s.hubEnv...)
+			d := &daily{client: s.client, hub: s.start(t)}
 			d.says(t, s.says)
 			for _, queue := range s.queues {
 				mustBeEmpty(t, d.hub, queue)
 			}
 		})
 	}
+}
+
+// start starts the script's hub.
+func (s *script) start(t *testing.T) *harness.Hub {
+	t.Helper()
+	if s.config == "" {
+		return startHub(t, s.hubEnv...)
+	}
+	skipUnlessOn(t)
+	path := filepath.Join(t.TempDir(), "parley.yaml")
+	if err := os.WriteFile(path, []byte(s.config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return harness.Start(t, harness.Build(t), harness.Options{
+		Env: s.hubEnv, Args: []string{"-c", path},
+	})
 }

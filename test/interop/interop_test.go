@@ -77,10 +77,15 @@ func report(t *testing.T, line string) {
 // startHub starts a hub with env added to its environment, or skips.
 func startHub(t *testing.T, env ...string) *harness.Hub {
 	t.Helper()
+	skipUnlessOn(t)
+	return harness.Start(t, harness.Build(t), harness.Options{Env: env})
+}
+
+func skipUnlessOn(t *testing.T) {
+	t.Helper()
 	if os.Getenv(envOn) == "" {
 		t.Skipf("needs clients of other languages: run `make interop`, or set %s=1", envOn)
 	}
-	return harness.Start(t, harness.Build(t), harness.Options{Env: env})
 }
 
 // cmd prepares a command of c.

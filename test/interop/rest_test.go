@@ -30,7 +30,10 @@ func TestDailyREST(t *testing.T) {
 			"binary application/octet-stream", "binary application/cloudevents+json",
 			"structured application/octet-stream", "structured application/cloudevents+json",
 			"batch", "batched", "batched",
+			"posted binary", "posted structured", "posted batch",
+			"to AMQP", "from AMQP binary", "from AMQP structured",
 		},
+		config: "webhooks: {networks: [\"127.0.0.1\"]}\n",
 	})
 }
 
