@@ -71,7 +71,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 			Thrift:    h.serveThrift,
 			Instances: h.called, Administrator: h.isAdministrator,
 			Webhooks: h.hooks, Contracts: h.described, Registry: h.contracts,
-			Thrift: h.called.bodies.wantsThrift,
+			WantsThrift: h.called.bodies.wantsThrift,
 		})
 		if err != nil {
 			return service{}, err

@@ -69,7 +69,7 @@ func (d *Door) agree(v *visit) error {
 
 // wantsThrift reports whether a service takes Thrift, so that who converts for it checks what it gets.
 func (d *Door) wantsThrift(vhost, service string) bool {
-	return d.options.Thrift != nil && d.options.Thrift(vhost, service)
+	return d.options.WantsThrift != nil && d.options.WantsThrift(vhost, service)
 }
 
 // find returns which method is called.

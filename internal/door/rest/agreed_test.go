@@ -155,7 +155,7 @@ func TestCheckedArgumentsPass(t *testing.T) {
 func TestThriftServiceIsNotChecked(t *testing.T) {
 	t.Parallel()
 	h := contracted(t, shopIDL, func(o *Options) {
-		o.Thrift = func(vhost, service string) bool { return vhost == "/" && service == "shop" }
+		o.WantsThrift = func(vhost, service string) bool { return vhost == "/" && service == "shop" }
 	})
 	p := h.peer("svc")
 	p.consume("shop")

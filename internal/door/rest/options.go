@@ -112,9 +112,9 @@ type Options struct {
 	Contracts Contracts
 	// Registry has what services take and answer. Default: nothing is known of any.
 	Registry *contract.Registry
-	// Thrift says whether a service of a virtual host takes Thrift, so that JSON is converted, and
+	// WantsThrift says whether a service of a virtual host takes Thrift, so that JSON is converted, and
 	// checked, before it gets there. Default: none does.
-	Thrift func(vhost, service string) bool
+	WantsThrift func(vhost, service string) bool
 	// Metrics names what the door counts. Default: nothing is listed.
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.
