@@ -13,17 +13,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"time"
 )
 
 // options are the flags of both commands.
 type options struct {
 	addr   string
 	form   form
-	ca     string        // file with the authority of a hub that is called over TLS
-	second time.Duration // how long a second of testOneway takes
-	uuid   bool          // testUuid too
-	tame   bool          // no wild values
+	ca     string  // file with the authority of a hub that is called over TLS
+	second float64 // how many a second of testOneway takes
+	uuid   bool    // testUuid too
+	tame   bool    // no wild values
 }
 
 func main() {
@@ -43,7 +42,7 @@ func run(args []string) error {
 	flags.StringVar(&o.form.protocol, "protocol", "binary", "binary, compact, json or header")
 	flags.StringVar(&o.form.transport, "transport", "buffered", "buffered, framed, zlib or http")
 	flags.StringVar(&o.ca, "ca", "", "file with the server's authority: call over TLS")
-	flags.DurationVar(&o.second, "second", time.Second, "length of a second of testOneway")
+	flags.Float64Var(&o.second, "second", 1, "length of a second of testOneway")
 	flags.BoolVar(&o.tame, "tame", false, "no values that the TJSON of Python does not write as JSON")
 	flags.BoolVar(&o.uuid, "uuid", false, "call testUuid too")
 	if err := flags.Parse(args[1:]); err != nil {

@@ -48,7 +48,7 @@ func serve(o options) error {
 }
 
 // handler implements ThriftTest and SecondService.
-type handler struct{ second time.Duration }
+type handler struct{ second float64 }
 
 func (*handler) TestVoid(context.Context) error { return nil }
 
@@ -145,7 +145,7 @@ func (*handler) TestMultiException(_ context.Context, kind, text string) (*Xtruc
 // TestOneway prints a line once it has slept.
 func (h *handler) TestOneway(ctx context.Context, seconds int32) error {
 	select {
-	case <-time.After(time.Duration(seconds) * h.second):
+	case <-time.After(time.Duration(float64(seconds) * h.second * float64(time.Second))):
 	case <-ctx.Done():
 	}
 	fmt.Println("oneway", seconds)
