@@ -237,8 +237,7 @@ func attacks() []attack {
 	return slices.Concat(
 		amqpAttacks(), amqpValueAttacks(), amqpLimitAttacks(), stompAttacks(), stompFrameAttacks(),
 		tlsAttacks(), webAttacks(), restAttacks(), restFramingAttacks(), restStreamAttacks(),
-		webhookAttacks(),
-		lineAttacks(),
+		webhookAttacks(), lineAttacks(), thriftAttacks(),
 	)
 }
 
@@ -250,7 +249,7 @@ func TestRows(t *testing.T) {
 		number, _, _ := strings.Cut(a.row, " ")
 		there[number] = true
 	}
-	for letter, last := range map[string]int{"A": 13, "S": 7, "L": 1, "H": 6} {
+	for letter, last := range map[string]int{"A": 13, "S": 7, "L": 1, "H": 6, "T": 8} {
 		for n := 1; n <= last; n++ {
 			if row := letter + strconv.Itoa(n); !there[row] {
 				t.Errorf("no row %s", row)
