@@ -390,7 +390,7 @@ func (p *linePeer) serve(ctx context.Context, request lineRequest, id string, h 
 			if !r.Silent {
 				settle["op"], settle["body"] = "reply", r.Body
 				if r.ContentType != "" {
-					settle["body"], settle["content_type"] = json.RawMessage(r.Body), r.ContentType
+					settle["content_type"] = r.ContentType // of the string's octets
 				}
 			}
 			if !r.Silent && r.Error != "" {
