@@ -56,10 +56,11 @@ type Method struct {
 	// Timeout is the deadline of a call that brings none (`parley.timeout`), 0 for none.
 	Timeout time.Duration
 	// Publish is the routing key with which a call is published instead (`parley.publish`), empty for
-	// a call.
+	// a call. With Gather it is the topic whose subscribers are asked.
 	Publish string
 	// Gather says for how many answers a scatter-gather waits: all, quorum or a number
-	// (`parley.gather`); the result is a list of an element for each. Empty for a call.
+	// (`parley.gather`); the result is a list of an element for each. Empty for a call. It asks the
+	// instances of the service, or with Publish all who listen on that topic.
 	Gather string
 	// Request names the method for whose call this one returns the id of a request
 	// (`parley.request`), Result the method for whose request it returns what came of it
@@ -143,7 +144,7 @@ func (k *compiler) annotate(m *Method) {
 		m.Timeout = timeout
 	}
 	if text, ok := f.Annotations.Get(notePublish); ok {
-		if returns.Kind != KindVoid {
+		if _, asks := f.Annotations.Get(noteGather); returns.Kind != KindVoid && !asks {
 			k.fault(f.Pos, "%s: %s returns %s, and nothing comes back", notePublish, f.Name, f.Returns)
 		}
 		m.Publish = text

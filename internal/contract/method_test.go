@@ -21,6 +21,7 @@ service S extends Base {
   string own(1: string other) (parley.timeout = "250ms", parley.idempotent = "false")
   void news(1: R r) (parley.publish = "news.eu")
   list<R> ask(1: i32 n) (parley.gather = "2")
+  list<R> poll(1: i32 n) (parley.gather = "all", parley.publish = "polls")
   R slow(1: i32 n)
   string slowLater(1: i32 n) (parley.request = "slow")
   R slowResult(1: string id) (parley.result = "slow")
@@ -36,7 +37,7 @@ service S extends Base {
 			t.Errorf("%s is not found", m.Name)
 		}
 	}
-	want := []string{"ask", "fire", "news", "own", "ping", "slow", "slowLater", "slowResult"}
+	want := []string{"ask", "fire", "news", "own", "ping", "poll", "slow", "slowLater", "slowResult"}
 	if !slices.Equal(names, want) {
 		t.Errorf("the methods are %v", names)
 	}
@@ -47,7 +48,7 @@ service S extends Base {
 	if m := get("ping"); !m.Idempotent || m.Oneway || m.Timeout != 0 || m != c.Operations("Base").Method([]byte("ping")) {
 		t.Errorf("ping is %+v", m)
 	}
-	if !get("fire").Oneway || get("news").Publish != "news.eu" || get("ask").Gather != "2" ||
+	if !get("fire").Oneway || get("news").Publish != "news.eu" || get("ask").Gather != "2" || get("poll").Publish != "polls" || get("poll").Gather != "all" ||
 		get("slowLater").Request != "slow" || get("slowResult").Result != "slow" {
 		t.Error("annotations are lost")
 	}

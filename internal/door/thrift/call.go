@@ -209,7 +209,7 @@ func trimJSON(b []byte) []byte {
 func (c *call) do() error {
 	m := c.method
 	switch {
-	case m != nil && m.Publish != "":
+	case m != nil && m.Publish != "" && m.Gather == "":
 		return c.publish()
 	case c.oneway:
 		return c.send()

@@ -26,6 +26,7 @@ service svc {
   oneway void shout(1: string text) ( parley.publish = "news.shouted" )
   list<string> all(1: string name) ( parley.gather = "all" )
   list<string> two(1: string name) ( parley.gather = "2" )
+  list<string> poll(1: string name) ( parley.gather = "all", parley.publish = "polls" )
   string ask(1: string name) ( parley.request = "greet" )
   string fetch(1: string id) throws (1: Unlucky bad) ( parley.result = "greet" )
   string slow(1: string name) ( parley.timeout = "30ms" )
@@ -280,6 +281,17 @@ func TestOnewayOrder(t *testing.T) {
 	}
 }
 
+// listen binds the service's queue to a topic.
+func (s *service) listen(queue, topic string) {
+	s.hub.tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.session.Bind(broker.BindingParams{Source: topicExchange, Destination: queue, Key: topic})
+	if err != nil {
+		s.hub.tb.Fatal(err)
+	}
+}
+
 // TestPublish: a method that is said to publish reaches who is subscribed, and nobody serves it.
 func TestPublish(t *testing.T) {
 	t.Parallel()
@@ -289,12 +301,7 @@ func TestPublish(t *testing.T) {
 		got <- q.operation + " " + string(q.body)
 		return nil
 	})
-	s.mu.Lock()
-	err := s.session.Bind(broker.BindingParams{Source: "amq.topic", Destination: "listener", Key: "news.#"})
-	s.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.listen("listener", "news.#")
 	c := h.dial()
 	if got := c.call(wire.Compact, "tell", "Ada"); got.head.Type != wire.Reply || got.text != "" {
 		t.Errorf("got %+v", got)
@@ -334,6 +341,25 @@ func TestGather(t *testing.T) {
 		if len(list) != 2 || !list["Hello, Ada"] || !list["Servus"] {
 			t.Errorf("%s: %v", method, list)
 		}
+	}
+}
+
+// TestGatherOnTopic: a method that is said to publish too asks all who listen on the topic, each queue
+// once; JSON of a list is what an endpoint makes of an answer in Thrift.
+func TestGatherOnTopic(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, withContract(t, false))
+	h.serve("a", jsonService(t)).listen("a", "polls")
+	h.serve("b", func(*question) *broker.Message {
+		return answered(t, "application/json", []byte(` ["Servus", "Moin" ] `))
+	}).listen("b", "#")
+	h.serve("c", func(*question) *broker.Message { return nil }).listen("c", "poll")
+	h.serve("svc", func(*question) *broker.Message { return nil })
+	c := h.dial()
+	c.send(ask(wire.Binary, "poll", "Ada", 5))
+	list := listOf(t, c.next())
+	if len(list) != 3 || !list["Hello, Ada"] || !list["Servus"] || !list["Moin"] {
+		t.Errorf("got %v", list)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/parley-ipc/parley/internal/broker"
+	"github.com/parley-ipc/parley/internal/contract"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -26,7 +27,8 @@ type gathering struct {
 	done   chan struct{}
 }
 
-// gather asks all instances of the service. The result is a list with an element of each answer.
+// gather asks all instances of the service, or all who listen on the topic that the contract names.
+// The result is a list with an element of each answer.
 func (c *call) gather() error {
 	if err := c.compose(wire.Call, c.method); err != nil {
 		return err
@@ -40,6 +42,10 @@ func (c *call) gather() error {
 	p.Terms = gatherTerms(c.method.Gather)
 	p.Terms.Total = timeout
 	c.question.Exchange, c.question.Key = nil, append(c.question.Key[:0], c.service...)
+	if key := c.method.Publish; key != "" {
+		c.question.Exchange = []byte(topicExchange)
+		c.question.Key = append(c.question.Key[:0], key...)
+	}
 	session, err := c.caller.Sessions.Take()
 	if err != nil {
 		return err
@@ -95,7 +101,8 @@ func (g *gathering) reply(from string, m *broker.Message) {
 }
 
 // value returns the elements that an answer is, as JSON without brackets. An instance that speaks
-// Thrift has the method of the same contract, and so answers with a list.
+// Thrift has the method of the same contract, and so answers with a list; what an endpoint made JSON of
+// it shows it where an element is no array itself.
 func (g *gathering) value(r *reply) ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -108,6 +115,9 @@ func (g *gathering) value(r *reply) ([]byte, error) {
 		value := bytes.TrimSpace(r.body)
 		if len(value) == 0 {
 			return nil, problemf(codeBadReply, "an empty answer")
+		}
+		if value[0] == '[' && !isArray(g.call.method.Function.Returns.True().Elem) {
+			return inside(value)
 		}
 		return value, nil
 	}
@@ -132,14 +142,35 @@ func (g *gathering) value(r *reply) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	inside := bytes.TrimSpace(list)
-	if thrown != nil || len(inside) < len("[]") || inside[0] != '[' {
+	if thrown != nil {
 		return nil, problemf(codeException, "an instance threw an exception")
 	}
-	if inside = bytes.TrimSpace(inside[1 : len(inside)-1]); len(inside) == 0 {
+	return inside(bytes.TrimSpace(list))
+}
+
+// inside returns what is between the brackets of a list.
+func inside(list []byte) ([]byte, error) {
+	if len(list) < len("[]") || list[len(list)-1] != ']' {
+		return nil, problemf(codeBadReply, "no list")
+	}
+	elements := bytes.TrimSpace(list[1 : len(list)-1])
+	if len(elements) == 0 {
 		return nil, problemf(codeBadReply, "an empty list")
 	}
-	return inside, nil
+	return elements, nil
+}
+
+// isArray reports whether JSON has a type as an array (thrift.md §6).
+func isArray(t *contract.Type) bool {
+	t = t.True()
+	if t.Kind != contract.KindMap {
+		return t.Kind == contract.KindList || t.Kind == contract.KindSet
+	}
+	switch t.Key.True().Kind { //nolint:exhaustive // of the others JSON makes names
+	case contract.KindStruct, contract.KindList, contract.KindSet, contract.KindMap, contract.KindBinary:
+		return true
+	}
+	return false
 }
 
 // ended ends the gather.
