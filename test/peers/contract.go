@@ -16,7 +16,7 @@ import (
 )
 
 // IDL is the contract of every service that a Thrift peer takes part in: it is what others see of
-// Serve, Join and Subscribe. TOPIC stands for what news are published on.
+// Serve, Join and Subscribe. TOPIC stands for where news and gathers go.
 const IDL = `
 /** What a service says when it does not want to. */
 exception Refused { 1: string why } (parley.status = "422")
@@ -28,16 +28,20 @@ service Matrix {
   string ask(1: string text) (parley.request = "do")
   string collect(1: string id) throws (1: Refused refused) (parley.result = "do")
   void news(1: string text) (parley.publish = "TOPIC")
+  list<string> everyone(1: string text) (parley.gather = "all", parley.publish = "TOPIC")
+  list<string> two(1: string text) (parley.gather = "2", parley.publish = "TOPIC")
 }
 `
 
 // The methods of IDL.
 const (
-	methodDo      = "do"
-	methodTell    = "tell"
-	methodAsk     = "ask"
-	methodCollect = "collect"
-	methodNews    = "news"
+	methodDo       = "do"
+	methodTell     = "tell"
+	methodAsk      = "ask"
+	methodCollect  = "collect"
+	methodNews     = "news"
+	methodEveryone = "everyone"
+	methodTwo      = "two"
 )
 
 const (
@@ -51,8 +55,7 @@ type form struct{ contentType, operation string }
 
 type formKey struct{}
 
-// PutContract tells a hub what a service promises: IDL, with the service's name as the topic of its
-// news.
+// PutContract tells a hub what a service promises: IDL, with the service's name as its topic.
 func PutContract(ctx context.Context, hub *harness.Hub, service string) error {
 	rest := newREST(hub, &http.Transport{})
 	defer rest.Close()

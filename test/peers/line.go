@@ -20,11 +20,13 @@ import (
 const FormMember = "member error"
 
 // HubError returns what carries an error of the hub to a client of a protocol with messages.
-func HubError(protocol string) string {
-	switch protocol {
-	case nameLine:
+func HubError(protocol, code string) string {
+	switch {
+	case protocol == nameLine:
 		return FormMember
-	case nameThrift:
+	case protocol == nameThrift && code == "no-service":
+		return FormUnknown
+	case protocol == nameThrift:
 		return FormApplication
 	}
 	return FormHeader
@@ -35,7 +37,7 @@ func ServiceError(protocol string) string {
 	if protocol == nameThrift {
 		return FormDeclared
 	}
-	return HubError(protocol)
+	return HubError(protocol, "exception")
 }
 
 const nameLine = "LINE"

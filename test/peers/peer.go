@@ -74,7 +74,7 @@ type Rule struct {
 
 // Gathered is the outcome of a gather.
 type Gathered struct {
-	Answers  map[string]string // by who answered
+	Answers  map[string]string // by who answered, or by number where the protocol does not say
 	Complete bool
 	Missing  []string
 }
@@ -125,6 +125,8 @@ type Protocol struct {
 	Dial func(ctx context.Context, hub *harness.Hub) (Peer, error)
 	// Answers says that a service answers whatever it is sent, also what nobody waits for.
 	Answers bool
+	// Anonymous says that a client is not told who answered a gather.
+	Anonymous bool
 	// Contract says that bodies are those of the contract IDL.
 	Contract bool
 }
@@ -141,7 +143,9 @@ func Protocols() []Protocol {
 
 // Thrift is the protocol whose clients and services need a contract.
 func Thrift() Protocol {
-	return Protocol{Name: nameThrift, Dial: dialThrift, Answers: true, Contract: true}
+	return Protocol{
+		Name: nameThrift, Dial: dialThrift, Answers: true, Anonymous: true, Contract: true,
+	}
 }
 
 // Clients lists the protocols that clients speak.

@@ -22,6 +22,8 @@ const (
 	FormDeclared = "exception Refused"
 	// FormApplication is the form of Thrift for everything else, the hub's own errors among them.
 	FormApplication = "TApplicationException 6"
+	// FormUnknown is the form of Thrift for services and methods that there are not.
+	FormUnknown = "TApplicationException 1"
 )
 
 const (
@@ -48,7 +50,7 @@ type thriftPeer struct {
 // thriftConn is a connection of a client: binary messages in THeader frames.
 type thriftConn struct {
 	socket   *apache.TSocket
-	protocol apache.TProtocol
+	protocol *apache.THeaderProtocol
 	seq      int32
 }
 
@@ -93,11 +95,12 @@ func (p *thriftPeer) drop(conn *thriftConn) {
 	_ = conn.socket.Close()
 }
 
-// do calls a method of a service; a nil result is that of a oneway method.
-func (p *thriftPeer) do(ctx context.Context, call thriftCall) error {
+// do calls a method of a service, and returns the headers of the answer; a nil result is that of a
+// oneway method.
+func (p *thriftPeer) do(ctx context.Context, call thriftCall) (apache.THeaderMap, error) {
 	conn, err := p.take()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if call.timeout > 0 {
 		ctx = apache.SetHeader(ctx, headerTimeout, strconv.FormatInt(call.timeout.Milliseconds(), 10))
@@ -106,10 +109,11 @@ func (p *thriftPeer) do(ctx context.Context, call thriftCall) error {
 	err = call.on(ctx, conn)
 	if _, answered := errors.AsType[apache.TApplicationException](err); err != nil && !answered {
 		p.drop(conn)
-		return fmt.Errorf("%s:%s: %w", call.service, call.method, err)
+		return nil, fmt.Errorf("%s:%s: %w", call.service, call.method, err)
 	}
+	headers := conn.protocol.GetReadHeaders()
 	p.give(conn)
-	return failureOfThrift(err)
+	return headers, failureOfThrift(err)
 }
 
 // thriftCall is one call of a client.
@@ -146,6 +150,9 @@ func failureOfThrift(err error) error {
 	if code, text, ok := strings.Cut(f.Body, ": "); ok {
 		f.Code, f.Body = code, text
 	}
+	if f.Form == FormUnknown && strings.Contains(f.Body, "(no service '") {
+		f.Code = "no-service" // the type has no room for a word of the hub's
+	}
 	return f
 }
 
@@ -153,7 +160,7 @@ func failureOfThrift(err error) error {
 func (p *thriftPeer) text(ctx context.Context, call thriftCall) (string, error) {
 	var r textResult
 	call.result = &r
-	err := p.do(ctx, call)
+	_, err := p.do(ctx, call)
 	switch {
 	case err != nil:
 		return "", err
@@ -176,13 +183,15 @@ func (p *thriftPeer) Call(
 // Send implements Asker: nothing says when the hub has a oneway call, but all of one connection are
 // taken in order.
 func (p *thriftPeer) Send(ctx context.Context, queue, body string) error {
-	return p.do(ctx, thriftCall{service: queue, method: methodTell, text: body})
+	_, err := p.do(ctx, thriftCall{service: queue, method: methodTell, text: body})
+	return err
 }
 
 func (p *thriftPeer) Publish(ctx context.Context, topic, body string) error {
-	return p.do(ctx, thriftCall{
+	_, err := p.do(ctx, thriftCall{
 		service: topic, method: methodNews, text: body, result: &textResult{void: true},
 	})
+	return err
 }
 
 func (p *thriftPeer) Ask(ctx context.Context, service, body string) (string, error) {
@@ -200,8 +209,31 @@ func (p *thriftPeer) Collect(ctx context.Context, ticket string) (string, error)
 func (p *thriftPeer) Gather(
 	ctx context.Context, topic, body string, rule Rule,
 ) (*Gathered, error) {
-	return nil, errors.New("not yet")
+	var r textsResult
+	call := thriftCall{
+		service: topic, method: methodEveryone, text: body, result: &r, timeout: rule.Total,
+	}
+	if rule.Count == 2 {
+		call.method = methodTwo
+	}
+	if rule.Stall > 0 { // a contract knows no such rule: the time ends it
+		call.timeout = gatherWait
+	}
+	headers, err := p.do(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	got := &Gathered{Answers: map[string]string{}}
+	for i, text := range r.success {
+		got.Answers[strconv.Itoa(i)] = text
+	}
+	got.Complete = headers["parley-gather-end"] == "complete"
+	got.Missing = splitNames(headers["parley-missing"])
+	return got, nil
 }
+
+// gatherWait is how long a gather goes on that not everybody answers.
+const gatherWait = 2 * time.Second
 
 // Strays implements Peer: a connection has one answer for each call, and the library holds its number
 // against the call's.

@@ -126,7 +126,41 @@ func readFields(
 	}
 }
 
-// matrixProcessor serves Matrix: do, tell and news, which all are one handler.
+// textsResult is what a gather returns; a server's has the one element that it is.
+type textsResult struct{ success []string }
+
+// Write implements thrift.TStruct.
+func (r *textsResult) Write(ctx context.Context, p apache.TProtocol) error {
+	err := errors.Join(
+		p.WriteStructBegin(ctx, "result"),
+		p.WriteFieldBegin(ctx, "success", apache.LIST, 0),
+		p.WriteListBegin(ctx, apache.STRING, len(r.success)))
+	for _, text := range r.success {
+		err = errors.Join(err, p.WriteString(ctx, text))
+	}
+	return errors.Join(err, p.WriteListEnd(ctx), p.WriteFieldEnd(ctx), p.WriteFieldStop(ctx),
+		p.WriteStructEnd(ctx))
+}
+
+// Read implements thrift.TStruct.
+func (r *textsResult) Read(ctx context.Context, p apache.TProtocol) error {
+	return readFields(ctx, p, func(id int16, kind apache.TType) (bool, error) {
+		if id != 0 || kind != apache.LIST {
+			return false, nil
+		}
+		_, n, err := p.ReadListBegin(ctx)
+		for range n {
+			var text string
+			if text, err = p.ReadString(ctx); err != nil {
+				break
+			}
+			r.success = append(r.success, text)
+		}
+		return true, errors.Join(err, p.ReadListEnd(ctx))
+	})
+}
+
+// matrixProcessor serves Matrix: all methods but those that the hub carries out are one handler.
 type matrixProcessor struct {
 	h  Handler
 	mu sync.Mutex // a handler answers one request at a time
@@ -151,7 +185,7 @@ func (m *matrixProcessor) Process(
 		return false, apache.WrapTException(err)
 	}
 	answer := message{out: out, method: method, seq: seq}
-	if method != methodDo && method != methodTell && method != methodNews {
+	if method == methodAsk || method == methodCollect {
 		unknown := apache.NewTApplicationException(
 			apache.UNKNOWN_METHOD, "Unknown function "+method)
 		return false, answer.write(ctx, apache.EXCEPTION, unknown)
@@ -164,6 +198,8 @@ func (m *matrixProcessor) Process(
 	switch {
 	case method == methodTell:
 		return true, nil
+	case method == methodEveryone, method == methodTwo:
+		return true, answer.write(ctx, apache.REPLY, &textsResult{[]string{reply.Body}})
 	case reply.Error == "exception":
 		result.refused = &reply.Body
 	case reply.Error != "":
