@@ -17,12 +17,12 @@ import (
 // TestServesAndCallsOnOneConnection runs passenger -> trip -> driver -> passenger
 // on a single connection, each service with prefetch 1, 64 calls at a time: a hub
 // or a client that waits for one message while it holds another would stand
-// still.
+// still. Thrift has a connection for each call and for each server, in one process.
 func TestServesAndCallsOnOneConnection(t *testing.T) {
 	t.Parallel()
 	const atATime, rounds = 64, 3
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
-	protocols := peers.Protocols()
+	protocols := peers.Clients()
 	for i, p := range protocols {
 		if p.Name == "REST" {
 			// Long polls and calls share one TCP connection only in HTTP/2.

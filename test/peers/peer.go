@@ -29,6 +29,9 @@ import (
 type Request struct {
 	Body        string
 	Redelivered bool // delivered before, to an instance that did not settle it
+	// Left is how long the caller still waits, where the protocol says it: Thrift's headers. 0: it
+	// does not say.
+	Left time.Duration
 }
 
 type methodKey struct{}

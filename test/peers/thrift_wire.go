@@ -5,6 +5,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -237,13 +238,23 @@ func (m *matrixProcessor) handle(
 	defer watch.Wait()
 	defer cancel()
 	m.mu.Lock()
-	reply := m.h(ctx, Request{Body: text})
+	reply := m.h(ctx, Request{Body: text, Left: timeLeft(ctx)})
 	m.mu.Unlock()
 	if !reply.Silent {
 		return reply, nil
 	}
 	<-ctx.Done()
 	return reply, apache.ErrAbandonRequest
+}
+
+// timeLeft is what a caller says in its header.
+func timeLeft(ctx context.Context) time.Duration {
+	text, _ := apache.GetHeader(ctx, headerTimeout)
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // message is an answer on its way.

@@ -132,8 +132,10 @@ func answerFault(p *broker.Properties, failure string, body bodyOf) *fault {
 	word, ok := p.Headers.Text(broker.HeaderError)
 	f := &fault{code: word}
 	f.message, _ = p.Headers.Text(broker.HeaderErrorMessage)
-	if !ok && failure != "" {
-		f.code, ok = failure, true
+	called := !ok && failure != "" // by the hub: the service's whole answer is what it says
+	if called {
+		word, ok = failure, true
+		f.code = word
 		if status, has := p.Headers.Get(headerStatus); has {
 			f.message = fmt.Sprintf("the service answered with status %v", status)
 		}
@@ -144,7 +146,7 @@ func answerFault(p *broker.Properties, failure string, body bodyOf) *fault {
 	if !isCode(word) {
 		f.code, f.exception = codeException, word
 	}
-	if f.code == codeException && len(body.bytes) > 0 {
+	if (called || f.code == codeException) && len(body.bytes) > 0 {
 		f.data = body.value(new(scanner))
 	}
 	return f
