@@ -28,7 +28,8 @@ const demoQuotes = 3
 
 // demo is a handful of services in this process that reach the hub as others do, through its doors:
 // greeter and quote speak AMQP through the SDK, eta speaks STOMP, fare works over REST, tip reads lines
-// of JSON. What they answer depends on nothing but the question.
+// of JSON, road is a server of Thrift that the hub calls. What they answer depends on nothing but the
+// question.
 type demo struct {
 	hub    *hub.Hub
 	logger *slog.Logger
@@ -70,6 +71,8 @@ func startDemo(ctx context.Context, h *hub.Hub, logger *slog.Logger) (*demo, err
 	if addr, ok := demoDoor(h, "rest"); ok {
 		w := &restWorker{base: "http://" + addr, client: &http.Client{Timeout: restTimeout}}
 		workers = append(workers, d.keep(ctx, "fare over REST", w.run))
+		road := &thriftRoad{rest: w}
+		workers = append(workers, d.keep(ctx, "road in Thrift", road.run))
 	}
 	if addr, ok := demoDoor(h, "line"); ok {
 		tip := func(ctx context.Context, attached func()) error { return lineTip(ctx, addr, attached) }
@@ -180,10 +183,12 @@ func (d *demo) introduce(w io.Writer) {
 	amqp, hasAMQP := demoDoor(d.hub, "amqp")
 	stomp, hasSTOMP := demoDoor(d.hub, "stomp")
 	rest, hasREST := demoDoor(d.hub, "rest")
-	fmt.Fprintln(w, "\ndemo services: greeter and quote (AMQP), eta (STOMP), fare (REST), tip (lines). Try:")
+	fmt.Fprintln(w, "\ndemo services: greeter and quote (AMQP), eta (STOMP), fare (REST), tip (lines), "+
+		"road (Thrift). Try:")
 	if hasREST {
 		fmt.Fprintf(w, "  curl -d '{\"name\":\"Ada\"}' http://%s/v1/services/greeter/SayHello\n", rest)
 		fmt.Fprintf(w, "  curl -d '{\"km\":12}' http://%s/v1/services/eta/Estimate\n", rest)
+		fmt.Fprintf(w, "  curl --json '{\"at\":5,\"to\":12}' http://%s/v1/services/road/Between\n", rest)
 	}
 	if hasAMQP {
 		url := ""

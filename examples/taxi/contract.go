@@ -42,6 +42,19 @@ type (
 	}
 )
 
+// Stretch and Way are what the town's road takes and answers. Its server speaks Thrift, and town.thrift
+// is its contract: the hub turns what is sent here into Thrift, and the answer back.
+type (
+	Stretch struct {
+		At int `json:"at"`
+		To int `json:"to"`
+	}
+	Way struct {
+		Km      int `json:"km"`
+		Minutes int `json:"minutes"`
+	}
+)
+
 // The contracts: each is declared once, and used by those who ask and those who answer.
 //
 //nolint:gochecknoglobals // values that nobody changes
@@ -49,6 +62,7 @@ var (
 	requestRide  = parley.NewOp[Wish, Ride]("trip.Request")
 	requestBill  = parley.NewOp[Ride, Bill]("trip.Bill")
 	askFare      = parley.NewOp[Distance, Fare]("fare.Price")
+	askRoad      = parley.NewOp[Stretch, Way]("road.Between")
 	offerRide    = parley.NewOp[Wish, Offer]("driver.Offer")
 	rideFinished = parley.NewTopic[Ride]("ride.finished")
 )

@@ -8,10 +8,11 @@
 //	trip      --send-----> one driver     the ride is yours: driver.NAME/Assign
 //	driver    --publish--> who follows    ride.finished
 //	passenger --request--> trip           the bill, fetched later: trip.Bill
-//	trip      --call-----> fare           what does it cost? fare.Price, if there is such a service
+//	trip      --call-----> road           how far is it? road.Between, if there is such a service
+//	trip      --call-----> fare           what does it cost? fare.Price, likewise
 //
-// Run a hub, then each of these in a terminal of its own. `make run` is one that has fare too: a
-// worker that speaks HTTP.
+// Run a hub, then each of these in a terminal of its own. `make run` is one that has road and fare too:
+// a server of Thrift, whose contract is town.thrift, and a worker that speaks HTTP.
 //
 //	go run ./examples/taxi trip
 //	go run ./examples/taxi driver bob 3

@@ -64,15 +64,27 @@ func (o *office) assign(ctx context.Context, conn *parley.Conn, w Wish) (Ride, e
 	return ride, assignRide(best.Driver).Send(ctx, conn, ride)
 }
 
-// bill asks the fare office for the price, on the connection that this call came in on. The town may
-// have none, or it may be closed now: then the office's own table will do.
+// bill asks how long the road is, and the fare office for the price, on the connection that this call
+// came in on. The town may have none of them, or they may be closed now: then the office's own tables
+// will do.
 func bill(ctx context.Context, conn *parley.Conn, r Ride) (Bill, error) {
-	km := distance(r.From, r.To)
-	fare, err := askFare.Call(ctx, conn, Distance{Km: km})
-	if errors.Is(err, parley.CodeNoService) || errors.Is(err, parley.CodeNoInstance) {
-		fare, err = Fare{Cents: baseCents + centsPerKm*km}, nil
+	way, err := askRoad.Call(ctx, conn, Stretch{At: r.From, To: r.To})
+	switch {
+	case isClosed(err):
+		way.Km = distance(r.From, r.To)
+	case err != nil:
+		return Bill{}, err
+	}
+	fare, err := askFare.Call(ctx, conn, Distance{Km: way.Km})
+	if isClosed(err) {
+		fare, err = Fare{Cents: baseCents + centsPerKm*way.Km}, nil
 	}
 	return Bill{Ride: r.ID, Cents: fare.Cents}, err
+}
+
+// isClosed reports whether a service is not there.
+func isClosed(err error) bool {
+	return errors.Is(err, parley.CodeNoService) || errors.Is(err, parley.CodeNoInstance)
 }
 
 func noDriver() error {

@@ -60,6 +60,8 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
+const debianPython = "/usr/bin/python3"
+
 // A shell runs commands beside a hub with the demo services.
 type shell struct {
 	t   *testing.T
@@ -78,11 +80,19 @@ func newShell(t *testing.T) *shell {
 	if err := os.Mkdir(filepath.Join(s.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(binary, filepath.Join(s.dir, "bin", "parley")); err != nil {
-		t.Fatal(err)
+	links := map[string]string{
+		"bin/parley": binary, "examples": filepath.Join(harness.Root(t), "examples"),
+	}
+	if _, err := os.Stat(debianPython); err == nil { // which has Debian's packages
+		links["bin/python3"] = debianPython
+	}
+	for name, to := range links {
+		if err := os.Symlink(to, filepath.Join(s.dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for port, addr := range map[string]string{
-		"5672": s.hub.AMQP, "61613": s.hub.STOMP, "8080": s.hub.REST,
+		"5672": s.hub.AMQP, "61613": s.hub.STOMP, "8080": s.hub.REST, "9090": s.hub.Thrift,
 	} {
 		s.shown = append(s.shown,
 			"127.0.0.1:"+port, addr, "localhost:"+port, addr)
@@ -125,7 +135,11 @@ func (s *shell) check(c Command) {
 		return
 	}
 	for _, word := range words {
-		if _, err := exec.LookPath(word); err != nil && !strings.HasSuffix(word, "parley") {
+		_, err := exec.LookPath(word)
+		if word == "python3" { // it is there nearly everywhere, but not what the command imports
+			err = exec.Command(debianPython, "-c", "import thrift").Run()
+		}
+		if err != nil && !strings.HasSuffix(word, "parley") {
 			s.t.Logf("line %d: %s is not installed", c.Line, word)
 			if os.Getenv(envAll) != "" {
 				s.t.Errorf("line %d does not run here", c.Line)
