@@ -31,6 +31,7 @@ func newPooled(contentType string, body []byte) *pooled {
 func (*pooled) Take([]byte) bool             { return true }
 func (*pooled) Return([]byte)                {}
 func (*pooled) Credit() int                  { return 1 }
+func (*pooled) Stops([]byte) bool            { return false }
 func (*pooled) Refusal([]byte) *broker.Error { return nil }
 func (*pooled) Members() []string            { return nil }
 func (*pooled) Watch(func())                 {}
