@@ -60,7 +60,7 @@ func (e *engine) measure(ctx context.Context) (*report, error) {
 	}
 	rep.Commit = commitOf(ctx, e.opts.Root)
 	for _, step := range []func(context.Context, []peer.Peer, *report) error{
-		e.countSyncs, e.rounds, e.backlogs, e.explain,
+		e.countSyncs, e.conversions, e.rounds, e.backlogs, e.explain,
 	} {
 		if err := step(ctx, peers, rep); err != nil {
 			return nil, err
@@ -86,7 +86,7 @@ func (e *engine) needed() []string {
 func (e *engine) rounds(ctx context.Context, peers []peer.Peer, rep *report) error {
 	for round := range e.opts.Runs {
 		for _, w := range e.opts.Works {
-			if w.kind == deep || round >= w.rounds(e.opts.Runs) {
+			if w.kind == deep || w.kind == converted || round >= w.rounds(e.opts.Runs) {
 				continue
 			}
 			if e.overBudget(w) {

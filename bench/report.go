@@ -29,6 +29,8 @@ type report struct {
 	Syncs      []Syncs           `json:"syncs,omitempty"`
 	Backlogs   []Deep            `json:"backlogs,omitempty"`
 	Profiles   map[string]string `json:"profiles,omitempty"` // of parley, by work
+	// Conversions are those of bodies, which no broker takes part in.
+	Conversions []conversion `json:"conversions,omitempty"`
 
 	works    []work
 	peers    []string
@@ -67,6 +69,9 @@ func (r *report) part(w work) *report {
 	if w.kind == deep {
 		p.Backlogs = r.Backlogs
 	}
+	if w.kind != converted {
+		p.Conversions = nil
+	}
 	if text, ok := r.Profiles[w.name]; ok {
 		p.Profiles = map[string]string{w.name: text}
 	}
@@ -76,7 +81,7 @@ func (r *report) part(w work) *report {
 // measured reports whether anything about a work is there to be shown.
 func (r *report) measured(w work) bool {
 	p := r.part(w)
-	return len(p.Runs) > 0 || len(p.Backlogs) > 0
+	return len(p.Runs) > 0 || len(p.Backlogs) > 0 || len(p.Conversions) > 0
 }
 
 // roundOf returns the number of runs that a peer has done at a work.

@@ -527,3 +527,37 @@ func TestWorksOfOneRoundAndOverStomp(t *testing.T) {
 		}
 	}
 }
+
+// TestConversions reads what the program of the codecs prints, and judges the worst of it.
+func TestConversions(t *testing.T) {
+	t.Parallel()
+	const lines = `{"work":"to-thrift","size":"1 KiB","peer":"parley","json":915,"nanos":[2000,2200,2100],"allocs":0}
+{"work":"to-thrift","size":"1 KiB","peer":"dynamicgo","version":"v0.8.0","json":915,"nanos":[1000,1100,1050],"allocs":0}
+{"work":"to-thrift","size":"1 KiB","peer":"Kitex","version":"v0.16.1","json":915,"nanos":[9000,9000,9000],"allocs":137}
+{"work":"to-json","size":"1 KiB","peer":"parley","json":915,"nanos":[3000,3000,3000],"allocs":0}
+{"work":"to-json","size":"1 KiB","peer":"Kitex","json":915,"nanos":[2700,2700,2700],"allocs":196}
+`
+	list, err := parseConversions([]byte(lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &report{Wanted: 3, works: []work{convertWork()}, Conversions: list}
+	text := r.markdown()
+	for _, want := range []string{
+		"Codecs: parley, dynamicgo v0.8.0, Kitex v0.16.1.",
+		"| JSON to Thrift, 1 KiB, us | **2.10** (2.00, 2.20) | **1.05** (1.00, 1.10), **0.50 x** | **9.00**",
+		"| allocations | 0 | 0 | 137 |",
+		"FAIL gate transcode: ahead of Kitex in every conversion, at least 1.00 x: 0.90",
+		"PASS aim transcode: at least 0.50 x dynamicgo in every conversion: 0.50",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+	if r.failure() == nil {
+		t.Error("a gate that is missed does not fail")
+	}
+	if _, err := parseConversions([]byte("{}\nnot JSON")); err == nil {
+		t.Error("what is no line passes")
+	}
+}

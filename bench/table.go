@@ -23,6 +23,9 @@ type row struct {
 // each can be written by a call of its own.
 func (r *report) section(w work) string {
 	r = r.part(w)
+	if w.kind == converted {
+		return r.convertSection(w)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", w.title)
 	fmt.Fprintf(&b, "`%s`\n\n", r.command(w))
@@ -124,7 +127,7 @@ func (r *report) peerTable(w work) (columns []string, rows []row) {
 		figures("KiB for each with a queue and a consumer", consumingKiB, decimals)
 		figures("connections a second", connectRate, thousands)
 		figures("seconds for a message to each queue", seconds, decimals)
-	case throughput, deep:
+	case throughput, deep, converted:
 		figures(w.unit+" a second", rate, thousands)
 	}
 	if w.latency != "" {

@@ -64,6 +64,7 @@ func criteria() []criterion {
 			atMost: true, format: decimals, figure: byPeer(name, peer.ApacheThrift, brokerMicros),
 		})
 	}
+	list = append(list, convertCriteria()...)
 	list = append(list, atMost(idle10K, "at most %s KiB for an idle connection", 40, idleKiB))
 	return append(list, atMost(paced1K, "publish to confirm at most %s x the disk's own fdatasync, p50",
 		1.5, byDisk(diskP50)))

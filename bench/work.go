@@ -37,6 +37,7 @@ const (
 	priority10    = "priority-10"
 	idle10K       = "idle-10k"
 	backlog       = "backlog"
+	transcode     = "transcode"
 )
 
 // kind is how a work is done and shown.
@@ -48,6 +49,7 @@ const (
 	fixed                  // a fixed number of things, peers in alternation: how long it takes
 	crowd                  // idle connections, peers in alternation
 	deep                   // a backlog, parley alone, once
+	converted              // conversions of bodies, codecs in alternation, no broker
 )
 
 // compares reports whether peers' rates are set against each other.
@@ -116,7 +118,7 @@ const backlogNote = "Parley alone, `sync: always`, once. Messages go to the queu
 // allWorks returns the works in the order in which they are done and shown.
 func allWorks() []work {
 	return slices.Concat(streamWorks(), fixedWorks(), stompWorks(), proxyWorks(), thriftWorks(),
-		[]work{crowdWork(), deepWork()})
+		[]work{convertWork(), crowdWork(), deepWork()})
 }
 
 // streamWorks are those that go on for as long as is measured.

@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -35,12 +36,14 @@ const (
 
 // Measured is a line of the output.
 type Measured struct {
-	Work   string    `json:"work"`   // "to-thrift", "to-thrift-backwards", "to-json"
-	Size   string    `json:"size"`   // of the JSON, in words
-	Peer   string    `json:"peer"`   // as it is shown
-	JSON   int       `json:"json"`   // octets of the body
-	Nanos  []float64 `json:"nanos"`  // of processor time for a conversion, by run
-	Allocs float64   `json:"allocs"` // of a conversion
+	Work string `json:"work"` // "to-thrift", "to-thrift-backwards", "to-json"
+	Size string `json:"size"` // of the JSON, in words
+	Peer string `json:"peer"` // as it is shown
+	// Version is that of the module, empty for parley.
+	Version string    `json:"version,omitempty"`
+	JSON    int       `json:"json"`   // octets of the body
+	Nanos   []float64 `json:"nanos"`  // of processor time for a conversion, by run
+	Allocs  float64   `json:"allocs"` // of a conversion
 }
 
 // task is one conversion that is measured.
@@ -113,7 +116,9 @@ func allTasks() ([]task, error) {
 					do, in = p.toJSON, bytes.Clone(made)
 				}
 				tasks = append(tasks, task{
-					out: &Measured{Work: work, Size: s.name, Peer: p.name, JSON: len(text)},
+					out: &Measured{
+						Work: work, Size: s.name, Peer: p.name, Version: p.version, JSON: len(text),
+					},
 					do: func() error {
 						_, err := do(in)
 						return err
@@ -123,6 +128,20 @@ func allTasks() ([]task, error) {
 		}
 	}
 	return tasks, nil
+}
+
+// versionOf returns the version of a module that is linked in, empty where that is not known.
+func versionOf(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, module := range info.Deps {
+		if module.Path == path {
+			return module.Version
+		}
+	}
+	return ""
 }
 
 // measure converts for so much processor time.

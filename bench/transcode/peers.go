@@ -29,7 +29,7 @@ const methodName = "place"
 // peer converts the arguments of place, or its struct. Each call writes to a buffer of its own that it
 // uses again, where the peer's interface lets it.
 type peer struct {
-	name string
+	name, version string
 	// toThrift converts JSON to the binary protocol, toJSON back. What they return is good until the
 	// next call.
 	toThrift, toJSON func(in []byte) ([]byte, error)
@@ -88,8 +88,9 @@ func dynamicgo() (peer, error) {
 	read, write := j2t.NewBinaryConv(conv.Options{}), t2j.NewBinaryConv(conv.Options{})
 	var out []byte
 	return peer{
-		name: "dynamicgo",
-		bare: true,
+		name:    "dynamicgo",
+		version: versionOf("github.com/cloudwego/dynamicgo"),
+		bare:    true,
 		toThrift: func(in []byte) ([]byte, error) {
 			out = out[:0]
 			err := read.DoInto(ctx, desc, in, &out)
@@ -135,7 +136,8 @@ func kitexPeer(name string, p generic.DescriptorProvider, set func(*kitex.JSONRe
 	set(rw)
 	var out []byte
 	return peer{
-		name: name,
+		name:    name,
+		version: versionOf("github.com/cloudwego/kitex"),
 		toThrift: func(in []byte) ([]byte, error) {
 			out = out[:0]
 			w := bufiox.NewBytesWriter(&out)
