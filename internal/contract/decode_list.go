@@ -107,7 +107,7 @@ func (t *Transcoder) writeEntry(p *plan) *ConvertError {
 	if fault != nil {
 		return fault
 	}
-	t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+	t.keys = append(t.keys, span{start: from, end: len(t.out)})
 	t.out = append(t.out, separator)
 	if fault := t.writeValue(p.elem); fault != nil {
 		return fault

@@ -22,7 +22,8 @@ const (
 // readArguments reads an object of arguments.
 func (t *Transcoder) readArguments(m *Method) *ConvertError {
 	if t.ended() {
-		t.in, t.at = emptyObject, 0
+		t.text = append(t.text[:0], "{}"...)
+		t.in, t.at = t.text, 0
 	}
 	if m.bare < 0 {
 		return t.readStruct(m.arguments)
@@ -40,9 +41,6 @@ func (t *Transcoder) readArguments(m *Method) *ConvertError {
 	t.members, t.more, t.keys = t.members[:0], t.more[:0], t.keys[:0]
 	return t.readStruct(m.arguments)
 }
-
-// emptyObject stands for an empty body.
-var emptyObject = []byte("{}")
 
 // readBare reads a value as the only field of a struct.
 func (t *Transcoder) readBare(f *fieldPlan) *ConvertError {
@@ -402,17 +400,16 @@ func exactDouble(in []byte, at int) (v float64, end int, ok bool) {
 		return 0, 0, false
 	}
 	if v = float64(digits); fraction > 0 {
-		v /= powersOfTen[fraction]
+		power := 1.0 // each of them is exact
+		for range fraction {
+			power *= 10
+		}
+		v /= power
 	}
 	if negative {
 		v = -v
 	}
 	return v, at, true
-}
-
-// powersOfTen are exact.
-var powersOfTen = [...]float64{
-	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
 }
 
 func notFinite(text []byte) (v float64, ok bool) {

@@ -97,7 +97,7 @@ func (t *Transcoder) readList(p *plan) *ConvertError {
 			return fault.at(n)
 		}
 		if p.kind == KindSet {
-			t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+			t.keys = append(t.keys, span{start: from, end: len(t.out)})
 		}
 		if t.tooLarge() {
 			return t.bounded()
@@ -182,7 +182,7 @@ func (t *Transcoder) readEntry(p *plan) *ConvertError {
 	if fault := t.readKey(p.key, key); fault != nil {
 		return fault.under(string(key))
 	}
-	t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+	t.keys = append(t.keys, span{start: from, end: len(t.out)})
 	if fault := t.colon(); fault != nil {
 		return fault
 	}
@@ -280,7 +280,7 @@ func (t *Transcoder) readPair(p *plan) *ConvertError {
 	if fault := t.readValue(p.key); fault != nil {
 		return fault.at(0)
 	}
-	t.keys = append(t.keys, span{start: int32(from), end: int32(len(t.out))})
+	t.keys = append(t.keys, span{start: from, end: len(t.out)})
 	if t.peek() != ',' {
 		return t.unexpected("a comma and a value")
 	}

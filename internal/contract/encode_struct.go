@@ -14,7 +14,7 @@ import (
 // without the head.
 type member struct {
 	index      int32
-	start, end int32
+	start, end int
 	code       byte // of its head in the compact protocol
 }
 
@@ -197,7 +197,7 @@ func (t *Transcoder) readField(r *structReader, f *fieldPlan, i int) *ConvertErr
 		}
 	}
 	t.members = append(t.members, member{
-		index: int32(i), start: int32(start), end: int32(len(t.out)), code: code,
+		index: int32(i), start: start, end: len(t.out), code: code,
 	})
 	r.next, r.last = i+1, f.id
 	return nil
@@ -255,7 +255,7 @@ func (t *Transcoder) standIn(r *structReader, i int) {
 	start := len(t.out)
 	t.out = append(t.out, value...)
 	t.members = append(t.members, member{
-		index: int32(i), start: int32(start), end: int32(len(t.out)), code: code,
+		index: int32(i), start: start, end: len(t.out), code: code,
 	})
 	if i < r.next {
 		r.ordered = false
@@ -291,6 +291,6 @@ func (t *Transcoder) reorder(r *structReader) {
 func (t *Transcoder) place(r *structReader, m *member, last int16) int16 {
 	f := &r.s.fields[m.index]
 	t.head(f, m.code, last)
-	t.out = append(t.out, t.spare[int(m.start)-r.start:int(m.end)-r.start]...)
+	t.out = append(t.out, t.spare[m.start-r.start:m.end-r.start]...)
 	return f.id
 }

@@ -7,22 +7,18 @@ import (
 	"encoding/hex"
 )
 
-// badDigit is no value of a base64 digit.
-const badDigit = 0xff
+// base64Digits are the values of the digits of both alphabets of RFC 4648, standard and URL-safe, by
+// octet; ff is none.
+const base64Digits = noDigits + noDigits +
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x3e\xff\x3e\xff\x3f" +
+	"\x34\x35\x36\x37\x38\x39\x3a\x3b\x3c\x3d\xff\xff\xff\xff\xff\xff" +
+	"\xff\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e" +
+	"\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\xff\xff\xff\xff\x3f" +
+	"\xff\x1a\x1b\x1c\x1d\x1e\x1f\x20\x21\x22\x23\x24\x25\x26\x27\x28" +
+	"\x29\x2a\x2b\x2c\x2d\x2e\x2f\x30\x31\x32\x33\xff\xff\xff\xff\xff" +
+	noDigits + noDigits + noDigits + noDigits + noDigits + noDigits + noDigits + noDigits
 
-// base64Digits are the values of the digits of both alphabets of RFC 4648, standard and URL-safe.
-var base64Digits = func() (values [256]byte) {
-	for i := range values {
-		values[i] = badDigit
-	}
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	for i := range len(letters) {
-		values[letters[i]] = byte(i)
-	}
-	values['+'], values['-'] = 62, 62
-	values['/'], values['_'] = 63, 63
-	return values
-}()
+const noDigits = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
 
 // readBinary reads octets in base64, of either alphabet, padded or not.
 func (t *Transcoder) readBinary() *ConvertError {

@@ -153,24 +153,24 @@ func jsConv(a Annotations) bool {
 }
 
 // index is called when the fields are complete.
-func (p *structPlan) index() {
-	names := make([]string, len(p.fields))
-	ids := make([]int16, len(p.fields))
-	for i := range p.fields {
-		f := &p.fields[i]
+func (s *structPlan) index() {
+	names := make([]string, len(s.fields))
+	ids := make([]int16, len(s.fields))
+	for i := range s.fields {
+		f := &s.fields[i]
 		names[i], ids[i] = f.name, f.id
 		f.head = [3]byte{byte(f.plan.wire), byte(uint16(f.id) >> 8), byte(f.id)}
 		switch bit := uint64(1) << min(i, 63); {
 		case i >= 64:
-			p.later = p.later || f.required || f.standby[0] != nil
+			s.later = s.later || f.required || f.standby[0] != nil
 		case f.required:
-			p.required |= bit
+			s.required |= bit
 		case f.standby[0] != nil:
-			p.defaults |= bit
+			s.defaults |= bit
 		}
 	}
-	p.names = newNameTable(names)
-	p.ids = newIDTable(ids)
+	s.names = newNameTable(names)
+	s.ids = newIDTable(ids)
 }
 
 // typ compiles a mention of a type. conv says that its integers are strings to JavaScript.

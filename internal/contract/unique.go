@@ -9,7 +9,7 @@ import (
 )
 
 // span is where a key of a map or an element of a set stands in out.
-type span struct{ start, end int32 }
+type span struct{ start, end int }
 
 // fewKeys is up to how many keys are compared each with each; more have a hash table.
 const fewKeys = 8
@@ -86,7 +86,7 @@ func (t *Transcoder) dedupe(base int) int {
 		}
 		if kept != i {
 			copy(t.out[end:], key)
-			t.keys[kept] = span{start: end, end: end + int32(len(key))}
+			t.keys[kept] = span{start: end, end: end + len(key)}
 		}
 		end = t.keys[kept].end
 		kept++
