@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package contract is what a service promises: its Thrift IDL, read into descriptors, and what a
-// next version of it would break.
+// Package contract is what a service promises: its Thrift IDL, read into descriptors, what a next
+// version of it would break, and what its methods look like as JSON.
 //
-//	Load      fs.FS and a name      ->  *Program: every definition, resolved, with position,
-//	                                    documentation and annotations
-//	Compare   two programs          ->  []Change: what callers would notice
+//	Load        fs.FS and a name      ->  *Program: every definition, resolved, with position,
+//	                                      documentation and annotations
+//	Compare     two programs          ->  []Change: what callers would notice
+//	New         *Program              ->  *Contract: its services, each method compiled (plan.go)
+//	Transcoder  method and body       ->  the body in another form: JSON into any protocol of Thrift
+//	                                      (encode.go), back (decode.go), one protocol into another
+//	                                      (convert.go)
 //
 // The grammar is that of Apache's compiler (compiler/cpp/src/thrift, thrifty.yy and thriftl.ll), not
 // that of its prose. A file is scanned (scanner.go), parsed into descriptors whose references are
