@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
 // benchFile is an IDL of n structs, enums, constants and functions, with what people write.
@@ -50,5 +52,36 @@ func BenchmarkLoad(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkTranscode converts arguments of every type, which bench/transcode cannot have.
+func BenchmarkTranscode(b *testing.B) {
+	m := rich(b)
+	body := []byte(richBody)
+	var tr Transcoder
+	for _, p := range protocols() {
+		wire, err := tr.ArgumentsFromJSON(nil, m, p, body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var buf []byte
+		run := func(name string, do func() ([]byte, error)) {
+			b.Run(fmt.Sprint(name, " ", p), func(b *testing.B) {
+				b.SetBytes(int64(len(body)))
+				for b.Loop() {
+					if buf, err = do(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		run("from JSON", func() ([]byte, error) { return tr.ArgumentsFromJSON(buf[:0], m, p, body) })
+		run("to JSON", func() ([]byte, error) { return tr.ArgumentsToJSON(buf[:0], m, p, wire) })
+		to := thrift.Binary
+		if p == thrift.Binary {
+			to = thrift.Compact
+		}
+		run("to another", func() ([]byte, error) { return tr.ConvertArguments(buf[:0], m, Conversion{p, to}, wire) })
 	}
 }

@@ -11,7 +11,9 @@ func (t *Transcoder) convert(dst []byte, s *structPlan, c Conversion, in []byte)
 	}
 	t.r.Reset(c.From, in, thrift.Limits{})
 	t.w.Reset(c.To, dst)
-	fault := converter{t: t, lossless: c.From != thrift.JSON && c.To != thrift.JSON}.structure(s)
+	fault := converter{
+		t: t, lossless: c.From != thrift.JSON && c.To != thrift.JSON, most: len(dst) + outputBytes,
+	}.structure(s)
 	if fault == nil && len(t.r.Rest()) > 0 {
 		fault = t.fail("octets behind the struct")
 	}
@@ -33,6 +35,7 @@ type converter struct {
 	t *Transcoder
 	// lossless says that both protocols tell enough to copy what the IDL does not know.
 	lossless bool
+	most     int // what may be written, dst included
 }
 
 func (c converter) structure(s *structPlan) *ConvertError {
@@ -60,6 +63,9 @@ func (c converter) structure(s *structPlan) *ConvertError {
 		w.Field(head.Type, head.ID)
 		if fault := c.value(s.fields[i].plan); fault != nil {
 			return fault.under(s.fields[i].name)
+		}
+		if len(w.Bytes()) > c.most {
+			return c.t.fail("the result has more than %d bytes", outputBytes)
 		}
 	}
 }
@@ -136,6 +142,8 @@ func (c converter) list(p *plan) *ConvertError {
 // element converts a part of a container, whose type on the wire is got.
 func (c converter) element(p *plan, got thrift.Type) *ConvertError {
 	switch {
+	case len(c.t.w.Bytes()) > c.most:
+		return c.t.fail("the result has more than %d bytes", outputBytes)
 	case p.wire == got:
 		return c.value(p)
 	case !c.lossless:

@@ -21,21 +21,20 @@ type ConvertError struct {
 
 // Error is the path and the text.
 func (e *ConvertError) Error() string {
-	text := e.Text
-	if e.Cause != nil && text == "" {
-		text = e.Cause.Error()
-	}
 	if e.Path == "" {
-		return text
+		return e.Text
 	}
-	return e.Path + ": " + text
+	return e.Path + ": " + e.Text
 }
 
 // Unwrap returns the cause.
 func (e *ConvertError) Unwrap() error { return e.Cause }
 
-// under puts a name in front of the path.
+// under puts a name in front of the path, or as much of it as an error repeats.
 func (e *ConvertError) under(name string) *ConvertError {
+	if len(name) > shownBytes {
+		name = strings.ToValidUTF8(name[:shownBytes], "") + "…"
+	}
 	if strings.ContainsAny(name, "~/") {
 		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 	}
@@ -55,7 +54,7 @@ const shownBytes = 64
 // shown returns text of a body for an error.
 func shown(text []byte) string {
 	if len(text) > shownBytes {
-		return strconv.Quote(string(text[:shownBytes])) + "…"
+		return strconv.Quote(string(text[:shownBytes])) + " and more"
 	}
 	return strconv.Quote(string(text))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // broken is the error of bytes that are no Thrift.
-func broken(err error) *ConvertError { return &ConvertError{Cause: err} }
+func broken(err error) *ConvertError { return &ConvertError{Text: err.Error(), Cause: err} }
 
 // writeResult writes the success value of a result, or the exception that was thrown.
 func (t *Transcoder) writeResult(m *Method) (thrown *Field, fault *ConvertError) {

@@ -104,8 +104,10 @@ func (t *Transcoder) ResultToJSON(dst []byte, m *Method, p thrift.Protocol, resu
 ) {
 	t.openThrift(dst, p, result)
 	thrown, fault := t.writeResult(m)
-	out, err = t.closeThrift(dst, fault)
-	return out, thrown, err
+	if out, err = t.closeThrift(dst, fault); err != nil {
+		return dst, nil, err
+	}
+	return out, thrown, nil
 }
 
 // Conversion names the protocol that a body is in, and that which it is wanted in.
