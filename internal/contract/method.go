@@ -117,6 +117,7 @@ func (k *compiler) method(f *Function) *Method {
 	k.methods[f] = m
 	m.arguments = k.structure(f.Arguments)
 	m.result = k.resultOf(f)
+	k.complete()
 	if fields := m.arguments.fields; len(fields) == 1 && fields[0].plan.kind == KindStruct {
 		m.bare = 0
 	}

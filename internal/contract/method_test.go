@@ -5,6 +5,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,51 @@ func TestManyMethods(t *testing.T) {
 	}
 	if _, err := New("test", p, Settings{}); err == nil || !strings.Contains(err.Error(), "more than 65536 methods") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestHostileContracts: files that Load takes are compiled in time and room of their size.
+func TestHostileContracts(t *testing.T) { // not beside others, whose allocations would count
+	var chain, types, names strings.Builder
+	const structs = 20_000
+	for i := range structs {
+		fmt.Fprintf(&chain, "struct A%d {1: A%d a}\n", i, (i+1)%structs)
+	}
+	chain.WriteString("service S { void m(1: A0 a) }")
+	types.WriteString("typedef list<i32> T0\n")
+	for i := range 14 { // each twice the one before, written out
+		fmt.Fprintf(&types, "typedef map<T%d, T%d> T%d\n", i, i, i+1)
+	}
+	types.WriteString("struct B {")
+	for i := range 5000 {
+		fmt.Fprintf(&types, "%d: T14 f%d,", i+1, i+1)
+	}
+	types.WriteString("}\nservice S { void m(1: B b) }")
+	names.WriteString("struct C {")
+	for i := range 10_000 { // which differ in the middle only
+		fmt.Fprintf(&names, "%d: i32 aaaaaaaa%05dbbbbbbbb,", i+1, i)
+	}
+	names.WriteString("}\nservice S { void m(1: C c) }")
+	for name, idl := range map[string]string{"chain": chain.String(), "types": types.String(), "names": names.String()} {
+		p, err := Load(files("a.thrift", idl), "a.thrift", Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c, err := New("test", p, Settings{})
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		const times = 100 // as much as Load itself is allowed
+		if took := after.TotalAlloc - before.TotalAlloc; took > uint64(times*len(idl)) {
+			t.Errorf("%s: %d bytes of IDL take %d", name, len(idl), took)
+		}
+		m := c.Operations("S").Method([]byte("m"))
+		if got, err := roundTrip(m, false, `{}`); err != nil {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
 	}
 }
 

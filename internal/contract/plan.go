@@ -76,9 +76,18 @@ type compiler struct {
 	structs    map[*Struct]*structPlan
 	enums      map[*Enum]*enumPlan
 	methods    map[*Function]*Method
+	types      map[mention]*plan
+	waiting    []*Struct // whose plans have no fields yet
 	operations int
 	standby    int // octets of default values so far
 	faults     Errors
+}
+
+// mention is a type as one place names it. What is behind a typedef is compiled once, since a few
+// typedefs of each other can stand for many types.
+type mention struct {
+	typ  *Type
+	conv bool
 }
 
 func newCompiler(s Settings) *compiler {
@@ -87,6 +96,7 @@ func newCompiler(s Settings) *compiler {
 		structs:  map[*Struct]*structPlan{},
 		enums:    map[*Enum]*enumPlan{},
 		methods:  map[*Function]*Method{},
+		types:    map[mention]*plan{},
 	}
 }
 
@@ -96,26 +106,44 @@ func (k *compiler) fault(pos Position, format string, args ...any) {
 	}
 }
 
-// structure compiles a struct. Structs may hold themselves: the plan is known before its fields are.
+// structure returns the plan of a struct, whose fields complete compiles: structs may hold themselves,
+// and each other in a chain as long as the file.
 func (k *compiler) structure(s *Struct) *structPlan {
-	if p := k.structs[s]; p != nil {
-		return p
+	p := k.structs[s]
+	if p == nil {
+		p = &structPlan{name: s.Name, union: s.Kind == IsUnion}
+		k.structs[s] = p
+		k.waiting = append(k.waiting, s)
 	}
-	p := &structPlan{name: s.Name, union: s.Kind == IsUnion}
-	k.structs[s] = p
-	if text, ok := s.Annotations.Get(noteStatus); ok && s.Kind == IsException {
-		const lowest, highest = 400, 599
-		if status, err := strconv.Atoi(text); err != nil || status < lowest || status > highest {
-			k.fault(s.Pos, "%s: expected an HTTP status from %d to %d, found %q", noteStatus, lowest,
-				highest, text)
-		}
-	}
-	p.fields = make([]fieldPlan, 0, len(s.Fields))
-	for _, f := range s.FieldsByID() {
-		p.fields = append(p.fields, k.field(s, f))
-	}
-	p.index()
 	return p
+}
+
+// complete compiles the fields of the structs that have been named.
+func (k *compiler) complete() {
+	for len(k.waiting) > 0 {
+		last := len(k.waiting) - 1
+		s := k.waiting[last]
+		k.waiting = k.waiting[:last]
+		k.checkStatus(s)
+		p := k.structs[s]
+		p.fields = make([]fieldPlan, 0, len(s.Fields))
+		for _, f := range s.FieldsByID() {
+			p.fields = append(p.fields, k.field(s, f))
+		}
+		p.index()
+	}
+}
+
+func (k *compiler) checkStatus(s *Struct) {
+	const lowest, highest = 400, 599
+	text, ok := s.Annotations.Get(noteStatus)
+	if !ok || s.Kind != IsException {
+		return
+	}
+	if status, err := strconv.Atoi(text); err != nil || status < lowest || status > highest {
+		k.fault(s.Pos, "%s: expected an HTTP status from %d to %d, found %q", noteStatus, lowest, highest,
+			text)
+	}
 }
 
 func (k *compiler) field(s *Struct, f *Field) fieldPlan {
@@ -178,7 +206,11 @@ func (k *compiler) typ(t *Type, conv bool) *plan {
 	for conv = conv || jsConv(t.Annotations); t.Kind == KindTypedef; t = t.Typedef.Type {
 		conv = conv || jsConv(t.Typedef.Annotations) || jsConv(t.Typedef.Type.Annotations)
 	}
+	if p := k.types[mention{t, conv}]; p != nil {
+		return p
+	}
 	p := &plan{kind: t.Kind, wire: wireType(t.Kind), strings: conv}
+	k.types[mention{t, conv}] = p
 	p.code = p.wire.Compact()
 	switch t.Kind {
 	case KindI64:

@@ -3,81 +3,38 @@
 package contract
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"slices"
 )
 
-// nameTable finds the index of a name. It is an open hash table, at most half full, whose
-// multiplier is chosen so that no lookup takes more than few steps.
+// nameTable finds the index of a name: an open hash table that is at most half full. Its seed is
+// random, so that no IDL can be written whose names all have one slot.
 type nameTable struct {
 	names []string
 	slots []int32 // index + 1
-	shift uint8
-	mul   uint64
+	seed  maphash.Seed
 }
-
-// Bounds of the search for a multiplier: how many are tried, and how far a name may be from its
-// slot for the search to end at once.
-const (
-	multipliers = 16
-	fewSteps    = 2
-)
 
 func newNameTable(names []string) nameTable {
-	best, steps := nameTable{}, len(names)+1
-	mul := uint64(0x9e3779b97f4a7c15)
-	for range multipliers {
-		t, worst := fillNameTable(names, mul)
-		if worst < steps {
-			best, steps = t, worst
-		}
-		if steps <= fewSteps {
-			break
-		}
-		mul = mul*0xd1342543de82ef95 + 2 // odd stays odd
-	}
-	return best
-}
-
-// fillNameTable also returns how far the worst name is from its slot.
-func fillNameTable(names []string, mul uint64) (t nameTable, worst int) {
-	log := bits.Len(uint(2 * len(names)))
-	t = nameTable{names: names, slots: make([]int32, 1<<log), shift: uint8(64 - log), mul: mul}
+	t := nameTable{names: names, seed: maphash.MakeSeed()}
+	t.slots = make([]int32, 1<<bits.Len(uint(2*len(names))))
 	for i, name := range names {
-		at, steps := t.slot([]byte(name)), 0
-		for ; t.slots[at] != 0; steps++ {
+		at := t.slot([]byte(name))
+		for t.slots[at] != 0 {
 			at = (at + 1) & (len(t.slots) - 1)
 		}
 		t.slots[at] = int32(i + 1)
-		worst = max(worst, steps)
 	}
-	return t, worst
+	return t
 }
 
-// slot hashes the ends of a name and its length. Names that differ in neither are rare, and only
-// cost steps.
 func (t *nameTable) slot(name []byte) int {
-	var h uint64
-	switch n := len(name); {
-	case n >= 8:
-		h = binary.LittleEndian.Uint64(name) ^
-			bits.RotateLeft64(binary.LittleEndian.Uint64(name[n-8:]), 29)
-	case n >= 4:
-		h = uint64(binary.LittleEndian.Uint32(name)) |
-			uint64(binary.LittleEndian.Uint32(name[n-4:]))<<32
-	case n > 0:
-		h = uint64(name[0]) | uint64(name[n/2])<<8 | uint64(name[n-1])<<16
-	}
-	h = (h ^ uint64(len(name))<<56) * t.mul
-	return int((h ^ h>>32) * t.mul >> t.shift)
+	return int(maphash.Bytes(t.seed, name)) & (len(t.slots) - 1)
 }
 
 // find returns the index of a name, or -1.
 func (t *nameTable) find(name []byte) int {
-	if len(t.slots) == 0 {
-		return -1
-	}
 	for at := t.slot(name); ; at = (at + 1) & (len(t.slots) - 1) {
 		i := int(t.slots[at]) - 1
 		if i < 0 || t.names[i] == string(name) {
