@@ -304,16 +304,16 @@ func ascii(text []byte) bool {
 	return true
 }
 
+// escapeText writes text from the first octet on that needs an escape.
 func (t *Transcoder) escapeText(text []byte) {
 	const digits = "0123456789abcdef"
-	from := 0
-	for i, c := range text {
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
+	for len(text) > 0 {
+		n := plain(text)
+		t.out = append(t.out, text[:n]...)
+		if text = text[n:]; len(text) == 0 {
+			return
 		}
-		t.out = append(t.out, text[from:i]...)
-		from = i + 1
-		switch c {
+		switch c := text[0]; c {
 		case '"', '\\':
 			t.out = append(t.out, '\\', c)
 		case '\b':
@@ -329,6 +329,6 @@ func (t *Transcoder) escapeText(text []byte) {
 		default:
 			t.out = append(t.out, '\\', 'u', '0', '0', digits[c>>4], digits[c&0x0f])
 		}
+		text = text[1:]
 	}
-	t.out = append(t.out, text[from:]...)
 }

@@ -3,6 +3,7 @@
 package contract
 
 import (
+	"encoding/binary"
 	"math"
 	"strconv"
 	"unsafe"
@@ -172,14 +173,7 @@ func (t *Transcoder) readValue(p *plan) *ConvertError {
 	case KindDouble:
 		return t.readDouble()
 	case KindString:
-		if t.peek() != '"' {
-			return t.unexpected("a string")
-		}
-		text, fault := t.str()
-		if fault == nil {
-			t.bytes(text)
-		}
-		return fault
+		return t.readText()
 	case KindBinary:
 		return t.readBinary()
 	case KindUUID:
@@ -205,6 +199,40 @@ func (t *Transcoder) readBool() (bool, *ConvertError) {
 		return false, nil
 	}
 	return false, t.unexpected("a bool")
+}
+
+// readText reads a string. Escapes are undone where it is written, so that its length comes behind.
+func (t *Transcoder) readText() *ConvertError {
+	if t.peek() != '"' {
+		return t.unexpected("a string")
+	}
+	text, escaped, fault := t.piece()
+	if fault != nil {
+		return fault
+	}
+	if !escaped {
+		t.bytes(text)
+		return nil
+	}
+	start := len(t.out)
+	const binaryLength, compactLength = 4, 1
+	room := binaryLength
+	if t.compact {
+		room = compactLength
+	}
+	out, fault := t.unescape(append(t.out, make([]byte, room)...), text)
+	if fault != nil {
+		return fault
+	}
+	t.out = out
+	length := len(out) - start - room
+	if !t.compact {
+		binary.BigEndian.PutUint32(out[start:], uint32(length))
+		return nil
+	}
+	var head [binary.MaxVarintLen32]byte
+	t.insert(start, room, head[:binary.PutUvarint(head[:], uint64(length))])
+	return nil
 }
 
 // bytes writes a string of Thrift.

@@ -58,9 +58,38 @@ func special(w uint64) uint64 {
 	return ((w-' '*ones)&^w | (q-ones)&^q | (e-ones)&^e) & high
 }
 
+// plain returns how many octets at the start of text stand for themselves in a string of JSON.
+func plain(text []byte) int {
+	n := 0
+	for ; n+8 <= len(text); n += 8 {
+		if s := special(binary.LittleEndian.Uint64(text[n:])); s != 0 {
+			return n + bits.TrailingZeros64(s)/8
+		}
+	}
+	for n < len(text) && text[n] >= ' ' && text[n] != '"' && text[n] != '\\' {
+		n++
+	}
+	return n
+}
+
 // str skips a string and returns what it means, which is a piece of the input unless there are
 // escapes; then it is good until the next string.
 func (t *Transcoder) str() ([]byte, *ConvertError) {
+	text, escaped, fault := t.piece()
+	if fault != nil || !escaped {
+		return text, fault
+	}
+	out, fault := t.unescape(t.text[:0], text)
+	if fault != nil {
+		return nil, fault
+	}
+	t.text = out
+	return out, nil
+}
+
+// piece skips a string that has no escapes and returns it. At an escape it stops and returns what is
+// before it.
+func (t *Transcoder) piece() (text []byte, escaped bool, fault *ConvertError) {
 	in, from := t.in, t.at+1
 	at, wide := from, uint64(0)
 	for at+8 <= len(in) {
@@ -82,45 +111,45 @@ func (t *Transcoder) str() ([]byte, *ConvertError) {
 		wide |= uint64(c) & 0x80
 	}
 	t.at = at
-	return nil, t.fail("a string without an end")
+	return nil, false, t.fail("a string without an end")
 found:
+	t.at = at
 	switch {
 	case in[at] == '\\':
-		return t.escaped(from, at)
+		return in[from:at:at], true, nil
 	case in[at] != '"':
-		t.at = at
-		return nil, t.fail("a control character in a string, at byte %d", at)
+		return nil, false, t.fail("a control character in a string, at byte %d", at)
 	case wide != 0 && !utf8.Valid(in[from:at]):
-		return nil, t.fail("a string that is not UTF-8")
+		return nil, false, t.fail("a string that is not UTF-8")
 	}
 	t.at = at + 1
-	return in[from:at:at], nil
+	return in[from:at:at], false, nil
 }
 
-// escaped reads a string on at its first escape.
-func (t *Transcoder) escaped(from, at int) ([]byte, *ConvertError) {
-	out := append(t.text[:0], t.in[from:at]...)
-	for t.at = at; t.at < len(t.in); {
-		c := t.in[t.at]
-		switch {
+// unescape appends a string to out: what is before its first escape, and the rest as it is read.
+func (t *Transcoder) unescape(out, before []byte) ([]byte, *ConvertError) {
+	from := len(out)
+	out = append(out, before...)
+	for t.at < len(t.in) {
+		switch c := t.in[t.at]; {
 		case c == '"':
 			t.at++
-			t.text = out
-			if !utf8.Valid(out) {
+			if !utf8.Valid(out[from:]) {
 				return nil, t.fail("a string that is not UTF-8")
 			}
 			return out, nil
-		case c < ' ':
-			return nil, t.fail("a control character in a string, at byte %d", t.at)
 		case c == '\\':
 			r, ok := t.escape()
 			if !ok {
 				return nil, t.fail("an escape that is none, at byte %d", t.at)
 			}
 			out = utf8.AppendRune(out, r)
+		case c < ' ':
+			return nil, t.fail("a control character in a string, at byte %d", t.at)
 		default:
-			out = append(out, c)
-			t.at++
+			n := plain(t.in[t.at:])
+			out = append(out, t.in[t.at:t.at+n]...)
+			t.at += n
 		}
 	}
 	return nil, t.fail("a string without an end")
