@@ -249,6 +249,11 @@ func (t *Transcoder) put32(v uint32) {
 	t.out = append(t.out, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
 }
 
+func (t *Transcoder) put64(v uint64) {
+	t.out = append(t.out, byte(v>>56), byte(v>>48), byte(v>>40), byte(v>>32), byte(v>>24), byte(v>>16),
+		byte(v>>8), byte(v))
+}
+
 func (t *Transcoder) readInteger(p *plan) *ConvertError {
 	if t.peek() == '"' && p.strings {
 		text, fault := t.str()
@@ -313,30 +318,41 @@ func (t *Transcoder) oddDigits() (int64, *ConvertError) {
 
 // integer writes an integer of a kind, if it is in its range.
 func (t *Transcoder) integer(kind Kind, v int64) *ConvertError {
-	switch {
-	case kind == KindI32 && v == int64(int32(v)):
-		if t.compact {
-			t.varint(zigzag(v))
-		} else {
+	switch kind {
+	case KindI64:
+		if !t.compact {
+			t.put64(uint64(v))
+			return nil
+		}
+	case KindI32:
+		if v != int64(int32(v)) {
+			return t.outside(kind, v)
+		}
+		if !t.compact {
 			t.put32(uint32(v))
+			return nil
 		}
-	case kind == KindI64 && t.compact:
-		t.varint(zigzag(v))
-	case kind == KindI64:
-		t.put32(uint32(uint64(v) >> 32))
-		t.put32(uint32(v))
-	case kind == KindI16 && v == int64(int16(v)):
-		if t.compact {
-			t.varint(zigzag(v))
-		} else {
+	case KindI16:
+		if v != int64(int16(v)) {
+			return t.outside(kind, v)
+		}
+		if !t.compact {
 			t.out = append(t.out, byte(uint16(v)>>8), byte(v))
+			return nil
 		}
-	case kind == KindI8 && v == int64(int8(v)):
-		t.out = append(t.out, byte(v))
 	default:
-		return t.fail("%d is outside %s", v, kind)
+		if v != int64(int8(v)) {
+			return t.outside(kind, v)
+		}
+		t.out = append(t.out, byte(v))
+		return nil
 	}
+	t.varint(zigzag(v))
 	return nil
+}
+
+func (t *Transcoder) outside(kind Kind, v int64) *ConvertError {
+	return t.fail("%d is outside %s", v, kind)
 }
 
 // safeDigits is how many digits always fit 64 bits.
@@ -467,8 +483,7 @@ func (t *Transcoder) double(v float64) {
 			byte(b>>48), byte(b>>56))
 		return
 	}
-	t.put32(uint32(b >> 32))
-	t.put32(uint32(b))
+	t.put64(b)
 }
 
 func (t *Transcoder) readEnum(p *plan) *ConvertError {

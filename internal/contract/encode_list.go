@@ -85,12 +85,14 @@ func (t *Transcoder) readList(p *plan) *ConvertError {
 	t.at++
 	start, base, n := t.beginList(p), len(t.keys), 0
 	for {
-		more, fault := t.next(']', n == 0)
-		if fault != nil {
-			return fault
-		}
-		if !more {
-			break
+		if n == 0 || !t.another() {
+			more, fault := t.next(']', n == 0)
+			if fault != nil {
+				return fault
+			}
+			if !more {
+				break
+			}
 		}
 		from := len(t.out)
 		if fault := t.readValue(p.elem); fault != nil {

@@ -325,6 +325,15 @@ func (t *Transcoder) next(closing byte, first bool) (more bool, fault *ConvertEr
 	return true, nil
 }
 
+// another skips a comma if a value follows at once, as it does in JSON without white space.
+func (t *Transcoder) another() bool {
+	if t.at+1 < len(t.in) && t.in[t.at] == ',' && t.in[t.at+1] != ']' && t.in[t.at+1] > ' ' {
+		t.at++
+		return true
+	}
+	return false
+}
+
 func (t *Transcoder) colon() *ConvertError {
 	if t.peek() != ':' {
 		return t.unexpected("a colon")
