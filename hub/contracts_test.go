@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -423,5 +424,73 @@ func TestContractTimeout(t *testing.T) {
 	}
 	if n := asked.Load(); n != 2 {
 		t.Errorf("the service was asked %d times", n)
+	}
+}
+
+// TestSecT7Upload: an IDL of a stranger is refused with its place, quickly, and reaches no file but its
+// own (security.md T7).
+func TestSecT7Upload(t *testing.T) {
+	t.Parallel()
+	h := start(t, doors())
+	many := map[string]string{"a.thrift": ""}
+	for i := range 1000 {
+		name := fmt.Sprintf("f%d.thrift", i)
+		many[name] = fmt.Sprintf("include \"f%d.thrift\"\n", i+1)
+		many["a.thrift"] += "include \"" + name + "\"\n"
+	}
+	many["f1000.thrift"] = "struct S {}"
+	deep := strings.Repeat("list<", 10_000) + "i32" + strings.Repeat(">", 10_000)
+	tower := "typedef map<string, map<string, map<string, i8>>> T0\n"
+	for i := range 40 {
+		tower += fmt.Sprintf("typedef map<T%d, T%d> T%d\n", i, i, i+1)
+	}
+	for _, c := range []struct {
+		name   string
+		files  map[string]string
+		status int
+		want   string
+	}{
+		{"a cycle", map[string]string{
+			"a.thrift": `include "b.thrift"`, "b.thrift": `include "a.thrift"`,
+		}, 400, `"file":"b.thrift","line":1`},
+		{"10,000 includes", map[string]string{
+			"a.thrift": strings.Repeat("include \"a.thrift\"\n", 10_000),
+		}, 400, `"file":"a.thrift","line":1`},
+		{"includes that nest", many, 400, "deeper than 64"},
+		{"out of the files", map[string]string{"a.thrift": `include "../../etc/passwd"`}, 400, `"line":1`},
+		{"an absolute path", map[string]string{"a.thrift": `include "/etc/passwd"`}, 400, "no relative path"},
+		{"nesting", map[string]string{"a.thrift": "struct S { 1: " + deep + " x }"}, 400, `"line":1`},
+		{"a tower", map[string]string{"a.thrift": tower + "service s { T40 f() }"}, 400, `"file":"a.thrift"`},
+		{"a million tokens", map[string]string{
+			"a.thrift": "const list<i8> c = [" + strings.Repeat("1 ", 500_000) + "]",
+		}, 400, `"file":"a.thrift"`},
+	} {
+		body, err := json.Marshal(contract.Source{Files: c.files, Root: "a.thrift"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		r, answer := ask(t, h, "PUT", "/v1/contracts/a", string(body), jsonBody)
+		if r.StatusCode != c.status || !strings.Contains(answer, c.want) {
+			t.Errorf("%s: %d %.300s", c.name, r.StatusCode, answer)
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("%s took %v", c.name, took)
+		}
+	}
+	// 100 MB are refused before they come.
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.Addr("rest").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.WriteString(c, "PUT /v1/contracts/a HTTP/1.1\r\nHost: localhost\r\n"+
+		"Content-Type: application/json\r\nContent-Length: 104857600\r\n\r\n")
+	line, failed := bufio.NewReader(c).ReadString('\n')
+	if err != nil || failed != nil || !strings.Contains(line, " 413 ") {
+		t.Errorf("100 MB: %q %v %v", line, err, failed)
 	}
 }
