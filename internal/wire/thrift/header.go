@@ -93,6 +93,7 @@ func (h *Header) Parse(frame []byte, limits Limits) error {
 	case kitexMagic:
 		h.Kitex = true
 		if h.Flags&(flagStreaming|flagSASL) != 0 {
+			h.Flags &^= flagStreaming | flagSASL // the answer is neither
 			return fault(NotImplemented, 2, "streams and SASL of TTHeader")
 		}
 	default:

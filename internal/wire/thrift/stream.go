@@ -193,10 +193,11 @@ func (s *Stream) unwrap(m *Message) error {
 		inside = inner
 	}
 	h := &m.Shape.Header
-	if err := h.Parse(inside, s.limits); err != nil {
+	err := h.Parse(inside, s.limits)
+	m.Protocol = h.Protocol // a fault is answered in it, if it was behind
+	if err != nil {
 		return err
 	}
-	m.Protocol = h.Protocol
 	message, err := h.Open(&s.inflater, s.body[:0], s.limits.frame())
 	if err != nil {
 		return err
@@ -289,6 +290,7 @@ func (s *Shape) Append(dst, message []byte, how *Wrapping) ([]byte, error) {
 	case Headered, KitexHeader:
 	}
 	h := s.Header
+	h.Kitex = s.Transport == KitexHeader // a fault may have come before it was read
 	h.Payload = message
 	if s.Inner {
 		how.inner = append(BeginFrame(how.inner[:0]), message...)
