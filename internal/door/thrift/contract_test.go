@@ -79,6 +79,7 @@ func (p parsed) failsWith(tb testing.TB, kind wire.ExceptionType, text string) {
 
 // jsonService answers by JSON.
 func jsonService(tb testing.TB) func(q *question) *broker.Message {
+	tb.Helper()
 	return func(q *question) *broker.Message {
 		var in struct{ Name, Text string }
 		if err := json.Unmarshal(q.body, &in); err != nil || q.contentType != "application/json" {

@@ -4,6 +4,7 @@ package thrift
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -172,7 +173,7 @@ func readAll(dst []byte, from io.Reader, limit int) ([]byte, error) {
 		switch {
 		case len(dst) > limit:
 			return dst, problemf(codeBadReply, "the answer has more than %d octets", limit)
-		case err == io.EOF: //nolint:errorlint // as io.ReadAll does
+		case errors.Is(err, io.EOF):
 			return dst, nil
 		case err != nil:
 			return dst, err

@@ -38,8 +38,9 @@ func (c *call) gather() error {
 		return err
 	}
 	g := &gathering{call: c, done: make(chan struct{})}
-	p := broker.GatherParams{Message: &c.question, Reply: g.reply, End: g.ended}
-	p.Terms = gatherTerms(c.method.Gather)
+	p := broker.GatherParams{
+		Message: &c.question, Terms: gatherTerms(c.method.Gather), Reply: g.reply, End: g.ended,
+	}
 	p.Terms.Total = timeout
 	c.question.Exchange, c.question.Key = nil, append(c.question.Key[:0], c.service...)
 	if key := c.method.Publish; key != "" {

@@ -253,7 +253,7 @@ func answered(tb testing.TB, contentType string, body []byte, headers ...broker.
 }
 
 // protocols are all of them.
-var protocols = []wire.Protocol{wire.Binary, wire.Compact, wire.JSON} //nolint:gochecknoglobals // a table
+var protocols = []wire.Protocol{wire.Binary, wire.Compact, wire.JSON}
 
 // message returns a whole message whose struct has one string, of field 0 or 1.
 func message(p wire.Protocol, h wire.Head, field int16, text string) []byte {
@@ -336,6 +336,7 @@ func parse(tb testing.TB, p wire.Protocol, b []byte) parsed {
 
 // greet is a service that answers in the protocol of the question.
 func greet(tb testing.TB) func(q *question) *broker.Message {
+	tb.Helper()
 	return func(q *question) *broker.Message {
 		form, ok, _ := wire.Detect(q.body)
 		if !ok || form.Transport != wire.Unframed {
@@ -391,7 +392,8 @@ func (c *client) next() wire.Message {
 func (c *client) ends() {
 	c.tb.Helper()
 	m, err := c.stream.Next()
-	if !errors.Is(err, io.EOF) && !(c.stream.Inflating() && errors.Is(err, io.ErrUnexpectedEOF)) {
+	ended := errors.Is(err, io.EOF) || c.stream.Inflating() && errors.Is(err, io.ErrUnexpectedEOF)
+	if !ended {
 		c.tb.Fatalf("the connection goes on: %q, %v", m.Bytes, err)
 	}
 }

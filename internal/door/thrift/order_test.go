@@ -37,6 +37,7 @@ func (g *gate) pass(text string) chan struct{} {
 
 // serve answers what is let through.
 func (g *gate) serve(tb testing.TB) func(q *question) *broker.Message {
+	tb.Helper()
 	plain := greet(tb)
 	return func(q *question) *broker.Message {
 		form, _, _ := wire.Detect(q.body)

@@ -28,7 +28,8 @@ func (c *call) publish() error {
 		if err != nil {
 			return err
 		}
-		_, err = session.Publish(&c.question, broker.PublishParams{})
+		var p broker.PublishParams
+		_, err = session.Publish(&c.question, p)
 		c.caller.Sessions.Give(session)
 		return err
 	}
@@ -65,7 +66,8 @@ func (c *call) publishSafely() error {
 	}
 	defer own.Close()
 	own.EnableConfirms()
-	if _, err := own.Publish(&c.question, broker.PublishParams{}); err != nil {
+	var p broker.PublishParams
+	if _, err := own.Publish(&c.question, p); err != nil {
 		return err
 	}
 	own.Flush()

@@ -21,10 +21,12 @@ func (c *call) send() error {
 	if err != nil {
 		return err
 	}
-	routed, err := session.Publish(&c.question, broker.PublishParams{})
+	var p broker.PublishParams
+	routed, err := session.Publish(&c.question, p)
 	c.caller.Sessions.Give(session)
 	if err == nil && routed == 0 {
-		err = problemf(codeNoService, "no service '%s' in vhost '%s', or its queue is full", shown(c.service), c.caller.VHost)
+		err = problemf(codeNoService, "no service '%s' in vhost '%s', or its queue is full",
+			shown(c.service), c.caller.VHost)
 	}
 	return err
 }
