@@ -4,12 +4,16 @@ package thrift
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	apache "github.com/apache/thrift/lib/go/thrift"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/contract"
@@ -252,5 +256,64 @@ func TestHeadersGoOn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTheirServerStops: a server of Apache's Go library waits for its clients when it stops, for ever by
+// default; it need not wait for the hub, once it drains (thrift.md §4).
+func TestTheirServerStops(t *testing.T) {
+	t.Parallel()
+	socket, err := apache.NewTServerSocket("127.0.0.1:0")
+	if err == nil {
+		err = socket.Listen()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := apache.NewTSimpleServer4(&service{}, socket,
+		apache.NewTFramedTransportFactoryConf(apache.NewTTransportFactory(), nil), theirProtocol("binary"))
+	done := make(chan error, 1)
+	go func() { done <- server.Serve() }()
+	kind, err := endpointthrift.New(endpointthrift.Service{VHost: "/", Name: "Service"},
+		endpointthrift.Options{Contracts: contracts(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := endpoint.New(endpoint.Options{Service: "Service"}, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := pool.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := pool.Put(endpoint.Instance{
+		ID: "one", URL: "thrift://" + socket.Addr().String(),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	operation := []byte("echo")
+	m := &broker.Message{Body: []byte(`{"text":"x"}`)}
+	m.Type, m.ContentType = operation, []byte("application/json")
+	if !pool.Take(operation) {
+		t.Fatal("no credit")
+	}
+	r, err := pool.Call(t.Context(), &broker.EndpointCall{Message: m, Answers: true})
+	if err != nil || string(r.Message.Body) != `"x"` {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if !pool.Drain("one", true) {
+		t.Fatal("no such instance")
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop() }()
+	select {
+	case err := <-stopped:
+		if err = errors.Join(err, <-done); err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("the server waits for the hub")
 	}
 }

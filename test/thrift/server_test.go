@@ -228,7 +228,6 @@ func serveTheirs(t *testing.T, protocol, transport string, s *service) string {
 		t.Fatal(err)
 	}
 	server := apache.NewTSimpleServer4(s, socket, around, factory)
-	apache.ServerStopTimeout = 0
 	done := make(chan error, 1)
 	go func() { done <- server.Serve() }()
 	t.Cleanup(func() {

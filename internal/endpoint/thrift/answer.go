@@ -269,7 +269,7 @@ func (r *request) convertResult(w *work, from thrift.Protocol, a *answer, part [
 		return errBadReply // the call could not have been converted either
 	}
 	s, _ := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	defer s.free()
 	c := contract.Conversion{From: from, To: r.asker.protocol}
 	result, err := s.transcoder.ConvertResult(nil, r.described, c, part)
 	if err != nil {
@@ -287,7 +287,7 @@ func (r *request) convertResult(w *work, from thrift.Protocol, a *answer, part [
 // exception (thrift.md §6).
 func (r *request) show(p thrift.Protocol, a *answer, result []byte) error {
 	s, _ := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	defer s.free()
 	body, thrown, err := s.transcoder.ResultToJSON(make([]byte, 0, 2*len(result)+headRoom), r.described,
 		p, result)
 	switch {

@@ -90,6 +90,8 @@ func (c *conn) release(again bool) {
 	if cap(c.out) > keepBytes || cap(c.inner) > keepBytes {
 		c.out, c.inner = nil, nil
 	}
+	c.work.writer.Reset(thrift.Binary, nil) // what it wrote is the asker's
+	clear(c.pairs)
 	c.pool.put(c)
 }
 

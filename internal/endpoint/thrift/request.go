@@ -54,6 +54,13 @@ type scratch struct {
 //nolint:gochecknoglobals // a pool
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
+// free gives it back, without what it has read and written.
+func (s *scratch) free() {
+	s.reader.Reset(thrift.Binary, nil, thrift.Limits{})
+	s.writer.Reset(thrift.Binary, nil)
+	scratches.Put(s)
+}
+
 // prepare reads a call.
 func (k *Kind) prepare(of *broker.EndpointCall) (*request, error) {
 	r := &request{kind: k, of: of, idempotent: of.Idempotent, service: k.name}
@@ -68,7 +75,7 @@ func (k *Kind) prepare(of *broker.EndpointCall) (*request, error) {
 		return nil, err
 	}
 	s, _ := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	defer s.free()
 	if r.asker.json {
 		err = r.readJSON(s, body)
 	} else {
