@@ -18,15 +18,15 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/contract"
 	"github.com/parley-ipc/parley/internal/endpoint"
-	endpointthrift "github.com/parley-ipc/parley/internal/endpoint/thrift"
+	thriftendpoint "github.com/parley-ipc/parley/internal/endpoint/thrift"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
 // upstreams are all forms in which a server of Apache or Kitex can be called.
-func upstreams() (all []endpointthrift.Options) {
+func upstreams() (all []thriftendpoint.Options) {
 	for _, protocol := range []string{"binary", "compact", "json"} {
 		for _, transport := range []string{"framed", "unframed", "header", "ttheader", "zlib", "http"} {
-			o := endpointthrift.Options{Protocol: protocol, Transport: transport}
+			o := thriftendpoint.Options{Protocol: protocol, Transport: transport}
 			if o.Protocol+o.Transport == "compactttheader" {
 				continue // Kitex's codec reads no protocol but binary
 			}
@@ -75,13 +75,13 @@ func contracts(t *testing.T) *contract.Registry {
 // caller calls one server.
 type caller struct {
 	t      *testing.T
-	kind   *endpointthrift.Kind
+	kind   *thriftendpoint.Kind
 	target endpoint.Target
 }
 
-func newCaller(t *testing.T, address string, o endpointthrift.Options) *caller {
+func newCaller(t *testing.T, address string, o thriftendpoint.Options) *caller {
 	t.Helper()
-	k, err := endpointthrift.New(endpointthrift.Service{VHost: "/", Name: "Service"}, o)
+	k, err := thriftendpoint.New(thriftendpoint.Service{VHost: "/", Name: "Service"}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestHeadersGoOn(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			s := &service{}
-			o := endpointthrift.Options{Transport: transport, Contracts: described}
+			o := thriftendpoint.Options{Transport: transport, Contracts: described}
 			c := newCaller(t, serveTheirs(t, "binary", transport, s), o)
 			ask := func(name string, headers ...broker.Field) string {
 				t.Helper()
@@ -274,8 +274,8 @@ func TestTheirServerStops(t *testing.T) {
 		apache.NewTFramedTransportFactoryConf(apache.NewTTransportFactory(), nil), theirProtocol("binary"))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve() }()
-	kind, err := endpointthrift.New(endpointthrift.Service{VHost: "/", Name: "Service"},
-		endpointthrift.Options{Contracts: contracts(t)})
+	kind, err := thriftendpoint.New(thriftendpoint.Service{VHost: "/", Name: "Service"},
+		thriftendpoint.Options{Contracts: contracts(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,8 @@ func anyStruct(ctx context.Context, p apache.TProtocol, v *value) error {
 }
 
 func anyContainer(ctx context.Context, p apache.TProtocol, v *value) (err error) {
-	size, end := 0, p.ReadListEnd
+	var size int
+	end := p.ReadListEnd
 	switch v.kind {
 	case apache.MAP:
 		v.key, v.elem, size, err = p.ReadMapBegin(ctx)
