@@ -69,7 +69,11 @@ func (r *request) post(
 	body := m.append(&w.writer, make([]byte, 0, len(m.args)+len(r.name)+headRoom))
 	status, got, p, err := u.web.roundTrip(ctx, r, body)
 	if err != nil {
-		return nil, failureOf(ctx, err, p)
+		o := failureOf(ctx, err, p)
+		if o.Class == endpoint.ClassBroken && p.rested && !p.heard {
+			o.Class = endpoint.ClassStale // net/http has words of its own for it
+		}
+		return nil, o
 	}
 	switch {
 	case status >= http.StatusInternalServerError: // of what is before the service, mostly
@@ -92,9 +96,12 @@ func (r *request) post(
 func (c *webClient) roundTrip(
 	ctx context.Context, r *request, body []byte,
 ) (status int, got []byte, p progress, err error) {
-	var reused, sent atomic.Bool // net/http may go on with an attempt that has ended
+	var reused, rested, sent atomic.Bool // net/http may go on with an attempt that has ended
 	trace := &httptrace.ClientTrace{
-		GotConn:      func(i httptrace.GotConnInfo) { reused.Store(i.Reused) },
+		GotConn: func(i httptrace.GotConnInfo) {
+			reused.Store(i.Reused)
+			rested.Store(i.Reused && i.IdleTime > restedAfter)
+		},
 		WroteHeaders: func() { sent.Store(true) },
 	}
 	at := c.url
@@ -104,9 +111,11 @@ func (c *webClient) roundTrip(
 		},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		// For an unused connection that was closed before anything was written to it.
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
 	}
 	answer, err := c.transport.RoundTrip(q.WithContext(httptrace.WithClientTrace(ctx, trace)))
-	p = progress{reused: reused.Load(), sent: sent.Load()}
+	p = progress{reused: reused.Load(), rested: rested.Load(), sent: sent.Load()}
 	if err != nil {
 		return 0, nil, p, err
 	}
