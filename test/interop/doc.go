@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package interop drives a hub with clients of other languages, as Debian and npm
-// have them; docs/amqp-0-9-1.md, docs/stomp.md and docs/line.md list them.
+// have them; docs/amqp-0-9-1.md, docs/stomp.md, docs/line.md and docs/thrift.md list them.
 //
 // Basics: a peer script (…_peer) has the same six commands for every client (send,
 // consume, publish, subscribe, call, serve); the tests put them together, also
@@ -14,6 +14,9 @@
 // namespace of their own (TestSuiteAMQP091Go), as they expect a broker on fixed
 // ports, whose connections they drop; stompngo's against a hub for each of its
 // modes (TestSuiteStompngo).
+//
+// TestThriftTest lets clients and servers of Thrift, generated at every run, call each
+// other through the hub; test/interop/thrift has their programs.
 //
 // TestBrowser drives the page of examples/browser in headless Chromium by the
 // DevTools protocol.

@@ -24,7 +24,8 @@ type thriftTable struct {
 	cells         map[[2]string]thriftCell
 }
 
-type thriftCell struct{ passed, runs int }
+// A thriftCell counts runs that were planned, that are done, and that went as they should.
+type thriftCell struct{ planned, done, passed int }
 
 // plan adds a run that is to be. Rows and columns come in the order in which they are planned.
 func (a *thriftTable) plan(row, column string) {
@@ -40,28 +41,43 @@ func (a *thriftTable) plan(row, column string) {
 		a.cells = map[[2]string]thriftCell{}
 	}
 	cell := a.cells[[2]string{row, column}]
-	cell.runs++
+	cell.planned++
 	a.cells[[2]string{row, column}] = cell
 }
 
-// pass counts a planned run as one that went as it should.
-func (a *thriftTable) pass(row, column string) {
+// done counts a planned run, and whether it went as it should.
+func (a *thriftTable) done(row, column string, passed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	cell := a.cells[[2]string{row, column}]
-	cell.passed++
+	cell.done++
+	if passed {
+		cell.passed++
+	}
 	a.cells[[2]string{row, column}] = cell
 }
 
-// String says how many runs passed.
-func (a *thriftTable) String() string {
+// sum adds all cells.
+func (a *thriftTable) sum() thriftCell {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var sum thriftCell
 	for _, c := range a.cells {
-		sum.passed, sum.runs = sum.passed+c.passed, sum.runs+c.runs
+		sum.planned, sum.done, sum.passed = sum.planned+c.planned, sum.done+c.done, sum.passed+c.passed
 	}
-	return fmt.Sprintf("%d of %d runs", sum.passed, sum.runs)
+	return sum
+}
+
+// whole reports whether all that was planned is done, which -run may prevent.
+func (a *thriftTable) whole() bool {
+	sum := a.sum()
+	return sum.done == sum.planned
+}
+
+// String says how many runs passed.
+func (a *thriftTable) String() string {
+	sum := a.sum()
+	return fmt.Sprintf("%d of %d runs", sum.passed, sum.done)
 }
 
 // markdown returns the table: how many runs passed of how many.
@@ -76,7 +92,7 @@ func (a *thriftTable) markdown() string {
 		for _, column := range a.columns {
 			text := ""
 			if c, ok := a.cells[[2]string{row, column}]; ok {
-				text = fmt.Sprintf("%d of %d", c.passed, c.runs)
+				text = fmt.Sprintf("%d of %d", c.passed, c.planned)
 			}
 			fmt.Fprintf(&b, " %s |", text)
 		}

@@ -35,7 +35,7 @@ func call(o options) error {
 		return thrift.NewTStandardClient(protocol, p)
 	}
 	bare := thrift.NewTStandardClient(protocol, protocol)
-	all := slices.Concat(echoes(), others())
+	all := slices.Concat(echoes(text(o.tame)), others())
 	if o.uuid {
 		all = append(all, check{"testUuid", func(ctx context.Context, _ *ThriftTestClient) error {
 			v := thrift.Tuuid{0, 1, 0x7f, 0x80, 0xff, 15: 0xfe}
@@ -113,9 +113,14 @@ func throws[E error](err error, want E) error {
 // several joins checks of one method.
 func several(checks ...error) error { return errors.Join(checks...) }
 
-// text has every kind of character, and more of them than any buffer.
-func text() string {
-	return strings.Repeat("Afrikaans, العربية, Ελληνικά, 日本語, 𝒳🚕, \t\r\n\"\\<>& ", 400)
+// text has every kind of character, and more of them than any buffer. What this library escapes as
+// \u003c and so on, Python does not read at the end of a buffer.
+func text(tame bool) string {
+	s := "Afrikaans, العربية, Ελληνικά, 日本語, 𝒳🚕, \t\r\n\"\\ "
+	if !tame {
+		s += "<>&"
+	}
+	return strings.Repeat(s, 400)
 }
 
 func octets() []byte {
@@ -131,11 +136,11 @@ func xtruct(s string, n int8) *Xtruct {
 }
 
 // echoes are the methods that answer with their argument.
-func echoes() []check {
+func echoes(text string) []check {
 	return []check{
 		{"testVoid", func(ctx context.Context, c *ThriftTestClient) error { return c.TestVoid(ctx) }},
 		{"testString", func(ctx context.Context, c *ThriftTestClient) error {
-			return several(answered(c.TestString(ctx, text())).is(text()), answered(c.TestString(ctx, "")).is(""))
+			return several(answered(c.TestString(ctx, text)).is(text), answered(c.TestString(ctx, "")).is(""))
 		}},
 		{"testBool", func(ctx context.Context, c *ThriftTestClient) error {
 			return several(answered(c.TestBool(ctx, true)).is(true), answered(c.TestBool(ctx, false)).is(false))
@@ -173,7 +178,7 @@ func echoes() []check {
 				answered(c.TestMap(ctx, map[int32]int32{})).is(map[int32]int32{}))
 		}},
 		{"testStringMap", func(ctx context.Context, c *ThriftTestClient) error {
-			v := map[string]string{"a": "2", "b": "", "": "blah", "über": text()}
+			v := map[string]string{"a": "2", "b": "", "": "blah", "über": text}
 			return answered(c.TestStringMap(ctx, v)).is(v)
 		}},
 		{"testSet", func(ctx context.Context, c *ThriftTestClient) error {

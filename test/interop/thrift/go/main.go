@@ -43,7 +43,7 @@ func run(args []string) error {
 	flags.StringVar(&o.form.transport, "transport", "buffered", "buffered, framed, zlib or http")
 	flags.StringVar(&o.ca, "ca", "", "file with the server's authority: call over TLS")
 	flags.Float64Var(&o.second, "second", 1, "length of a second of testOneway")
-	flags.BoolVar(&o.tame, "tame", false, "no values that the TJSON of Python does not write as JSON")
+	flags.BoolVar(&o.tame, "tame", false, "no values that the TJSON of Python does not get across")
 	flags.BoolVar(&o.uuid, "uuid", false, "call testUuid too")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err

@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
     protocol: { type: "string", default: "binary" },
     transport: { type: "string", default: "buffered" },
     ca: { type: "string" },
-    tame: { type: "boolean", default: false }, // no values that Python's TJSON does not write as JSON
+    tame: { type: "boolean", default: false }, // no values that some TJSON does not get across
   },
 });
 
@@ -38,7 +38,7 @@ function connect() {
   const framed = options.transport === "framed";
   const transport = framed ? thrift.TFramedTransport : thrift.TBufferedTransport;
   const secure = options.ca ? { ca: fs.readFileSync(options.ca) } : undefined;
-  const settings = { protocol, transport, path: "/" };
+  const settings = { protocol, transport };
   switch (options.transport) {
     case "http":
       Object.assign(settings, { https: Boolean(secure), nodeOptions: secure });

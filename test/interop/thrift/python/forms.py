@@ -57,7 +57,7 @@ def arguments():
     parser.add_argument("--transport", choices=TRANSPORTS, default="buffered")
     parser.add_argument("--ca", help="file with the server's authority: call over TLS")
     parser.add_argument("--tame", action="store_true",
-                        help="no values that the TJSON of Python does not write as JSON")
+                        help="no values that the TJSON of Python does not get across")
     parser.add_argument("--second", type=float, default=1, help="length of a second of testOneway")
     options = parser.parse_args()
     host, _, port = options.addr.rpartition(":")

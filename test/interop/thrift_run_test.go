@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// thriftRunWait bounds a client's run, on a busy machine.
+const thriftRunWait = 2 * commandWait
+
+// A thriftRun is a client that makes all its calls.
+type thriftRun struct {
+	name, row string
+	command   []string
+	at        func(*thriftHub) []string // the arguments that say where the hub is
+	says      []string                  // the names of calls that were answered as they should be
+}
+
+// thriftCalls are the calls that every client makes, as they are in thrift.md §9.
+func thriftCalls() []string {
+	return []string{
+		"testVoid", "testString", "testBool", "testByte", "testI32", "testI64", "testDouble",
+		"testBinary", "testStruct", "testNest", "testMap", "testStringMap", "testSet", "testList",
+		"testEnum", "testTypedef", "testMapMap", "testInsanity", "testMulti",
+		"testException Xception", "testException TException", "testException",
+		"testMultiException Xception", "testMultiException Xception2", "testMultiException",
+		"testOneway",
+	}
+}
+
+// run is p in one form; uuid says that it calls testUuid too, tame that it sends nothing that the TJSON
+// of some library does not get across.
+func (p thriftProgram) run(form thriftForm, uuid, tame bool) thriftRun {
+	r := thriftRun{
+		name: p.language + " " + form.String(), row: p.language + ", " + form.protocol,
+		command: slices.Concat(p.call, form.args()),
+		at:      func(h *thriftHub) []string { return []string{"--addr", h.thrift} },
+		says:    thriftCalls(),
+	}
+	r.wild(tame)
+	if uuid {
+		r.command = append(r.command, "--uuid")
+		r.says = append(r.says, "testUuid")
+	}
+	r.says = append(r.says, "ThriftTest:testI32", "SecondService:secondtestString")
+	return r
+}
+
+// wild adds what is sent of values that not all get across.
+func (r *thriftRun) wild(tame bool) {
+	if tame {
+		r.command = append(r.command, "--tame")
+	} else {
+		r.says = slices.Insert(r.says, 0, "wild values")
+	}
+}
+
+// overTLS is the same run at the port that speaks it.
+func (r thriftRun) overTLS() thriftRun {
+	r.name += " TLS"
+	r.at = func(h *thriftHub) []string { return []string{"--addr", h.secure, "--ca", h.ca} }
+	return r
+}
+
+// jsonRuns are clients that know JSON alone.
+func (k *thriftKit) jsonRuns(tame bool) []thriftRun {
+	var runs []thriftRun
+	for _, by := range []struct {
+		client, door string
+		addr         func(*thriftHub) string
+	}{
+		{"urllib", "rest", func(h *thriftHub) string { return h.REST }},
+		{"pika", "amqp", func(h *thriftHub) string { return h.AMQP }},
+		{"stomp.py", "stomp", func(h *thriftHub) string { return h.STOMP }},
+	} {
+		r := thriftRun{
+			name: by.client, row: by.client + ", JSON",
+			command: []string{python, filepath.Join(k.dir, "python", "json_client.py"), "--by", by.door},
+			at:      func(h *thriftHub) []string { return []string{"--addr", by.addr(h)} },
+			says:    append(thriftCalls(), "SecondService:secondtestString"),
+		}
+		r.wild(tame)
+		runs = append(runs, r)
+	}
+	return runs
+}
+
+// run has a client make its calls, and returns what goes wrong.
+func (k *thriftKit) run(t *testing.T, r thriftRun, hub *thriftHub) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), thriftRunWait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.command[0], append(r.command[1:], r.at(hub)...)...)
+	cmd.Env = k.env
+	cmd.WaitDelay = time.Second
+	var out, complaint strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w after %q: %.2000s", err, out.String(), complaint.String())
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if !slices.Equal(lines, r.says) {
+		return fmt.Errorf("it says %q, want %q", lines, r.says)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interop
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-ipc/parley/test/harness"
+)
+
+const (
+	// thriftServerWait is how long a server of ThriftTest may take to come up.
+	thriftServerWait = 20 * time.Second
+	// shortSecond is how long a second of testOneway takes: many clients wait for two of them.
+	shortSecond = "0.05"
+)
+
+// A thriftServer is a service that the hub leads to.
+type thriftServer struct {
+	name  string
+	knows string // Go or Python: the library of Thrift that it has; or JSON alone
+	first bool   // of the forms of that library
+	tame  bool   // not all values get across its TJSON
+	// start runs it, and a hub.
+	start func(*testing.T) (*thriftHub, *harness.Process)
+}
+
+// A thriftUpstream is how the hub calls a server of Thrift.
+type thriftUpstream struct {
+	name string
+	form thriftForm // of the server
+	// protocol and transport are the same in the words of the hub.
+	protocol, transport string
+}
+
+func thriftUpstreams() []thriftUpstream {
+	return []thriftUpstream{
+		{"binary framed", thriftForm{"binary", "framed"}, "binary", "framed"},
+		{"compact framed", thriftForm{"compact", "framed"}, "compact", "framed"},
+		{"binary unframed", thriftForm{"binary", "buffered"}, "binary", "unframed"},
+		{"header", thriftForm{"header", "buffered"}, "binary", "header"},
+		{"json", thriftForm{"json", "buffered"}, "json", "unframed"},
+	}
+}
+
+// servers returns all services.
+func (k *thriftKit) servers() []thriftServer {
+	var servers []thriftServer
+	for _, p := range []thriftProgram{k.goProgram(), k.pythonProgram()} {
+		for i, u := range thriftUpstreams() {
+			servers = append(servers, thriftServer{
+				name: p.language + ", " + u.name, knows: p.language, first: i == 0,
+				tame: p.language == "Python" && u.protocol == "json",
+				start: func(t *testing.T) (*thriftHub, *harness.Process) {
+					t.Helper()
+					addr := harness.FreeAddr(t)
+					process := k.serve(t, addr, slices.Concat(p.serve, u.form.args()))
+					accepts(t, process, addr)
+					return startThriftHub(t, k.idl, u.services("thrift", addr)), process
+				},
+			})
+		}
+	}
+	program := []string{python, filepath.Join(k.dir, "python", "json_service.py"), "--by"}
+	return append(servers, thriftServer{
+		name: "HTTP, JSON", knows: "JSON",
+		start: func(t *testing.T) (*thriftHub, *harness.Process) {
+			t.Helper()
+			addr := harness.FreeAddr(t)
+			process := k.serve(t, addr, append(program, "http"))
+			accepts(t, process, addr)
+			return startThriftHub(t, k.idl, thriftUpstream{}.services("http", addr)), process
+		},
+	}, thriftServer{
+		name: "AMQP, JSON", knows: "JSON",
+		start: func(t *testing.T) (*thriftHub, *harness.Process) {
+			t.Helper()
+			hub := startThriftHub(t, k.idl, "")
+			process := k.serve(t, hub.AMQP, append(program, "amqp"))
+			err := harness.Poll(thriftServerWait, func() error {
+				if process.Lines("ready") == 0 {
+					return fmt.Errorf("it says %q", process.Output())
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return hub, process
+		},
+	})
+}
+
+// serve runs a server that listens on addr, or connects to it.
+func (k *thriftKit) serve(t *testing.T, addr string, command []string) *harness.Process {
+	t.Helper()
+	command = append(command, "--addr", addr, "--second", shortSecond)
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = k.env
+	return harness.Run(t, filepath.Base(command[0]), cmd)
+}
+
+func accepts(t *testing.T, process *harness.Process, addr string) {
+	t.Helper()
+	if err := harness.Accepts(process, addr, thriftServerWait); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// services is the part of a configuration by which ThriftTest and SecondService are at addr.
+func (u thriftUpstream) services(scheme, addr string) string {
+	var b strings.Builder
+	b.WriteString("services:\n")
+	for service, multiplex := range map[string]string{
+		"ThriftTest": "", "SecondService": ", multiplex: SecondService",
+	} {
+		fmt.Fprintf(&b, "  %s:\n    members: { one: { url: %q } }\n", service, scheme+"://"+addr)
+		if scheme == "thrift" {
+			fmt.Fprintf(&b, "    thrift: { protocol: %s, transport: %s%s }\n",
+				u.protocol, u.transport, multiplex)
+		}
+	}
+	return b.String()
+}
+
+// A thriftHub is a hub with a Thrift door.
+type thriftHub struct {
+	*harness.Hub
+
+	thrift, secure string // where the door is, plain and with TLS
+	ca             string // file of the authority
+}
+
+// startThriftHub starts a hub that has a contract of ThriftTest and SecondService, and services. Names
+// without a service are ThriftTest's.
+func startThriftHub(t *testing.T, idl, services string) *thriftHub {
+	t.Helper()
+	ca := harness.NewIssuer(t)
+	ca.Issue(t, "hub", nil)
+	h := &thriftHub{
+		thrift: harness.FreeAddr(t), secure: harness.FreeAddr(t), ca: filepath.Join(ca.Dir, "ca.pem"),
+	}
+	file := filepath.Join(t.TempDir(), "parley.yaml")
+	text := fmt.Sprintf(`doors:
+  thrift: { service: ThriftTest, tls_listen: %q }
+tls: { cert: %q, key: %q }
+contracts:
+  ThriftTest: { file: %q }
+%s`, h.secure, filepath.Join(ca.Dir, "hub.pem"), filepath.Join(ca.Dir, "hub.key"), idl, services)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Hub = harness.Start(t, harness.Build(t), harness.Options{
+		Args: []string{"-c", file}, Env: []string{"PARLEY_DOORS__THRIFT__LISTEN=" + h.thrift},
+	})
+	return h
+}
