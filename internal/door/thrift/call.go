@@ -238,7 +238,7 @@ func (c *call) address() error {
 		}
 		name = c.service
 	case name == "":
-		name = c.door.options.Service
+		name = c.unnamed()
 	}
 	c.service = name
 	switch {
@@ -248,6 +248,27 @@ func (c *call) address() error {
 		return problemf(codeBadRequest, "a name is longer than %d bytes", nameBytesMax)
 	}
 	return c.describe(c.door.options.Contracts.Operations(c.caller.VHost, name))
+}
+
+// keyService is the key of a header of Kitex with the service's name in the IDL.
+const keyService = "isn"
+
+// unnamed returns the service of a message that has none in its name. It is the listener's, or the one
+// that a client of Kitex names in its header, as it does in every call, when a contract describes that.
+func (c *call) unnamed() string {
+	o := &c.door.options
+	if c.message.Shape.Transport != wire.KitexHeader {
+		return o.Service
+	}
+	name, ok := c.message.Shape.Header.Get(keyService)
+	if !ok || string(name) == o.Service {
+		return o.Service
+	}
+	named := string(name)
+	if o.Service != "" && o.Contracts.Operations(c.caller.VHost, named) == nil {
+		return o.Service
+	}
+	return named
 }
 
 // describe finds what the contract of the service says of the method.

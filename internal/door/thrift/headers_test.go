@@ -131,3 +131,39 @@ func TestLax(t *testing.T) {
 		}
 	}
 }
+
+// TestKitexNamesService: a header of Kitex names the service of the IDL, which counts when a contract
+// describes it. Any other message without a service in its name is the listener's.
+func TestKitexNamesService(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, withContract(t, true), func(o *Options) { o.Service = "first" })
+	for _, name := range []string{"first", "svc", "nobody"} {
+		h.serve(name, func(q *question) *broker.Message {
+			m := parse(t, wire.Binary, q.body)
+			m.head.Type = wire.Reply
+			return answered(t, typeBinary, message(wire.Binary, m.head, 0, name))
+		})
+	}
+	kitex := wire.Shape{Transport: wire.KitexHeader, Header: wire.Header{Kitex: true}}
+	for _, test := range []struct {
+		shape wire.Shape
+		info  wire.Info
+		want  string
+	}{
+		{kitex, pairsOf("isn", "svc"), "svc"},
+		{kitex, pairsOf("isn", "nobody"), "first"},
+		{kitex, pairsOf("isn", "first"), "first"},
+		{kitex, wire.Info{}, "first"},
+		{wire.Shape{Transport: wire.Headered}, pairsOf("isn", "svc"), "first"},
+	} {
+		c := h.dial()
+		c.send(wrapped(t, test.shape, ask(wire.Binary, "greet", "Ada", 5), test.info))
+		m := c.next()
+		if got := parse(t, m.Protocol, m.Bytes); got.text != test.want {
+			t.Errorf("%v is answered by %q, want %q", test.info, got.text, test.want)
+		}
+	}
+}
+
+// pairsOf are the headers of one pair.
+func pairsOf(key, value string) wire.Info { return wire.Info{Pairs: pairs(key, value)} }
