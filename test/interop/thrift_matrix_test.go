@@ -104,6 +104,8 @@ func shares(client thriftProgram, s thriftServer) (plain, secure share) {
 	}
 	native, full := client.language == "Go", os.Getenv(envOn) == "full"
 	switch {
+	case s.knows == "Kitex":
+		return pick(native, diagonal), none
 	case s.knows == "JSON" && full:
 		return all, none
 	case s.knows == "JSON":
@@ -126,7 +128,7 @@ func (k *thriftKit) runs(s thriftServer) []thriftRun {
 		plain, secure := shares(p, s)
 		for i, form := range p.forms() {
 			// Debian's compiler knows no uuid: what is written by hand in Go calls what is in Go.
-			uuid := p.language == "Go" && s.knows != "Python"
+			uuid := p.language == "Go" && (s.knows == "Go" || s.knows == "JSON")
 			// See docs/thrift.md for what does not get across.
 			tame := form.protocol == "json" && p.language != "Go" || s.tame
 			if plain.takes(i, len(p.transports)) {
@@ -136,6 +138,9 @@ func (k *thriftKit) runs(s thriftServer) []thriftRun {
 				runs = append(runs, p.run(form, uuid, tame).overTLS())
 			}
 		}
+	}
+	if s.first || s.knows == "Kitex" || s.knows == "JSON" {
+		runs = append(runs, k.kitexRuns()...)
 	}
 	if s.knows == "JSON" || s.knows == "Python" && !s.first && os.Getenv(envOn) != "full" {
 		return runs

@@ -16,6 +16,15 @@ import (
 // thriftRunWait bounds a client's run, on a busy machine.
 const thriftRunWait = 2 * commandWait
 
+// What clients say besides the names of thriftCalls.
+const (
+	wildValues    = "wild values" // which not all get across: see docs/thrift.md
+	named         = "ThriftTest:testI32"
+	secondService = "SecondService:secondtestString"
+)
+
+func atThrift(h *thriftHub) []string { return []string{"--addr", h.thrift} }
+
 // A thriftRun is a client that makes all its calls.
 type thriftRun struct {
 	name, row string
@@ -36,30 +45,28 @@ func thriftCalls() []string {
 	}
 }
 
-// run is p in one form; uuid says that it calls testUuid too, tame that it sends nothing that the TJSON
-// of some library does not get across.
+// run is p in one form; uuid says that it calls testUuid too, tame that it sends no wild values.
 func (p thriftProgram) run(form thriftForm, uuid, tame bool) thriftRun {
 	r := thriftRun{
 		name: p.language + " " + form.String(), row: p.language + ", " + form.protocol,
 		command: slices.Concat(p.call, form.args()),
-		at:      func(h *thriftHub) []string { return []string{"--addr", h.thrift} },
-		says:    thriftCalls(),
+		at:      atThrift, says: thriftCalls(),
 	}
 	r.wild(tame)
 	if uuid {
 		r.command = append(r.command, "--uuid")
 		r.says = append(r.says, "testUuid")
 	}
-	r.says = append(r.says, "ThriftTest:testI32", "SecondService:secondtestString")
+	r.says = append(r.says, named, secondService)
 	return r
 }
 
-// wild adds what is sent of values that not all get across.
+// wild has wild values sent, or not.
 func (r *thriftRun) wild(tame bool) {
 	if tame {
 		r.command = append(r.command, "--tame")
 	} else {
-		r.says = slices.Insert(r.says, 0, "wild values")
+		r.says = slices.Insert(r.says, 0, wildValues)
 	}
 }
 
@@ -85,7 +92,7 @@ func (k *thriftKit) jsonRuns(tame bool) []thriftRun {
 			name: by.client, row: by.client + ", JSON",
 			command: []string{python, filepath.Join(k.dir, "python", "json_client.py"), "--by", by.door},
 			at:      func(h *thriftHub) []string { return []string{"--addr", by.addr(h)} },
-			says:    append(thriftCalls(), "SecondService:secondtestString"),
+			says:    append(thriftCalls(), secondService),
 		}
 		r.wild(tame)
 		runs = append(runs, r)

@@ -25,7 +25,7 @@ const (
 // A thriftServer is a service that the hub leads to.
 type thriftServer struct {
 	name  string
-	knows string // Go or Python: the library of Thrift that it has; or JSON alone
+	knows string // Go, Python, Kitex: the library of Thrift that it has; or JSON alone
 	first bool   // of the forms of that library
 	tame  bool   // not all values get across its TJSON
 	// start runs it, and a hub.
@@ -38,15 +38,20 @@ type thriftUpstream struct {
 	form thriftForm // of the server
 	// protocol and transport are the same in the words of the hub.
 	protocol, transport string
+	multiplex           []string // the services that are called by their names
 }
 
+func thriftServices() []string { return []string{"ThriftTest", "SecondService"} }
+
 func thriftUpstreams() []thriftUpstream {
+	both := thriftServices()
+	second := both[1:] // the other one is what servers have for names without a service
 	return []thriftUpstream{
-		{"binary framed", thriftForm{"binary", "framed"}, "binary", "framed"},
-		{"compact framed", thriftForm{"compact", "framed"}, "compact", "framed"},
-		{"binary unframed", thriftForm{"binary", "buffered"}, "binary", "unframed"},
-		{"header", thriftForm{"header", "buffered"}, "binary", "header"},
-		{"json", thriftForm{"json", "buffered"}, "json", "unframed"},
+		{"binary framed", thriftForm{"binary", "framed"}, "binary", "framed", second},
+		{"compact framed", thriftForm{"compact", "framed"}, "compact", "framed", both},
+		{"binary unframed", thriftForm{"binary", "buffered"}, "binary", "unframed", second},
+		{"header", thriftForm{"header", "buffered"}, "binary", "header", both},
+		{"json", thriftForm{"json", "buffered"}, "json", "unframed", both},
 	}
 }
 
@@ -68,6 +73,7 @@ func (k *thriftKit) servers() []thriftServer {
 			})
 		}
 	}
+	servers = append(servers, k.kitexServers()...)
 	program := []string{python, filepath.Join(k.dir, "python", "json_service.py"), "--by"}
 	return append(servers, thriftServer{
 		name: "HTTP, JSON", knows: "JSON",
@@ -118,10 +124,12 @@ func accepts(t *testing.T, process *harness.Process, addr string) {
 func (u thriftUpstream) services(scheme, addr string) string {
 	var b strings.Builder
 	b.WriteString("services:\n")
-	for service, multiplex := range map[string]string{
-		"ThriftTest": "", "SecondService": ", multiplex: SecondService",
-	} {
+	for _, service := range thriftServices() {
 		fmt.Fprintf(&b, "  %s:\n    members: { one: { url: %q } }\n", service, scheme+"://"+addr)
+		multiplex := ""
+		if slices.Contains(u.multiplex, service) {
+			multiplex = ", multiplex: " + service
+		}
 		if scheme == "thrift" {
 			fmt.Fprintf(&b, "    thrift: { protocol: %s, transport: %s%s }\n",
 				u.protocol, u.transport, multiplex)

@@ -23,6 +23,8 @@ type thriftKit struct {
 	idl string // ThriftTest.thrift with testUuid, which only the hub reads
 	env []string
 	bin string // of Go
+	// kitex is the program of Kitex, which only full runs have; else "".
+	kitex string
 }
 
 // newThriftKit generates and builds, or skips.
@@ -46,7 +48,11 @@ func newThriftKit(t *testing.T) *thriftKit {
 	known := filepath.Join(tests, "v0.16", "ThriftTest.thrift") // to Debian's compiler
 	generateThrift(t, made, "py", known)
 	generateThrift(t, made, "js:node,es6", known)
-	k.buildGo(t, made, known)
+	fit := fitForGo(t, made, known)
+	k.buildGo(t, made, fit)
+	if os.Getenv(envOn) == "full" {
+		k.kitex = k.buildKitex(t, made, fit)
+	}
 	return k
 }
 
@@ -59,25 +65,31 @@ func generateThrift(t *testing.T, dir, language, idl string) {
 	}
 }
 
-// buildGo builds Go's program, whose package thrifttest is where the compiler writes, in dir.
-func (k *thriftKit) buildGo(t *testing.T, dir, idl string) {
+// fitForGo writes an IDL to dir without the two fields of which generators cannot make Go, as Apache's own
+// tests know; no method uses them.
+func fitForGo(t *testing.T, dir, idl string) string {
 	t.Helper()
 	text, err := os.ReadFile(idl)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The compiler cannot make Go of two fields, as Apache's own tests know; no method uses them.
 	var fit []byte
 	for line := range bytes.Lines(text) {
 		if !bytes.Contains(line, []byte("list<map<set<i32>")) && !bytes.Contains(line, []byte("set<Insanity>")) {
 			fit = append(fit, line...)
 		}
 	}
-	reduced := filepath.Join(dir, "ThriftTest.thrift")
-	if err := os.WriteFile(reduced, fit, 0o600); err != nil {
+	name := filepath.Join(dir, "ThriftTest.thrift")
+	if err := os.WriteFile(name, fit, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	generateThrift(t, dir, "go", reduced)
+	return name
+}
+
+// buildGo builds Go's program, whose package thrifttest is where the compiler writes, in dir.
+func (k *thriftKit) buildGo(t *testing.T, dir, idl string) {
+	t.Helper()
+	generateThrift(t, dir, "go", idl)
 	made, err := filepath.Glob(filepath.Join(dir, "gen-go", "thrifttest", "*.go"))
 	if err != nil || len(made) == 0 {
 		t.Fatalf("the compiler made no Go: %v", err)
@@ -87,7 +99,8 @@ func (k *thriftKit) buildGo(t *testing.T, dir, idl string) {
 	for _, file := range made {
 		overlay.Replace[filepath.Join(source, "thrifttest", filepath.Base(file))] = file
 	}
-	if text, err = json.Marshal(overlay); err != nil {
+	text, err := json.Marshal(overlay)
+	if err != nil {
 		t.Fatal(err)
 	}
 	list := filepath.Join(dir, "overlay.json")

@@ -9,13 +9,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/apache/thrift/lib/go/thrift"
 )
-
-// patience bounds connecting, and each read and write.
-const patience = 20 * time.Second
 
 // A form is how messages travel: a protocol in a transport.
 type form struct{ protocol, transport string }
