@@ -3,8 +3,10 @@
 package thrift
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -468,5 +470,23 @@ func TestDeadlines(t *testing.T) {
 		if t.Failed() {
 			t.Fatal(name)
 		}
+	}
+}
+
+// TestServiceFailureIsNotTheHubs: what a service calls its internal error is no error of the hub in the
+// log.
+func TestServiceFailureIsNotTheHubs(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := newHub(t, withContract(t, false), func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	h.serve("svc", func(*question) *broker.Message {
+		return answered(t, "application/problem+json", []byte(`{"code":"internal","detail":"it broke"}`),
+			broker.Field{Name: broker.HeaderError, Value: "exception"})
+	})
+	h.dial().call(wire.Binary, "greet", "Ada").failsWith(t, wire.InternalError, "internal: it broke")
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", log.String())
 	}
 }

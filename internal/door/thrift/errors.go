@@ -101,7 +101,7 @@ func kindOf(word string) wire.ExceptionType {
 func (c *call) fail(err error) {
 	p := problemOf(err)
 	c.word = p.word
-	if p.word == codeInternal {
+	if p.word == codeInternal && p.cause != nil { // a service's own failure has none
 		id := trace.New(false).Trace.String()
 		c.door.options.Logger.Error("call failed", "peer", c.caller.Peer, "service", shown(c.service),
 			"operation", shown(c.head.Name), "trace_id", id, "error", err)
