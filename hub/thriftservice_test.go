@@ -216,7 +216,7 @@ func TestThriftService(t *testing.T) {
 		"Echo": {Members: map[string]Instance{"one": {URL: "thrift://" + address.String()}}},
 		"Narrow": {
 			Protocol: "thrift", Members: map[string]Instance{"one": {URL: address.String()}},
-			Thrift: ThriftService{Protocol: "compact", Transport: "header"},
+			Thrift: ThriftService{Protocol: "compact", Transport: "header", Oneway: []string{"note"}},
 		},
 	}
 	h := start(t, o)
@@ -233,6 +233,9 @@ func TestThriftService(t *testing.T) {
 		}
 		if !h.called.bodies.wantsThrift("/", service) {
 			t.Errorf("%s wants no Thrift", service)
+		}
+		if got := h.called.bodies.isOneway("/", service, []byte("note")); got != (service == "Narrow") {
+			t.Errorf("%s: note is oneway: %t", service, got)
 		}
 	}
 	r, body := ask(t, h, "POST", "/v1/services/Echo/fail", binaryCall("fail", "x"), binaryType)

@@ -132,8 +132,16 @@ func (c *call) open() {
 	if c.err = c.address(); c.err == nil {
 		c.err = c.checkAlarm()
 	}
-	// Apache's Go client says that a oneway call is a call (rule 2): the contract knows better.
-	c.oneway = c.head.Type == wire.Oneway || c.method != nil && c.method.Oneway
+	// Apache's Go client says that a oneway call is a call (rule 2): the contract knows better, or, where
+	// there is none, the list of the service.
+	switch {
+	case c.head.Type == wire.Oneway:
+		c.oneway = true
+	case c.method != nil:
+		c.oneway = c.method.Oneway
+	default:
+		c.oneway = c.door.options.Oneway(c.caller.VHost, c.service, c.head.Name)
+	}
 }
 
 // finish does it. It waits for the service, unless the call is oneway.

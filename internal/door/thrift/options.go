@@ -84,6 +84,9 @@ type Options struct {
 	// Thrift reports whether a service with a contract wants Thrift in its messages, and not JSON.
 	// Default: none does.
 	Thrift func(vhost, service string) bool
+	// Oneway reports whether a service without a contract is known not to answer a method. Default:
+	// only messages say so.
+	Oneway func(vhost, service string, method []byte) bool
 	// Upgrade takes a request over as a WebSocket whose messages are read up to so many bytes, or
 	// answers it. Default: there are no WebSockets.
 	Upgrade func(w http.ResponseWriter, r *http.Request, limit int64) (MessageConn, error)
@@ -149,6 +152,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Thrift == nil {
 		o.Thrift = func(string, string) bool { return false }
+	}
+	if o.Oneway == nil {
+		o.Oneway = func(string, string, []byte) bool { return false }
 	}
 }
 

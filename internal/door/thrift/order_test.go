@@ -259,3 +259,25 @@ func TestLogin(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// TestOnewayList: where no contract describes a service, a call of a method that it is known never to
+// answer is not answered, whatever type the message has.
+func TestOnewayList(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(o *Options) {
+		o.Oneway = func(vhost, service string, method []byte) bool {
+			return vhost == "/" && service == "svc" && string(method) == "poke"
+		}
+	})
+	h.serve("svc", func(q *question) *broker.Message {
+		m := parse(t, wire.Binary, q.body)
+		m.head.Type = wire.Reply
+		return answered(t, typeBinary, message(wire.Binary, m.head, 0, q.operation))
+	})
+	c := h.dial()
+	head := wire.Head{Name: []byte("poke"), Type: wire.Call, Seq: 3}
+	c.send(wrapped(t, wire.Shape{Transport: wire.Framed}, message(wire.Binary, head, 1, "x"), wire.Info{}))
+	if got := c.call(wire.Binary, "greet", "Ada"); got.text != "greet" {
+		t.Errorf("the first answer is %+v", got)
+	}
+}
