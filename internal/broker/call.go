@@ -124,6 +124,7 @@ func (s *Session) sendCall(m *Message, row *replyRow) error {
 	if !row.deadline.IsZero() {
 		m.DeadlineMS = row.deadline.UnixMilli()
 	}
+	m.row = row
 	r, err := s.routeOf(m)
 	if err == nil {
 		var n int
@@ -132,8 +133,12 @@ func (s *Session) sendCall(m *Message, row *replyRow) error {
 			err = errorf(CodeQueueFull, "call", string(m.Key), "queue '%s' is full", m.Key)
 		}
 	}
+	m.row = nil
 	if err != nil && !s.b.replies.remove(row) {
 		return nil // somebody was faster: the row is answered
+	}
+	if err == nil && !row.taken.Load() {
+		s.b.replies.hasten(row, r.queues)
 	}
 	return err
 }

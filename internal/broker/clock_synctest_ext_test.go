@@ -23,13 +23,20 @@ func (c *setClock) Wall() time.Time { return time.Now().Add(time.Duration(c.ahea
 // set moves the wall clock.
 func (c *setClock) set(by time.Duration) { c.ahead.Add(int64(by)) }
 
+// jumped is a test in which the wall clock is set.
+type jumped struct {
+	t     *testing.T
+	clock *setClock
+	jump  time.Duration
+}
+
 // testJumps runs a test for jumps of the wall clock to and fro.
-func testJumps(t *testing.T, run func(t *testing.T, c *setClock, jump time.Duration)) {
+func testJumps(t *testing.T, run func(j jumped)) {
 	t.Helper()
 	for _, jump := range [...]time.Duration{time.Hour, -time.Hour} {
 		t.Run(jump.String(), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { run(t, new(setClock), jump) })
+			synctest.Test(t, func(t *testing.T) { run(jumped{t, new(setClock), jump}) })
 		})
 	}
 }
@@ -48,7 +55,8 @@ func newBrokerAt(tb testing.TB, c broker.Clock) *broker.Broker {
 // there is then.
 func TestRow15Calls(t *testing.T) {
 	t.Parallel()
-	testJumps(t, func(t *testing.T, c *setClock, jump time.Duration) {
+	testJumps(t, func(j jumped) {
+		t, c := j.t, j.clock
 		b := newBrokerAt(t, c)
 		asker, service := newClient(t, b, "asker"), newClient(t, b, "service")
 		service.queue("svc")
@@ -65,7 +73,7 @@ func TestRow15Calls(t *testing.T) {
 			asker.ask("", "svc", to, broker.PublishParams{Call: &terms})
 		}
 		time.Sleep(time.Second)
-		c.set(jump)
+		c.set(j.jump)
 		asker.ask("", "svc", to, broker.PublishParams{
 			Call: &broker.CallTerms{Deadline: c.Wall().Add(timeout - time.Second)},
 		})
@@ -122,7 +130,8 @@ func TestRow15Calls(t *testing.T) {
 // TestRow15Endpoint: a call that waited while the clock was set has the time left that it should have.
 func TestRow15Endpoint(t *testing.T) {
 	t.Parallel()
-	testJumps(t, func(t *testing.T, c *setClock, jump time.Duration) {
+	testJumps(t, func(j jumped) {
+		t, c := j.t, j.clock
 		b := newBrokerAt(t, c)
 		p := newPool(t, 0)
 		attach(t, b, "svc", p)
@@ -132,7 +141,7 @@ func TestRow15Endpoint(t *testing.T) {
 			Call: &broker.CallTerms{Timeout: 5 * time.Second},
 		})
 		time.Sleep(time.Second)
-		c.set(jump)
+		c.set(j.jump)
 		p.set(1, nil)
 		call := p.next()
 		if got := call.deadline.Sub(start); got != 5*time.Second {
@@ -149,7 +158,8 @@ func TestRow15Endpoint(t *testing.T) {
 // TestRow15Messages: messages expire, and wait, for as long as they should.
 func TestRow15Messages(t *testing.T) {
 	t.Parallel()
-	testJumps(t, func(t *testing.T, c *setClock, jump time.Duration) {
+	testJumps(t, func(j jumped) {
+		t, c := j.t, j.clock
 		b := newBrokerAt(t, c)
 		k := newClient(t, b, "k")
 		k.queue("dead")
@@ -166,7 +176,7 @@ func TestRow15Messages(t *testing.T) {
 		k.consume("dead", "dead", 0)
 		k.consume("later", "later", 0)
 		time.Sleep(time.Second)
-		c.set(jump)
+		c.set(j.jump)
 		time.Sleep(9*time.Second - time.Millisecond)
 		synctest.Wait()
 		if got := k.all(); len(got) != 0 {
@@ -203,7 +213,8 @@ func diedAt(d delivery) (at int64, ok bool) {
 // TestRow15Request: a stored request lives as long as it should.
 func TestRow15Request(t *testing.T) {
 	t.Parallel()
-	testJumps(t, func(t *testing.T, c *setClock, jump time.Duration) {
+	testJumps(t, func(j jumped) {
+		t, c := j.t, j.clock
 		b := newBrokerAt(t, c)
 		k := newClient(t, b, "k")
 		k.queue("svc")
@@ -214,7 +225,7 @@ func TestRow15Request(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.set(jump)
+		c.set(j.jump)
 		time.Sleep(time.Minute - time.Millisecond)
 		synctest.Wait()
 		if got := r.State(); got != broker.RequestQueued {

@@ -226,9 +226,7 @@ func (s *Session) Get(queue string, autoAck bool) (bool, error) {
 		Attempt: e.attempts, Settled: autoAck, Remaining: q.ready, Count: q.countOf(&e),
 		ExpiresMS: e.expiresMS,
 	}
-	if r := e.msg.request; r != nil {
-		r.started()
-	}
+	e.msg.begun()
 	if s.sink.Deliver(&s.delivery) <= 0 {
 		s.stalled = true // only Resume takes it back
 	}

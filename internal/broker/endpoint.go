@@ -19,9 +19,6 @@ type Endpoint interface {
 	Take(operation []byte) bool
 	// Return gives back a credit that was not used.
 	Return(operation []byte)
-	// Credit returns how many credits Take would give now, for who looks at it; 0 while every breaker
-	// that has seen calls of late is open.
-	Credit() int
 	// Stops reports whether the operation's breaker gives no credit now, however many slots there are.
 	// Whoever is told so is told through Watch when that changes. The operation is borrowed; it is called
 	// as Take is.
@@ -29,6 +26,9 @@ type Endpoint interface {
 	// Refusal says why there is no credit and none is to be waited for: CodeNoInstance when no member
 	// can be called, CodeBreakerOpen with RetryAfter. Nil: a call may wait for a credit.
 	Refusal(operation []byte) *Error
+	// Latency returns within what time half of the answers come, and within what time nearly all (95 %); 0
+	// while too few have come to know.
+	Latency() (half, most time.Duration)
 	// Call uses a credit: it sends the message to a member, to another one where that is allowed, and
 	// waits for the answer. The slot is free again when it returns, or, where the reply has a Stream,
 	// when that is closed. ctx ends when nobody waits any more; the deadline is the call's own. Errors

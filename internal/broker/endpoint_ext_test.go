@@ -27,6 +27,8 @@ type pool struct {
 	broken  map[string]bool // the operations whose breakers are open
 	probes  string          // the operation of which one more call is let through
 	names   []string
+	half    time.Duration // within what half of the answers come
+	nearly  time.Duration // and nearly all
 	watch   func()
 }
 
@@ -35,6 +37,7 @@ type poolCall struct {
 	body, member string
 	redelivered  bool
 	attempt      uint32
+	began        time.Time
 	deadline     time.Time
 	answers      bool
 	idempotent   bool
@@ -72,10 +75,10 @@ func (p *pool) Return([]byte) {
 	p.taken--
 }
 
-func (p *pool) Credit() int {
+func (p *pool) Latency() (half, most time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.slots - p.taken
+	return p.half, p.nearly
 }
 
 func (p *pool) Stops(operation []byte) bool {
@@ -104,7 +107,7 @@ func (p *pool) CallMember(
 ) (*broker.Reply, error) {
 	call := &poolCall{
 		body: string(c.Message.Body), member: member, redelivered: c.Redelivered,
-		attempt: c.Attempt, deadline: c.Deadline, answers: c.Answers, ended: ctx.Done(),
+		began: time.Now(), attempt: c.Attempt, deadline: c.Deadline, answers: c.Answers, ended: ctx.Done(),
 		idempotent: c.Idempotent,
 		done:       make(chan poolResult, 1),
 	}
@@ -251,7 +254,7 @@ func TestDirectTakesTheCredit(t *testing.T) {
 		if err != nil || string(reply.Message.Body) != "direct q" {
 			t.Fatalf("reply %+v, %v", reply, err)
 		}
-		if n := p.Credit(); n != 1 {
+		if n := p.slots - p.taken; n != 1 {
 			t.Errorf("%d credits at the end", n)
 		}
 	})
@@ -502,7 +505,7 @@ func TestEndpointCallEndsWithItsRow(t *testing.T) {
 		caller.Connection().Close()
 		<-abandoned.ended
 		synctest.Wait()
-		if n := p.Credit(); n != 8 {
+		if n := p.slots - p.taken; n != 8 {
 			t.Errorf("%d credits at the end", n)
 		}
 	})

@@ -42,7 +42,7 @@ func (q *Queue) expireDue(t *turn) {
 	now, before := q.nowMS(), len(t.letters)
 	for i := range q.levels {
 		l := &q.levels[i]
-		for e := l.peek(); e != nil && e.expiresMS != 0 && e.expiresMS <= now; e = l.peek() {
+		for e := l.peek(); e != nil && e.expiresMS != 0 && e.over(now); e = l.peek() {
 			q.expireHead(l, t)
 		}
 	}

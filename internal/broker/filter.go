@@ -93,7 +93,7 @@ func (q *Queue) dispatchBack(c *Consumer, l *readyList, t *turn) {
 // delivered, or dropped.
 func (q *Queue) offerFiltered(c *Consumer, e *entry, t *turn) bool {
 	switch {
-	case e.expiresMS != 0 && e.expiresMS <= q.nowMS():
+	case e.expiresMS != 0 && e.over(q.nowMS()):
 		return false
 	case !c.filter(e.msg):
 		if !q.consumers.alone(c) {

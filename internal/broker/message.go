@@ -52,6 +52,7 @@ type Message struct {
 
 	gather  *gather       // the row whose copies this is
 	request *Request      // the stored request that this is
+	row     *replyRow     // of the call that this is
 	failure string        // of an endpoint's answer: see Reply
 	buf     *buffer       // holds every slice above, when the heart owns the message
 	held    *atomic.Int64 // counts the memory of kept messages
@@ -159,7 +160,7 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s, _ := messagePool.Get().(*Message)
 	s.Envelope = m.Envelope
 	s.Format, s.Overlay, s.Edited = m.Format, m.Overlay, m.Edited
-	s.gather, s.request = m.gather, m.request
+	s.gather, s.request, s.row = m.gather, m.request, m.row
 	n := len(m.Exchange) + len(m.Key) + len(m.ReplyTo) + len(m.CorrelationID) + len(m.Type) +
 		len(m.ContentType) + len(m.UserID) + len(m.Props) + len(m.Body)
 	s.buf = getBuffer(n)
@@ -216,7 +217,7 @@ func (m *Message) release() {
 	putBuffer(m.buf)
 	m.Envelope = Envelope{}
 	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil
-	m.gather, m.request, m.buf, m.held = nil, nil, nil, nil
+	m.gather, m.request, m.row, m.buf, m.held = nil, nil, nil, nil, nil
 	messagePool.Put(m)
 }
 

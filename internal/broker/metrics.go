@@ -13,7 +13,9 @@ type Metrics struct {
 	DeadLetter atomic.Uint64
 	Calls      atomic.Uint64
 	CallsLate  atomic.Uint64
-	Gathers    atomic.Uint64
+	// CallsHopeless counts calls that were answered before their deadline, since too little was left.
+	CallsHopeless atomic.Uint64
+	Gathers       atomic.Uint64
 	// Paged counts messages that were read back from the log, Quarantined queues that could not be.
 	Paged       atomic.Uint64
 	Quarantined atomic.Uint64

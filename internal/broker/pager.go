@@ -118,11 +118,13 @@ func (p *page) read(q *Queue) error {
 	})
 }
 
-// recall returns a message of the log to keep, as the stored request that it may be.
+// recall returns a message of the log to keep, as the call or the stored request that it may be.
 func (b *Broker) recall(m *Message) *Message {
 	m = m.retain(&b.alarm.held)
 	if isReplyKey(m.ReplyTo) {
-		m.request = b.replies.request(m.ReplyTo)
+		if r, copyN := b.replies.find(m.ReplyTo); r != nil && copyN == 0 && !r.direct {
+			m.request, m.row = r.request, r
+		}
 	}
 	return m
 }

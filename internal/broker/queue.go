@@ -211,7 +211,7 @@ func (q *Queue) dispatch(t *turn) {
 		}
 		l := q.first()
 		e := l.peek()
-		if e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
+		if e.expiresMS != 0 && e.over(q.nowMS()) {
 			q.expireHead(l, t)
 			continue
 		}
@@ -258,7 +258,7 @@ func (q *Queue) restore(e entry) {
 // take pops the first ready message in memory that has not expired.
 func (q *Queue) take(t *turn) (entry, bool) {
 	for l := q.first(); l != nil; l = q.first() {
-		if e := l.peek(); e.expiresMS != 0 && e.expiresMS <= q.nowMS() {
+		if e := l.peek(); e.expiresMS != 0 && e.over(q.nowMS()) {
 			q.expireHead(l, t)
 			continue
 		}

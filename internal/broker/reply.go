@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,9 +40,15 @@ type replyRow struct {
 	// progress takes a message that tells of progress; nil drops it.
 	progress func(p Progress, m *Message, t *turn)
 	expire   func(t *turn)
-	// deadline orders the rows that expire; at is the place in the heap, -1 when it has none.
 	deadline time.Time
-	at       int
+	// due is the deadline, or before it when the call is to leave queues (see hopeless.go). It orders the
+	// rows that expire; at is the place in the heap, -1 when it has none.
+	due    time.Time
+	at     int
+	queues []*Queue
+	began  time.Time // when it began to wait
+	// taken says that somebody has the call, left that it has left.
+	taken, left atomic.Bool
 	// cancels end the calls to endpoints that would answer; guarded by the table's lock.
 	cancels []context.CancelFunc
 }
@@ -111,7 +118,7 @@ func (t *replyTable) add(r *replyRow) error {
 		}
 		t.bySession[s][r] = struct{}{}
 	}
-	if !r.deadline.IsZero() {
+	if r.due = r.deadline; !r.due.IsZero() {
 		heap.Push(&t.deadlines, r)
 		if r.at == 0 {
 			t.arm()
@@ -125,7 +132,7 @@ func (t *replyTable) arm() {
 	if len(t.deadlines) == 0 || t.closed {
 		return
 	}
-	wait := max(t.deadlines[0].deadline.Sub(t.b.clock.Now()), 0)
+	wait := max(t.deadlines[0].due.Sub(t.b.clock.Now()), 0)
 	if t.timer == nil {
 		t.timer = t.b.clock.AfterFunc(wait, t.expire)
 	} else {
@@ -138,17 +145,19 @@ func (t *replyTable) expire() {
 	turn := newTurn(t.b)
 	for {
 		t.mu.Lock()
-		if len(t.deadlines) == 0 || t.deadlines[0].deadline.After(t.b.clock.Now()) {
+		if len(t.deadlines) == 0 || t.deadlines[0].due.After(t.b.clock.Now()) {
 			t.arm()
 			t.mu.Unlock()
 			break
 		}
 		r := t.deadlines[0]
-		t.answering++
-		t.drop(r)
+		over := t.over(r)
 		t.mu.Unlock()
-		r.expire(turn)
-		t.answered()
+		if over {
+			r.expire(turn)
+			t.answered()
+			r.leave(turn)
+		}
 	}
 	turn.finish()
 }
@@ -382,7 +391,7 @@ func (s *Session) declareReplies(op, name string) (QueueInfo, error) {
 type rowHeap []*replyRow
 
 func (h rowHeap) Len() int           { return len(h) }
-func (h rowHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
+func (h rowHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
 func (h rowHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].at, h[j].at = i, j

@@ -94,9 +94,7 @@ func (s *Session) send(c *Consumer, e *entry, queue string, count uint32) {
 		Redelivered: e.redelivered && check.Bug != check.LoseRedelivered,
 		Attempt:     e.attempts, Settled: c.autoAck, Count: count, ExpiresMS: e.expiresMS,
 	}
-	if r := e.msg.request; r != nil {
-		r.started()
-	}
+	e.msg.begun()
 	if e.copyN != 0 {
 		d.ReplyTo = e.msg.gather.copyAddress(e.copyN)
 	}

@@ -195,6 +195,13 @@ func (c *Console) writeCounts(p page) {
 		{"rabbitmq_channel_get_total", "Messages got without acknowledgement", n.GotSettled},
 		{"rabbitmq_channel_get_ack_total", "Messages got with acknowledgement", n.Got},
 		{"rabbitmq_queue_messages_published_total", "Messages that queues took", n.Published},
+		{"parley_messages_expired_total", "Messages that expired, calls among them", m.Expired.Load()},
+		{"parley_calls_total", "Calls that were made", m.Calls.Load()},
+		{"parley_replies_late_total", "Answers that nobody waited for any more", m.CallsLate.Load()},
+		{
+			"parley_calls_hopeless_total", "Calls that left their queue before their deadline, since" +
+				" too little time was left for an answer", m.CallsHopeless.Load(),
+		},
 	} {
 		p.one(s.name, counter, s.help, float64(s.n))
 	}

@@ -99,7 +99,8 @@ func (c *credits) close() {
 	}
 }
 
-// Credit returns how many credits there are now.
+// Credit returns how many credits Take would give now; 0 while every breaker that has seen calls of
+// late is open.
 func (p *Pool) Credit() int {
 	r := p.roster.Load()
 	if p.credits.closed.Load() || len(r.pick) == 0 || p.breakers.allOpen(p.now()) {
@@ -107,6 +108,12 @@ func (p *Pool) Credit() int {
 	}
 	left := int(p.limiter.limit.Load() - p.credits.taken.Load())
 	return max(0, min(left, r.free()-int(p.credits.unplaced.Load())))
+}
+
+// Latency returns the time within which half of the answers come, and nearly all; see broker.Endpoint.
+func (p *Pool) Latency() (half, most time.Duration) {
+	now := p.now()
+	return p.latencies.recent(median, percent/2, now), p.latencies.recent(tail, tailPercent, now)
 }
 
 // Stops reports whether a breaker gives no credit; see broker.Endpoint.

@@ -42,7 +42,7 @@ func (p *Pool) hedge(ctx context.Context, r *run) (*broker.Reply, Outcome, bool)
 	p.budget.begin()
 	h := &race{p: p, r: r, results: make(chan racer, 2)}
 	h.start(ctx, m, now)
-	delay := p.latencies.recent(tail, p.options.Hedge.Percentile, now)
+	delay := p.latencies.recent(hedged, p.options.Hedge.Percentile, now)
 	if delay == 0 { // nothing is known yet
 		return h.finish(h.next())
 	}

@@ -40,7 +40,8 @@ func (silent) Block(string)                          {}
 // works is a kind with one server, that does some operations well and others not.
 type works struct {
 	*world
-	ill [6]atomic.Bool
+	ill  [6]atomic.Bool
+	took func() time.Duration // nil: some milliseconds
 
 	mu   sync.Mutex
 	done map[string]time.Time
@@ -58,7 +59,13 @@ type workCall struct {
 func (*workCall) Traits() Traits { return Traits{} }
 
 func (c *workCall) Try(ctx context.Context, _ Attempt) (*broker.Reply, Outcome) {
-	pause(ctx, time.Duration(rand.Int64N(int64(4*time.Millisecond))))
+	took := time.Duration(rand.Int64N(int64(4 * time.Millisecond)))
+	if c.w.took != nil {
+		took = c.w.took()
+	}
+	if !pause(ctx, took) {
+		return nil, Outcome{Class: ClassCanceled, Err: ctx.Err()}
+	}
 	n, _ := strconv.Atoi(c.operation)
 	if c.w.ill[n].Load() {
 		return &broker.Reply{Message: &broker.Message{}}, Outcome{Class: ClassFailed}

@@ -18,12 +18,14 @@ const (
 	quantileMin = 20
 	// quantileFor is how long a computed quantile is used.
 	quantileFor = time.Second
+	// quantileSoon is after what time it is asked again whether there are enough samples.
+	quantileSoon = 10 * time.Millisecond
 )
 
 // quantiles estimates how long answers take, within 13 %. Sampling is one addition.
 type quantiles struct {
 	counts [bucketCount]atomic.Uint32
-	cached [2]cachedQuantile
+	cached [3]cachedQuantile
 }
 
 // cachedQuantile is a value that stands for quantileFor.
@@ -33,6 +35,7 @@ type cachedQuantile struct{ value, at atomic.Int64 }
 const (
 	median = iota
 	tail
+	hedged // the one after which a second member is asked
 )
 
 func bucketOf(latency int64) int {
@@ -97,14 +100,16 @@ func (q *quantiles) at(percentile int) time.Duration {
 	return time.Duration(bucketTop(bucketCount - 1))
 }
 
-// recent returns a quantile that is at most quantileFor old.
+// recent returns a quantile that is at most quantileFor old, or quantileSoon where it was unknown.
 func (q *quantiles) recent(which, percentile int, now int64) time.Duration {
 	c := &q.cached[which]
 	at := c.at.Load()
-	if at == 0 || now-at > int64(quantileFor) {
+	value := c.value.Load()
+	if at == 0 || now-at > int64(quantileFor) || value == 0 && now-at > int64(quantileSoon) {
 		if c.at.CompareAndSwap(at, now) {
-			c.value.Store(int64(q.at(percentile)))
+			value = int64(q.at(percentile))
+			c.value.Store(value)
 		}
 	}
-	return time.Duration(c.value.Load())
+	return time.Duration(value)
 }

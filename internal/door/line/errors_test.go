@@ -19,13 +19,13 @@ type api struct {
 	refusal *broker.Error
 }
 
-func (a *api) Take([]byte) bool             { return a.refusal == nil }
-func (a *api) Return([]byte)                {}
-func (a *api) Credit() int                  { return 1 }
-func (a *api) Stops([]byte) bool            { return false }
-func (a *api) Refusal([]byte) *broker.Error { return a.refusal }
-func (a *api) Members() []string            { return []string{"one"} }
-func (a *api) Watch(func())                 {}
+func (a *api) Take([]byte) bool                    { return a.refusal == nil }
+func (a *api) Return([]byte)                       {}
+func (a *api) Latency() (half, most time.Duration) { return 0, 0 }
+func (a *api) Stops([]byte) bool                   { return false }
+func (a *api) Refusal([]byte) *broker.Error        { return a.refusal }
+func (a *api) Members() []string                   { return []string{"one"} }
+func (a *api) Watch(func())                        {}
 func (a *api) reply(operation []byte) (*broker.Reply, error) {
 	r := a.replies[string(operation)]
 	if r == nil {

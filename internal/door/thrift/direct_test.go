@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
@@ -28,13 +29,13 @@ func newPooled(contentType string, body []byte) *pooled {
 	return &pooled{reply: broker.Reply{Message: m, Outcome: broker.Accepted}}
 }
 
-func (*pooled) Take([]byte) bool             { return true }
-func (*pooled) Return([]byte)                {}
-func (*pooled) Credit() int                  { return 1 }
-func (*pooled) Stops([]byte) bool            { return false }
-func (*pooled) Refusal([]byte) *broker.Error { return nil }
-func (*pooled) Members() []string            { return nil }
-func (*pooled) Watch(func())                 {}
+func (*pooled) Take([]byte) bool                    { return true }
+func (*pooled) Return([]byte)                       {}
+func (*pooled) Latency() (half, most time.Duration) { return 0, 0 }
+func (*pooled) Stops([]byte) bool                   { return false }
+func (*pooled) Refusal([]byte) *broker.Error        { return nil }
+func (*pooled) Members() []string                   { return nil }
+func (*pooled) Watch(func())                        {}
 func (p *pooled) CallMember(ctx context.Context, _ string, c *broker.EndpointCall) (*broker.Reply, error) {
 	return p.Call(ctx, c)
 }
