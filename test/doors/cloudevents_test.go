@@ -15,10 +15,9 @@ import (
 	"testing"
 	"time"
 
-	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
-
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -64,7 +63,7 @@ func (h *events) queue(t *testing.T, name string) string {
 // ask sends a request that has to be answered with a status.
 func (h *events) ask(
 	t *testing.T, status int, method, path, body string, header ...string,
-) *http.Response {
+) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, h.at+path, strings.NewReader(body))
 	if err != nil {
@@ -77,18 +76,18 @@ func (h *events) ask(
 }
 
 // send sends a request and returns its answer, read to its end.
-func (h *events) send(t *testing.T, status int, r *http.Request) *http.Response {
+func (h *events) send(t *testing.T, status int, r *http.Request) answer {
 	t.Helper()
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if res.Body.Close() != nil || err != nil || res.StatusCode != status {
+	if err != nil || res.StatusCode != status {
 		t.Fatalf("%s %s: %s %s, %v", r.Method, r.URL, res.Status, body, err)
 	}
-	res.Body = io.NopCloser(bytes.NewReader(body))
-	return res
+	return answer{status: res.StatusCode, header: res.Header, body: body}
 }
 
 // leased takes an event out of a queue, in the mode that accept asks for, as the SDK reads it.
@@ -96,11 +95,13 @@ func (h *events) leased(t *testing.T, queue, accept string) *event.Event {
 	t.Helper()
 	res := h.ask(t, http.StatusOK, http.MethodPost, "/queues/"+queue+"/leases", `{"wait_ms":10000}`,
 		"Accept", accept)
-	e, err := cehttp.NewEventFromHTTPResponse(res)
+	e, err := cehttp.NewEventFromHTTPResponse(&http.Response{
+		Header: res.header, Body: io.NopCloser(bytes.NewReader(res.body)),
+	})
 	if err != nil {
-		t.Fatalf("%v: %v", res.Header, err)
+		t.Fatalf("%v: %v", res.header, err)
 	}
-	h.ask(t, http.StatusNoContent, http.MethodDelete, "/leases/"+res.Header.Get("Parley-Lease"), "")
+	h.ask(t, http.StatusNoContent, http.MethodDelete, "/leases/"+res.header.Get("Parley-Lease"), "")
 	return e
 }
 

@@ -87,6 +87,11 @@ func refusals() []refusal {
 		{"putSubscription", "PUT", "/v1/subscriptions/s", `{"source":{"queue":"q"}}`, json, 400, "bad-request"},
 		{"getSubscription", "GET", "/v1/subscriptions/none", "", "", 404, "not-found"},
 		{"deleteSubscription", "DELETE", "/v1/subscriptions/none", "", bad, 401, "unauthenticated"},
+		{"listContracts", "GET", "/v1/contracts", "", image, 406, "not-acceptable"},
+		{"putContract", "PUT", "/v1/contracts/c", "service s {", json, 400, "bad-request"},
+		{"getContract", "GET", "/v1/contracts/none", "", "", 404, "not-found"},
+		{"deleteContract", "DELETE", "/v1/contracts/none", "", bad, 401, "unauthenticated"},
+
 		{"getRequest", "GET", "/v1/requests/none", "", "", 404, "not-found"},
 		{"cancelRequest", "DELETE", "/v1/requests/none", "", "", 404, "not-found"},
 		{"getResponse", "GET", "/v1/requests/none/response", "", "", 404, "not-found"},

@@ -46,7 +46,8 @@ func TestCloudEventAttributes(t *testing.T) {
 		return p.Headers
 	}
 	if diff := cmp.Diff(broker.Table{
-		{Name: "cloudEvents_id", Value: "7"}, {Name: "cloudEvents_specversion", Value: "1.0"},
+		{Name: "cloudEvents_id", Value: "7"},
+		{Name: "cloudEvents_specversion", Value: "1.0"},
 		{Name: "x", Value: "y"},
 	}, decode("ce-id:7\nce-specversion:1.0\nx:y\n")); diff != "" {
 		t.Errorf("an event (-want +got):\n%s", diff)

@@ -110,37 +110,15 @@ func (c *call) roundTrip(
 		GotConn:      func(i httptrace.GotConnInfo) { reused.Store(i.Reused) },
 		WroteHeaders: func() { sent.Store(true) },
 	}
-	target := c.path
-	if c.query != "" {
-		target += "?" + c.query
-	}
-	r, err := u.request(httptrace.WithClientTrace(ctx, trace), c.method, target)
+	r, err := c.request(httptrace.WithClientTrace(ctx, trace), u, a)
 	if err != nil {
 		return nil, endpoint.Outcome{Class: endpoint.ClassRefused, Err: err}
 	}
-	for _, f := range c.fields {
-		r.Header.Add(f.name, f.value)
-	}
-	c.hop(a, r.Header.Add)
-	switch {
-	case c.of.Body != nil:
-		r.Body, r.ContentLength = limitedBody(c.of), c.of.Length
-		if c.of.Trailer != nil && c.of.Length < 0 {
-			trailed(r, c.of.Trailer)
-		}
-	case len(c.of.Message.Body) > 0:
-		r.Body = io.NopCloser(bytes.NewReader(c.of.Message.Body))
-		r.ContentLength = int64(len(c.of.Message.Body))
-	}
-	if r.Header["User-Agent"] == nil {
-		r.Header["User-Agent"] = nil // none is added
-	}
 	transport := u.transport
-	if c.of.Upgrade != "" && u.upgrades != nil {
+	if r.Header["Upgrade"] != nil {
 		transport = u.upgrades
-		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{c.of.Upgrade}
 	}
-	answer, err := transport.RoundTrip(r) //nolint:bodyclose // who gets the reply closes it
+	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		o := failureOf(ctx, err, progress{reused: reused.Load(), sent: sent.Load()})
 		cancel()
@@ -173,6 +151,41 @@ func (c *call) roundTrip(
 	return c.reply(ctx, answered{
 		head: head, body: body, length: answer.ContentLength, reply: reply,
 	})
+}
+
+// request makes the request of an attempt for net/http.
+func (c *call) request(
+	ctx context.Context, u *upstream, a endpoint.Attempt,
+) (*nethttp.Request, error) {
+	target := c.path
+	if c.query != "" {
+		target += "?" + c.query
+	}
+	r, err := u.request(ctx, c.method, target)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range c.fields {
+		r.Header.Add(f.name, f.value)
+	}
+	c.hop(a, r.Header.Add)
+	switch {
+	case c.of.Body != nil:
+		r.Body, r.ContentLength = limitedBody(c.of), c.of.Length
+		if c.of.Trailer != nil && c.of.Length < 0 {
+			trailed(r, c.of.Trailer)
+		}
+	case len(c.of.Message.Body) > 0:
+		r.Body = io.NopCloser(bytes.NewReader(c.of.Message.Body))
+		r.ContentLength = int64(len(c.of.Message.Body))
+	}
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = nil // none is added
+	}
+	if c.of.Upgrade != "" && u.upgrades != nil {
+		r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{c.of.Upgrade}
+	}
+	return r, nil
 }
 
 // limitedBody is a body that streams and ends where it says; net/http reads on to see its end, which

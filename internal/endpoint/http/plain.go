@@ -45,8 +45,10 @@ func (c *call) exchange(
 	h := &conn.head
 	if h.code == 101 {
 		conn.Extend(time.Time{}) // it was for the head
-		return c.reply(ctx, answered{head: h, body: &tunnel{conn, u.options.Stall}, length: -1,
-			reply: &conn.answer})
+		return c.reply(ctx, answered{
+			head: h, body: &tunnel{conn, u.options.Stall}, length: -1,
+			reply: &conn.answer,
+		})
 	}
 	stall := time.Duration(0)
 	if c.of.Streams {

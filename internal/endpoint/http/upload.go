@@ -28,10 +28,10 @@ type upload struct {
 	body    io.ReadCloser
 	trailer map[string][]string // see broker.EndpointCall
 	length  int64               // negative: in chunks
-	stall  time.Duration
-	done   chan struct{}
-	sent   bool  // all of it
-	fault  error // of the body; what the member does is seen by who reads the answer
+	stall   time.Duration
+	done    chan struct{}
+	sent    bool  // all of it
+	fault   error // of the body; what the member does is seen by who reads the answer
 }
 
 // startUpload begins to send the head that is ready, and the body behind it.
