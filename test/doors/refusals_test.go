@@ -22,8 +22,8 @@ type refusal struct {
 
 // refusals are one of each operation of the document, or more.
 func refusals() []refusal {
-	const image, json, bad = "Accept: image/png", "Content-Type: application/json",
-		"Authorization: Basic YTpi"
+	const image, json = "Accept: image/png", "Content-Type: application/json"
+	const foreign = "Origin: https://evil.example"
 	return []refusal{
 		{"links", "GET", "/", "", image, 406, "not-acceptable"},
 		{"health", "GET", "/healthz", "", image, 406, "not-acceptable"},
@@ -40,6 +40,7 @@ func refusals() []refusal {
 		{"getQueue", "GET", "/v1/queues/none", "", "", 404, "not-found"},
 		{"deleteQueue", "DELETE", "/v1/queues/q?if_empty=1", "", "", 409, "conflict"},
 		{"listQueues", "GET", "/v1/queues?page_size=0", "", "", 400, "bad-request"},
+		{"listQueues", "GET", "/v1/queues", "", "Authorization: Basic YTpi", 401, "unauthenticated"},
 		{"listQueues", "GET", "/v1/vhosts/none/queues", "", "", 404, "not-found"},
 		{"send", "POST", "/v1/queues/none/messages", "x", "", 404, "not-found"},
 		{"send", "POST", "/v1/queues/q/messages", "x", "Parley-Priority: 256", 400, "bad-request"},
@@ -81,16 +82,19 @@ func refusals() []refusal {
 		{"listServices", "GET", "/v1/services", "", image, 406, "not-acceptable"},
 		{"putInstance", "PUT", "/v1/services/s/instances/a", `{"url":"file:///x"}`, json, 400, "bad-request"},
 		{"drainInstance", "PATCH", "/v1/services/s/instances/a", `{"draining":true}`, json, 404, "not-found"},
-		{"removeInstance", "DELETE", "/v1/services/s/instances/a", "", bad, 401, "unauthenticated"},
+		{"removeInstance", "DELETE", "/v1/services/s/instances/a", "", foreign, 403, "forbidden"},
 
 		{"listSubscriptions", "GET", "/v1/subscriptions", "", image, 406, "not-acceptable"},
 		{"putSubscription", "PUT", "/v1/subscriptions/s", `{"source":{"queue":"q"}}`, json, 400, "bad-request"},
 		{"getSubscription", "GET", "/v1/subscriptions/none", "", "", 404, "not-found"},
-		{"deleteSubscription", "DELETE", "/v1/subscriptions/none", "", bad, 401, "unauthenticated"},
+		{"deleteSubscription", "DELETE", "/v1/subscriptions/none", "", foreign, 403, "forbidden"},
 		{"listContracts", "GET", "/v1/contracts", "", image, 406, "not-acceptable"},
 		{"putContract", "PUT", "/v1/contracts/c", "service s {", json, 400, "bad-request"},
 		{"getContract", "GET", "/v1/contracts/none", "", "", 404, "not-found"},
-		{"deleteContract", "DELETE", "/v1/contracts/none", "", bad, 401, "unauthenticated"},
+		{"serviceOpenapi", "GET", "/v1/services/q/openapi.json", "", "", 404, "not-found"},
+		{"callThrift", "POST", "/thrift/s", "", foreign, 403, "forbidden"},
+		{"callThriftDefault", "POST", "/thrift", "", foreign, 403, "forbidden"},
+		{"deleteContract", "DELETE", "/v1/contracts/none", "", foreign, 403, "forbidden"},
 
 		{"getRequest", "GET", "/v1/requests/none", "", "", 404, "not-found"},
 		{"cancelRequest", "DELETE", "/v1/requests/none", "", "", 404, "not-found"},

@@ -454,12 +454,12 @@ func hubOperations() map[string]operation {
 			}),
 		},
 		"POST /thrift": {
-			id: "callThriftDefault", tag: tagHub,
+			id: idThriftDefault, tag: tagHub,
 			summary: "Call the default service, or that in the message's name, with Thrift",
 			takes:   thriftBody(), answers: thriftAnswers(),
 		},
 		"POST /thrift/{svc}": {
-			id: "callThrift", tag: tagHub, summary: "Call a service with Thrift",
+			id: idThrift, tag: tagHub, summary: "Call a service with Thrift",
 			takes: thriftBody(), answers: thriftAnswers(),
 		},
 		"GET /ws": {
@@ -479,6 +479,12 @@ func hubOperations() map[string]operation {
 	}
 }
 
+// The operations of Thrift: below no virtual host, but not without a user.
+const (
+	idThrift        = "callThrift"
+	idThriftDefault = "callThriftDefault"
+)
+
 // thriftBody is a whole message of Thrift, in any form.
 func thriftBody() *content { return &content{types: []string{"application/x-thrift"}, need: true} }
 
@@ -487,5 +493,11 @@ func thriftAnswers() []outcome {
 	return answers(outcome{
 		status: http.StatusOK, about: "The answer in the form of the call, an exception too; nothing for a" +
 			" oneway call.", body: thriftBody(),
+	}, outcome{
+		status: http.StatusBadRequest, about: "It is no message of Thrift.",
+		body: &content{types: []string{"text/plain"}},
+	}, outcome{
+		status: http.StatusUnsupportedMediaType, about: "The body is of another type.",
+		body: &content{types: []string{"text/plain"}},
 	})
 }

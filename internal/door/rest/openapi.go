@@ -48,7 +48,8 @@ func (d *Door) openAPI() ([]byte, error) {
 			servers = append(servers, jsonObject{"url": "/v1"})
 		}
 		item["servers"] = servers
-		if operation, ok := item[strings.ToLower(method)].(jsonObject); ok {
+		if operation, ok := item[strings.ToLower(method)].(jsonObject); ok && o.id != idThrift &&
+			o.id != idThriftDefault {
 			operation["security"] = []any{}
 		}
 	}
