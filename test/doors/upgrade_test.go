@@ -59,7 +59,7 @@ func chat(t *testing.T) http.Handler {
 }
 
 // chatHub is a hub that calls the service as ws and, over TLS, as wss; narrow has room for one.
-func chatHub(t *testing.T) *hub.Hub {
+func chatHub(t *testing.T, change ...func(*hub.Options)) *hub.Hub {
 	t.Helper()
 	plain, secured := httptest.NewServer(chat(t)), httptest.NewTLSServer(chat(t))
 	t.Cleanup(plain.Close)
@@ -78,6 +78,9 @@ func chatHub(t *testing.T) *hub.Hub {
 			"ws":     {Members: members(plain.URL)},
 			"wss":    {Members: members(secured.URL), HTTP: hub.HTTPService{CA: ca}},
 			"narrow": {Members: members(plain.URL), Pool: hub.Pool{InFlight: 1}},
+		}
+		for _, f := range change {
+			f(o)
 		}
 	})
 }
@@ -181,6 +184,26 @@ func TestUpgradeRefused(t *testing.T) {
 			t.Errorf("%q: %q, %v", head, status, err)
 		}
 		conn.Close()
+	}
+}
+
+// TestUpgradeCounts: a tunnel is one of the streams that a user may have, and gives its place back.
+func TestUpgradeCounts(t *testing.T) {
+	t.Parallel()
+	h := chatHub(t, func(o *hub.Options) { o.REST.StreamsPerUser = 1 })
+	for range 3 {
+		var c *websocket.Conn
+		var err error
+		for end := time.Now().Add(wait); c == nil; {
+			if c, _, err = dialChat(t, h, "ws/chat", nil); err != nil && time.Now().After(end) {
+				t.Fatal(err)
+			}
+		}
+		if _, got, err := dialChat(t, h, "ws/chat", nil); err == nil || got.status != 429 ||
+			!strings.Contains(string(got.body), `"violated-policies"`) {
+			t.Fatalf("%d %s, %v", got.status, got.body, err)
+		}
+		_ = c.CloseNow()
 	}
 }
 

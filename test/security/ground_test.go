@@ -249,11 +249,16 @@ func TestRows(t *testing.T) {
 		number, _, _ := strings.Cut(a.row, " ")
 		there[number] = true
 	}
+	// H7 and H12 are about the console, other rows of L about what every door does.
+	rows := []string{"H8", "H9", "H10", "H11", "L5", "L8"}
 	for letter, last := range map[string]int{"A": 13, "S": 7, "L": 1, "H": 6, "T": 8} {
 		for n := 1; n <= last; n++ {
-			if row := letter + strconv.Itoa(n); !there[row] {
-				t.Errorf("no row %s", row)
-			}
+			rows = append(rows, letter+strconv.Itoa(n))
+		}
+	}
+	for _, row := range rows {
+		if !there[row] {
+			t.Errorf("no row %s", row)
 		}
 	}
 }
