@@ -26,6 +26,7 @@ type dispatch struct {
 	// tag is the delivery's; 0 for a copy of a gather, which is nobody's to settle.
 	tag     uint64
 	member  string // whom a copy of a gather is for
+	gather  *gather
 	message *Message
 	replyTo []byte
 	attempt uint32
@@ -76,10 +77,11 @@ func (a *Attachment) askMembers(g *gather, m *Message, t *turn) {
 		}
 		a.mu.Unlock()
 		if full {
-			continue // it is missing
+			g.miss()
+			continue
 		}
 		a.start(&dispatch{
-			a: a, member: member, message: t.keep(m), replyTo: g.copyAddress(n), attempt: 1,
+			a: a, member: member, gather: g, message: t.keep(m), replyTo: g.copyAddress(n), attempt: 1,
 		})
 	}
 	t.touch(a.session)
@@ -100,9 +102,12 @@ func (w *dispatch) run() {
 	t := newTurn(w.a.b)
 	if w.tag == 0 {
 		reply, err := w.a.params.Endpoint.CallMember(ctx, w.member, &c)
-		if err == nil {
+		switch {
+		case err == nil:
 			w.answer(reply, t)
-		} else {
+		case unanswered(err):
+			w.gather.lose(t)
+		default:
 			w.answerError(err, t)
 		}
 		w.a.mu.Lock()
@@ -181,6 +186,12 @@ func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 func unseen(err error) bool {
 	return isCode(err, CodeNoInstance) || isCode(err, CodeBreakerOpen) ||
 		isCode(err, CodeOverloaded)
+}
+
+// unanswered reports whether an error says that a member has not answered, and is no answer itself.
+func unanswered(err error) bool {
+	return unseen(err) || isCode(err, CodeDeadline) || isCode(err, CodeBadReply) ||
+		isCode(err, CodeCanceled)
 }
 
 func isCode(err error, code Code) bool { return errors.Is(err, &Error{Code: code}) }

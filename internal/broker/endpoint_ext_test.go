@@ -548,6 +548,69 @@ func TestEndpointGather(t *testing.T) {
 	})
 }
 
+// A member that cannot be reached, breaks off or has no time left has not answered a gather: it is
+// missing, and nobody waits for it (rest.md §5.8). One that refuses the call has.
+func TestEndpointGatherLosesMembers(t *testing.T) {
+	t.Parallel()
+	failed := func(code broker.Code) poolResult { return poolResult{err: &broker.Error{Code: code}} }
+	for _, tc := range []struct {
+		name     string
+		terms    broker.GatherTerms
+		b, c     poolResult
+		complete bool
+		missing  []string
+	}{
+		{"all", broker.GatherTerms{}, failed(broker.CodeNoInstance), failed(broker.CodeBadReply), false,
+			[]string{"b", "c"}},
+		{"deadline", broker.GatherTerms{}, failed(broker.CodeDeadline), failed(broker.CodeOverloaded), false,
+			[]string{"b", "c"}},
+		{"refused", broker.GatherTerms{}, failed(broker.CodeBadRequest), failed(broker.CodeNoMethod), true,
+			nil},
+		{"quorum", broker.GatherTerms{Quorum: true}, failed(broker.CodeBreakerOpen),
+			failed(broker.CodeTooLarge), true, []string{"b"}},
+		{"two", broker.GatherTerms{Replies: 2}, failed(broker.CodeNoInstance),
+			failed(broker.CodeNoInstance), false, []string{"b", "c"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b, p := newBroker(t), newPool(t, 0)
+				p.names = []string{"a", "b", "c"}
+				attach(t, b, "svc", p)
+				c := newClient(t, b, "asker")
+				end := make(chan broker.GatherResult, 1)
+				m := &broker.Message{}
+				m.Key = []byte("svc")
+				tc.terms.Total = time.Hour
+				if err := c.Gather(broker.GatherParams{
+					Message: m, Terms: tc.terms, Reply: func(string, *broker.Message) {},
+					End: func(r broker.GatherResult) { end <- r },
+				}); err != nil {
+					t.Fatal(err)
+				}
+				c.Session.Flush()
+				start := time.Now()
+				for range p.names {
+					call := p.next()
+					switch call.member {
+					case "a":
+						call.reply("I")
+					case "b":
+						call.done <- tc.b
+					default:
+						call.done <- tc.c
+					}
+				}
+				r := <-end
+				if r.Complete != tc.complete || !slices.Equal(r.Missing, tc.missing) ||
+					time.Since(start) != 0 {
+					t.Errorf("%+v after %v", r, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
 // Close lets calls under way end, and nothing new begin; what it cuts short is in the queue again.
 func TestEndpointClose(t *testing.T) {
 	t.Parallel()

@@ -55,6 +55,7 @@ type gather struct {
 	asked    []string // copy n is asked[n-1]
 	answered []bool
 	count    int
+	lost     int  // of asked: those who will not answer
 	sealed   bool // everybody was asked; the rules apply
 }
 
@@ -299,6 +300,20 @@ func (g *gather) note(copyN uint32) (from string, fresh bool) {
 	return g.asked[i], true
 }
 
+// lose notes that who had a copy will not answer: it could not be reached, broke off, or had no time
+// left. It is missing, and nobody waits for it.
+func (g *gather) lose(t *turn) {
+	g.miss()
+	g.check(t)
+}
+
+// miss is lose for one who is not asked at all, while others still are.
+func (g *gather) miss() {
+	g.mu.Lock()
+	g.lost++
+	g.mu.Unlock()
+}
+
 func (g *gather) silence() {
 	if g.b.replies.remove(g.row) {
 		t := newTurn(g.b)
@@ -307,13 +322,14 @@ func (g *gather) silence() {
 	}
 }
 
-// check ends the gather when its rule is met.
+// check ends the gather when its rule is met, or when nobody is left who could answer.
 func (g *gather) check(t *turn) {
 	g.mu.Lock()
-	met := g.sealed && g.met()
+	met := g.met()
+	over := g.sealed && (met || g.count+g.lost == len(g.asked))
 	g.mu.Unlock()
-	if met && g.b.replies.remove(g.row) {
-		g.finish(true, t)
+	if over && g.b.replies.remove(g.row) {
+		g.finish(met, t)
 	}
 }
 
