@@ -45,6 +45,7 @@ func memoryAlarm(t *testing.T, d Driver) {
 	o.limits.MemoryBytes = alarmBytes
 	h := newHub(t, &d, o)
 	h.features.need(t, HoldPublishers)
+	h.features.need(t, SendToQueue)
 	h.queue("full")
 	h.queue("more")
 	k := consume(t, h.connect("to"), Subscription{Queue: "full", Prefetch: 1})

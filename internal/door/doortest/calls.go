@@ -155,6 +155,7 @@ func callNotLate(t *testing.T, p pair) {
 
 // askerGone: a question with a queue of its own for the answer outlives its asker.
 func askerGone(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.queue("svc")
 	p.queue("answers")
 	m := text("svc", "?")

@@ -16,6 +16,9 @@ type Driver struct {
 	Format broker.Format
 	// Serve starts the door; what it starts ends with the test.
 	Serve func(tb testing.TB, s Setup) Door
+	// Peer makes of a client of the heart one that has bodies as the door's clients write and read them;
+	// nil: bodies pass as they are.
+	Peer func(c Client) Client
 }
 
 // Setup is what a door is started with.

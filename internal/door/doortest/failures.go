@@ -20,6 +20,7 @@ func failureScenarios() []scenario {
 
 // clientDies: what a client had and did not settle goes to the next, flagged.
 func clientDies(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.queue("q")
 	send(t, p.from, "q", "a", "b", "c")
 	k := consume(t, p.to, Subscription{Queue: "q", Prefetch: 2})
@@ -42,6 +43,7 @@ func clientDies(t *testing.T, p pair) {
 
 // tooLargeToSend: a body above the limit is refused, whatever the door.
 func tooLargeToSend(t *testing.T, d Driver) {
+	d.Features.need(t, SendToQueue)
 	const limit = 4 << 10 // bytes
 	o := hubOptions{bodyBytes: limit}
 	o.limits.MessageBytes = limit
@@ -72,6 +74,7 @@ func tooLargeToShow(t *testing.T, d Driver) {
 
 // queueDeleted: a consumer learns that its queue is gone.
 func queueDeleted(t *testing.T, d Driver) {
+	d.Features.need(t, Receive)
 	h := newHub(t, &d, hubOptions{})
 	h.queue("q")
 	k := consume(t, h.connect("to"), Subscription{Queue: "q"})

@@ -26,6 +26,15 @@ const (
 	BindExchange    Ability = "bind an exchange"
 	UnbindQueue     Ability = "unbind a queue"
 
+	// Receive: a client can be a consumer, and so a service.
+	Receive Ability = "receive messages"
+	// SendToQueue: a client puts a message of its own making into a queue, and hears that it is safe.
+	SendToQueue Ability = "send a message to a queue"
+	// GatherByName: a client that gathers is told whose answer is which.
+	GatherByName Ability = "tell the answers of a gather apart"
+	// ChooseVHost and ShowPassword: a client says which virtual host it wants, and proves who it is.
+	ChooseVHost  Ability = "choose a virtual host"
+	ShowPassword Ability = "show a password"
 	// AnyExchange: messages may be published to each exchange that there is.
 	AnyExchange Ability = "publish to any exchange"
 	// PutBack returns a delivery to its place.

@@ -72,6 +72,7 @@ func join(t *testing.T, c Client, s Subscription) *member {
 
 // gatherSilent: who does not answer is named when the time is over.
 func gatherSilent(t *testing.T, p pair) {
+	p.features.need(t, GatherByName)
 	p.queue("svc")
 	s := Subscription{Queue: "svc"}
 	one, two := join(t, p.to, s), join(t, p.plain("two"), s)
@@ -89,6 +90,7 @@ func gatherSilent(t *testing.T, p pair) {
 
 // gatherFirst: enough answers end it at once.
 func gatherFirst(t *testing.T, p pair) {
+	p.features.need(t, GatherByName)
 	p.queue("svc")
 	s := Subscription{Queue: "svc"}
 	one, two := join(t, p.to, s), join(t, p.plain("two"), s)
@@ -104,6 +106,7 @@ func gatherFirst(t *testing.T, p pair) {
 
 // gatherTopic: every queue that is bound to a topic is asked, and named.
 func gatherTopic(t *testing.T, p pair) {
+	p.features.need(t, GatherByName)
 	p.queue("stock")
 	p.queue("silent")
 	p.bind(topics, "stock", "order.*")

@@ -73,6 +73,7 @@ type hub struct {
 	broker   *broker.Broker
 	door     Door
 	heart    *heartDoor
+	peer     func(c Client) Client
 }
 
 // hubOptions change a hub.
@@ -83,7 +84,7 @@ type hubOptions struct {
 
 func newHub(tb testing.TB, d *Driver, o hubOptions) *hub {
 	tb.Helper()
-	h := &hub{tb: tb, features: &d.Features, clock: NewClock()}
+	h := &hub{tb: tb, features: &d.Features, clock: NewClock(), peer: d.Peer}
 	formats := []broker.Format{newTableFormat()}
 	if d.Format != nil {
 		formats = append(formats, d.Format)
@@ -111,7 +112,11 @@ func (h *hub) connect(name string) Client {
 // plain returns a client of the heart.
 func (h *hub) plain(name string) Client {
 	h.tb.Helper()
-	return connectTo(h.tb, h.heart, Account{User: guest, VHost: root, Name: name})
+	c := connectTo(h.tb, h.heart, Account{User: guest, VHost: root, Name: name})
+	if h.peer != nil {
+		return h.peer(c)
+	}
+	return c
 }
 
 func connectTo(tb testing.TB, d Door, who Account) Client {
@@ -295,6 +300,7 @@ func bothWays(play func(t *testing.T, p pair)) func(*testing.T, Driver) {
 		})
 		t.Run("to the door", func(t *testing.T) {
 			t.Parallel()
+			d.Features.need(t, Receive)
 			h := newHub(t, &d, hubOptions{})
 			play(t, pair{hub: h, from: h.plain("from"), to: h.connect("to")})
 		})

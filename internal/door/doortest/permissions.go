@@ -16,12 +16,17 @@ func permissionScenarios() []scenario {
 	}
 }
 
-// enter connects and consumes, so that a protocol without connections has to show itself too.
+// enter connects and consumes, so that a protocol without connections has to show itself too. Who cannot
+// consume calls.
 func (h *hub) enter(who Account) (Client, error) {
 	h.tb.Helper()
 	c, err := h.door.Connect(h.tb, who)
 	if err != nil {
 		return nil, err
+	}
+	if h.features.lacks(Receive) {
+		_, err = c.Call(question1("q"))
+		return c, err
 	}
 	_, err = c.Consume(Subscription{Queue: "q"})
 	return c, err
@@ -35,12 +40,16 @@ func loginsRefused(t *testing.T, d Driver) {
 		name  string
 		who   Account
 		fault Fault
+		need  Ability
 	}{
-		{"wrong password", Account{User: guest, VHost: root, Wrong: true}, WrongPassword},
-		{"stranger", Account{User: stranger, VHost: root}, ForbiddenVHost},
-		{"another's virtual host", Account{User: limited, VHost: other}, ForbiddenVHost},
-		{"unknown virtual host", Account{User: guest, VHost: "/none"}, UnknownVHost},
+		{"wrong password", Account{User: guest, VHost: root, Wrong: true}, WrongPassword, ShowPassword},
+		{"stranger", Account{User: stranger, VHost: root}, ForbiddenVHost, ""},
+		{"another's virtual host", Account{User: limited, VHost: other}, ForbiddenVHost, ChooseVHost},
+		{"unknown virtual host", Account{User: guest, VHost: "/none"}, UnknownVHost, ChooseVHost},
 	} {
+		if h.features.lacks(tc.need) {
+			continue
+		}
 		_, err := h.enter(tc.who)
 		h.refused(t, tc.name, err, tc.fault)
 	}
@@ -92,12 +101,12 @@ func attempts() []attempt {
 		manage("dead letters", Op{Do: DeclareQueue, Queue: mine + ".new", DeadLetters: theirX}),
 		manage("alternate", Op{Do: DeclareExchange, Exchange: mine + ".new", Alternate: theirX}),
 		{"publish", limited, AnyExchange, publish(&Message{Exchange: theirX, Key: "k"})},
-		{"publish on a topic", limited, "", publish(&Message{Exchange: topics, Key: "k"})},
-		{"consume", limited, "", consume(Subscription{Queue: theirs})},
-		{"subscribe", limited, "", consume(Subscription{Topic: "k"})},
-		{"gather on a topic", limited, "", gather(Question{Topic: "k", Timeout: timeout})},
-		{"send as nobody", nobody, "", publish(text(mine, "m"))},
-		{"consume as nobody", nobody, "", consume(Subscription{Queue: mine})},
+		{"publish on a topic", limited, SendToQueue, publish(&Message{Exchange: topics, Key: "k"})},
+		{"consume", limited, Receive, consume(Subscription{Queue: theirs})},
+		{"subscribe", limited, Receive, consume(Subscription{Topic: "k"})},
+		{"gather on a topic", limited, GatherByName, gather(Question{Topic: "k", Timeout: timeout})},
+		{"send as nobody", nobody, SendToQueue, publish(text(mine, "m"))},
+		{"consume as nobody", nobody, Receive, consume(Subscription{Queue: mine})},
 		{"call as nobody", nobody, "", call},
 		{"gather as nobody", nobody, "", gather(question1(mine))},
 	}
@@ -153,6 +162,7 @@ func (h *hub) structure() []string {
 
 // permitted: what the limited user may do works, so that the refusals are for the right reason.
 func permitted(t *testing.T, d Driver) {
+	d.Features.need(t, SendToQueue)
 	h := newHub(t, &d, hubOptions{})
 	h.queue(mine)
 	c := connectTo(t, h.door, Account{User: limited, VHost: root, Name: "limited"})

@@ -40,6 +40,7 @@ func samples() map[string]broker.Properties {
 
 // properties: each property means the same on both sides, or is left out with a reason.
 func properties(t *testing.T, d Driver) {
+	d.Features.need(t, SendToQueue)
 	h := newHub(t, &d, hubOptions{})
 	h.queue("in")
 	h.queue("out")
@@ -114,6 +115,7 @@ func values() []any {
 
 // headersSent: what the client's values are to the heart.
 func headersSent(t *testing.T, d Driver) {
+	d.Features.need(t, SendToQueue)
 	h := newHub(t, &d, hubOptions{})
 	h.queue("q")
 	client := h.connect("client")
@@ -137,6 +139,7 @@ func headersSent(t *testing.T, d Driver) {
 
 // headersShown: what the heart's values are to the client.
 func headersShown(t *testing.T, d Driver) {
+	d.Features.need(t, Receive)
 	h := newHub(t, &d, hubOptions{})
 	h.queue("q")
 	plain := h.plain("plain")

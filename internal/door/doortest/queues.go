@@ -28,6 +28,7 @@ func queueScenarios() []scenario {
 // sendAndConsume: what is confirmed is in the queue, comes in order and octet by octet, and is gone
 // when it is accepted.
 func sendAndConsume(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.queue("q")
 	bodies := []string{"one", "", "\x00\xff\r\n", strings.Repeat("large ", 40_000)}
 	for i, body := range bodies {
@@ -52,6 +53,7 @@ func sendAndConsume(t *testing.T, p pair) {
 
 // consumeAuto: a delivery is settled when it is sent.
 func consumeAuto(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.queue("q")
 	send(t, p.from, "q", "a", "b")
 	k := consume(t, p.to, Subscription{Queue: "q", Auto: true})
@@ -62,6 +64,7 @@ func consumeAuto(t *testing.T, p pair) {
 
 // release puts a message back in its place, flagged.
 func release(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.features.need(t, PutBack)
 	p.queue("q")
 	send(t, p.from, "q", "a", "b", "c")
@@ -83,6 +86,7 @@ func release(t *testing.T, p pair) {
 
 // reject sends a message to the dead letters, which say where it died and of what.
 func reject(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.queue("dead")
 	p.queue("q", broker.Field{Name: "x-dead-letter-exchange", Value: ""},
 		broker.Field{Name: "x-dead-letter-routing-key", Value: "dead"})
@@ -109,6 +113,7 @@ func reject(t *testing.T, p pair) {
 
 // prefetch bounds what is unsettled.
 func prefetch(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	const bound = 3
 	p.queue("q")
 	send(t, p.from, "q", "1", "2", "3", "4", "5")
@@ -126,6 +131,7 @@ func prefetch(t *testing.T, p pair) {
 
 // roundRobin: equal consumers get equal shares, whichever side they are on.
 func roundRobin(t *testing.T, d Driver) {
+	d.Features.need(t, Receive)
 	const (
 		share   = 100
 		percent = 10
@@ -178,6 +184,7 @@ func roundRobin(t *testing.T, d Driver) {
 
 // expiry: what has outlived its time is not delivered, what has not is.
 func expiry(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	p.queue("q")
 	m := text("q", "short")
 	m.Properties.Expiration, m.Properties.Set = "1000", broker.HasExpiration
@@ -213,6 +220,7 @@ func unroutable(t *testing.T, d Driver) {
 
 // fullQueue: a queue that refuses says so, and what it has stays.
 func fullQueue(t *testing.T, d Driver) {
+	d.Features.need(t, SendToQueue)
 	h := newHub(t, &d, hubOptions{})
 	h.queue("q", broker.Field{Name: "x-max-length", Value: int64(2)},
 		broker.Field{Name: "x-overflow", Value: "reject-publish"})

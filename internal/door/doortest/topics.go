@@ -18,6 +18,7 @@ func topicScenarios() []scenario {
 
 // publishAndSubscribe: everybody whose pattern matches gets a copy.
 func publishAndSubscribe(t *testing.T, p pair) {
+	p.features.need(t, SendToQueue)
 	one := consume(t, p.to, Subscription{Topic: "price.*"})
 	all := consume(t, p.connect("second"), Subscription{Topic: "price.#"})
 	plain := consume(t, p.plain("third"), Subscription{Topic: "#.tea"})
@@ -49,6 +50,7 @@ func publishAndSubscribe(t *testing.T, p pair) {
 
 // subscriptionsEnd: the queue of a subscription goes with its client.
 func subscriptionsEnd(t *testing.T, d Driver) {
+	d.Features.need(t, Receive)
 	h := newHub(t, &d, hubOptions{})
 	v, _ := h.broker.VirtualHost(root)
 	c := h.connect("gone")
