@@ -270,6 +270,48 @@ func webSocketThrift(t *testing.T, d dialer) {
 	}
 }
 
+// TestThriftDrain: a hub that stops does not wait for idle clients, those of WebSockets and HTTP too; the
+// former are told.
+func TestThriftDrain(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(o *hub.Options) {
+		o.Doors.Thrift.Listen, o.Drain = free, wait
+	})
+	d := dialer{h.Addr("thrift").String(), nil}
+	plain := d.dial(t)
+	defer plain.Close()
+	kept := &http.Client{Transport: &http.Transport{}, Timeout: wait}
+	res, err := kept.Post("http://"+d.address, "application/x-thrift", bytes.NewReader(thriftCall(wire.Binary, "a:x", false)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	res.Body.Close()
+	//nolint:bodyclose // the library says that it needs no closing
+	web, _, err := websocket.Dial(t.Context(), "ws://"+d.address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error, 1)
+	go func() {
+		_, _, err := web.Read(t.Context())
+		told <- err
+	}()
+	began := time.Now()
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > wait/4 {
+		t.Errorf("the hub waits for %v", took)
+	}
+	if err := <-told; websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the WebSocket ended with %v", err)
+	}
+	if _, err := plain.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as a reader says it
+		t.Errorf("the connection ended with %v", err)
+	}
+}
+
 // TestThriftIdentity: the name in a client's certificate is the user, as is the listener's own; a client
 // that a proxy brings from elsewhere is nobody (security.md §10).
 func TestThriftIdentity(t *testing.T) {

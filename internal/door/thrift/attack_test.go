@@ -210,6 +210,34 @@ func TestSecThriftIdleMemory(t *testing.T) {
 	runtime.KeepAlive(list)
 }
 
+// TestIdle: a connection that is idle gives its buffers back, and goes on when the next message comes; one of
+// zlib keeps them, and goes on too.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	const idle = 5 * time.Millisecond
+	h := newHub(t, func(o *Options) { o.idle = idle })
+	h.serve("svc", greet(t))
+	var z wire.Deflater
+	head := z.AppendHead(nil)
+	plain, packed := h.dial(), h.dial()
+	for range 3 {
+		if got := plain.call(wire.Binary, "greet", "Ada"); got.text != "Hello, Ada" {
+			t.Fatalf("got %+v", got)
+		}
+		b, err := z.AppendMessage(head, ask(wire.Compact, "greet", "Ada", 5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head = nil
+		packed.send(b)
+		m := packed.next()
+		if got := parse(t, m.Protocol, m.Bytes); got.text != "Hello, Ada" {
+			t.Fatalf("zlib: got %+v", got)
+		}
+		time.Sleep(5 * idle) // what is tested is that nothing comes
+	}
+}
+
 // A message of the limit passes, and one octet more does not (security.md §1).
 func TestSecThriftLimits(t *testing.T) {
 	t.Parallel()

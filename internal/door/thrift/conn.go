@@ -72,7 +72,9 @@ func newConn(d *Door, nc net.Conn) *conn {
 	c.member.ended = c.force
 	c.out = output.New(nc, output.Options{})
 	c.answers.init(d, c.out)
-	c.source = source{conn: nc, limit: d.options.MessageTime, stopped: &c.stopped}
+	c.source = source{
+		conn: nc, limit: d.options.MessageTime, idle: d.options.idle, stopped: &c.stopped,
+	}
 	c.stream = wire.NewStream(&c.source, d.options.Limits)
 	c.source.stream = c.stream
 	c.slow = time.AfterFunc(time.Hour, c.promote)

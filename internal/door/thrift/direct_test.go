@@ -97,6 +97,20 @@ func TestDirect(t *testing.T) {
 	}
 }
 
+// TestDirectOneway: a pool that knows of a method that it is oneway has nothing to say, and nobody is told
+// anything.
+func TestDirectOneway(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.attach("svc", newPooled(typeBinary, nil))
+	h.attach("other", newPooled(typeBinary, message(wire.Binary, wire.Head{Name: []byte("x"), Type: wire.Reply}, 0, "Servus")))
+	c := h.dial()
+	c.send(ask(wire.Binary, "poke", "", 1))
+	if got := c.call(wire.Binary, "other:greet", "Ada"); got.text != "Servus" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // TestDirectAllocates next to nothing, so that what passes through costs no garbage.
 func TestDirectAllocates(t *testing.T) {
 	if raceEnabled {

@@ -37,6 +37,9 @@ type web struct {
 	start  sync.Once
 	once   sync.Once
 	ended  chan struct{} // the server has returned, or was never started
+	// draining ends when the hub stops: WebSockets say good-bye.
+	draining context.Context //nolint:containedctx // of the server
+	stop     context.CancelFunc
 }
 
 // memberKey is under which a request has its member.
@@ -47,6 +50,7 @@ func newWeb(d *Door) *web {
 	w := &web{
 		door: d, conns: make(chan net.Conn), done: make(chan struct{}), ended: make(chan struct{}),
 	}
+	w.draining, w.stop = context.WithCancel(context.Background())
 	w.server = &http.Server{
 		Handler: http.HandlerFunc(w.serve), ReadHeaderTimeout: webHeaderTime, IdleTimeout: webIdleTime,
 		MaxHeaderBytes: webHeaderBytes,
@@ -129,10 +133,14 @@ func (w *web) Close() error {
 func (w *web) Addr() net.Addr { return &net.TCPAddr{} }
 
 // drain lets requests under way end, and closes their connections behind them.
-func (w *web) drain() { w.server.SetKeepAlivesEnabled(false) }
+func (w *web) drain() {
+	w.stop()
+	w.server.SetKeepAlivesEnabled(false)
+}
 
 // close ends the server.
 func (w *web) close() error {
+	w.stop()
 	late, cancel := context.WithTimeout(context.Background(), webDrainTime)
 	defer cancel()
 	err := w.server.Shutdown(late)

@@ -102,6 +102,8 @@ type Options struct {
 	Metrics *metric.Registry
 	// Logger; default: nothing is logged.
 	Logger *slog.Logger
+
+	idle time.Duration // idleTime; a test has less patience
 }
 
 // Validate returns all faults at once.
@@ -141,6 +143,7 @@ func (o *Options) Validate() error {
 // setDefaults fills in what is zero.
 func (o *Options) setDefaults() {
 	standard := wire.DefaultLimits()
+	setDefault(&o.idle, idleTime)
 	setDefault(&o.Guest, defaultGuest)
 	setDefault(&o.MessageTime, defaultMessageTime)
 	setDefault(&o.Limits.MessageBytes, standard.MessageBytes)

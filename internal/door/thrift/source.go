@@ -36,6 +36,7 @@ type source struct {
 	conn    net.Conn
 	stream  *wire.Stream
 	limit   time.Duration // of a message
+	idle    time.Duration // after it without one the buffers are given back
 	stopped *atomic.Bool  // the connection ends
 
 	first  byte // read while there were no buffers
@@ -84,8 +85,8 @@ func (s *source) Read(p []byte) (int, error) {
 			}
 			most := max(s.limit, time.Duration(s.stream.Buffered()/messageRate)*time.Second)
 			s.arm(s.begun.Add(most), true)
-		} else if s.inSlow || s.armed.Sub(now) < idleTime {
-			s.arm(now.Add(2*idleTime), false)
+		} else if s.inSlow || s.armed.Sub(now) < s.idle {
+			s.arm(now.Add(2*s.idle), false)
 		}
 		if s.stopped.Load() { // whoever stops it sets the deadline after that
 			return 0, errStopped

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -14,6 +15,7 @@ import (
 // The codes of a close (RFC 6455 §7.4.1).
 const (
 	closeNormal   = 1000
+	closeAway     = 1001
 	closeProtocol = 1002
 )
 
@@ -45,6 +47,13 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
+	var calling sync.Mutex // held from a call to its answer
+	stop := context.AfterFunc(d.web.draining, func() {
+		calling.Lock()
+		defer calling.Unlock()
+		_ = conn.Close(closeAway, "the hub stops") // the client may be gone
+	})
+	defer stop()
 	stream := wire.NewStream(&frames{ctx: ctx, conn: conn}, d.options.Limits)
 	began := false // zlib: the head of the stream is written
 	for {
@@ -59,6 +68,7 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 			_ = conn.Close(closeProtocol, "") // ″
 			return
 		}
+		calling.Lock()
 		c := d.calls.get()
 		c.begin(ctx, from, m)
 		if err != nil {
@@ -69,6 +79,7 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 		}
 		closes, failed := c.closes, d.writeFrame(ctx, conn, c, &began)
 		d.calls.put(c)
+		calling.Unlock()
 		switch {
 		case failed != nil:
 			return
