@@ -375,12 +375,11 @@ func (c *call) count() {
 		"answer", c.outcome.String(), "code", c.word, "trace_id", c.traceID())
 }
 
-// lost notes a message that is not answered and did not arrive.
+// lost notes a message that is not answered and did not arrive. There may be many of them: they are
+// counted, and logged as calls are.
 func (c *call) lost(err error) {
 	c.word = problemOf(err).word
-	c.door.options.Logger.Info("message lost", "peer", c.caller.Peer, "vhost", c.caller.VHost,
-		"user", c.caller.User, "service", shown(c.service), "operation", shown(c.head.Name),
-		"trace_id", c.traceID(), "error", err)
+	c.door.lost.Inc()
 }
 
 // reply is the answer of a service, as the heart hands it out.

@@ -244,6 +244,9 @@ func TestOneway(t *testing.T) {
 	if got := c.call(wire.Binary, "greet", "Ada"); got.text != "Hello, Ada" {
 		t.Errorf("got %+v", got)
 	}
+	if n := h.door.lost.Value(); n != 2 {
+		t.Errorf("%d errors are counted, want 2", n)
+	}
 	seen := map[string]bool{<-got: true, <-got: true}
 	if !seen[`{"text":"0"}`] || !seen[`{"text":"1"}`] {
 		t.Errorf("the service got %v", seen)

@@ -22,6 +22,7 @@ type Door struct {
 	asked     atomic.Uint64       // numbers correlation ids
 	ended     [endCount]*metric.Counter
 	faults    *metric.Counter
+	lost      *metric.Counter
 }
 
 // New returns a door, or what is wrong with its options. The caller has to call Close when Serve was called.
@@ -80,6 +81,11 @@ func (d *Door) count() {
 			Labels: []metric.Label{door, {Name: "answer", Value: e.String()}},
 		})
 	}
+	d.lost = d.options.Metrics.Counter(metric.Desc{
+		Name:   "parley_thrift_unanswered_errors_total",
+		Help:   "Errors of oneway calls, which get no answer.",
+		Labels: []metric.Label{door},
+	})
 	d.faults = d.options.Metrics.Counter(metric.Desc{
 		Name:   "parley_thrift_faults_total",
 		Help:   "Connections of Thrift callers that were closed for what came over them.",

@@ -101,8 +101,9 @@ func kindOf(word string) wire.ExceptionType {
 func (c *call) fail(err error) {
 	p := problemOf(err)
 	c.word = p.word
+	var id string
 	if p.word == codeInternal && p.cause != nil { // a service's own failure has none
-		id := trace.New(false).Trace.String()
+		id = trace.New(false).Trace.String()
 		c.door.options.Logger.Error("call failed", "peer", c.caller.Peer, "service", shown(c.service),
 			"operation", shown(c.head.Name), "trace_id", id, "error", err)
 	}
@@ -111,6 +112,9 @@ func (c *call) fail(err error) {
 		kind = kindOf(p.word)
 	}
 	text := p.word + ": " + p.detail
+	if id != "" {
+		text += " (trace " + id + ")"
+	}
 	if kind == wire.UnknownMethod { // as servers say it, which clients look for
 		text = "Unknown function " + shown(c.head.Name)
 		if p.word == codeNoService {
