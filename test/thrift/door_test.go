@@ -52,7 +52,7 @@ func dialTheirs(t *testing.T, address string, form [2]string) *apacheClient {
 	case "zlib":
 		transport, err = apache.NewTZlibTransport(transport, 6)
 	case "http":
-		transport, err = apache.NewTHttpPostClient("http://" + address + "/")
+		transport, err = apache.NewTHttpClient("http://" + address + "/")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func text(s string) *record {
 func (c *apacheClient) call(service, method, arg string) (value, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	var out apache.TProtocol = c.protocol
+	out := c.protocol
 	if service != "" {
 		out = apache.NewTMultiplexedProtocol(c.protocol, service)
 	}
