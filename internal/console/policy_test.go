@@ -85,3 +85,15 @@ func TestVHostMetadata(t *testing.T) {
 		`"default_queue_type":"quorum"`)
 	h.do("PUT", "/api/vhosts/v", `{"default_queue_type":"nope"}`).want(400, "Unsupported")
 }
+
+// TestParametersOfOthers: who makes policies sets no parameters for which other routes ask more.
+func TestParametersOfOthers(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	for _, component := range []string{"operator_policy", "vhost-limits", "contract", "service-instance"} {
+		path := "/api/parameters/" + component + "/%2F/x"
+		h.as("policymaker", "PUT", path, `{"value":{}}`).want(401)
+		h.as("policymaker", "DELETE", path, "").want(401)
+	}
+	h.as("policymaker", "PUT", "/api/parameters/shovel/%2F/x", `{"value":{}}`).want(201)
+}

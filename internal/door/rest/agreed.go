@@ -45,7 +45,7 @@ func (d *Door) agree(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if a.body, err = v.body(); err != nil {
+	if a.body, err = v.wholeBody(); err != nil {
 		return err
 	}
 	a.contentType = v.r.Header.Get("Content-Type")
@@ -64,6 +64,31 @@ func (d *Door) agree(v *visit) error {
 		}
 	}
 	v.agreed = a
+	return nil
+}
+
+// agreeGather checks what a gather asks of a service that has a contract.
+func (d *Door) agreeGather(v *visit, operation string, m *broker.Message) error {
+	if d.options.Registry == nil {
+		return nil
+	}
+	vhost, service := v.client.key.vhost, v.path("svc")
+	known := d.options.Registry.Operations(vhost, service)
+	if known == nil {
+		return nil
+	}
+	method := known.Method([]byte(operation))
+	if method == nil {
+		return problemf("no-method", "the contract of '%s' has no method %.100q", service, operation)
+	}
+	p, err := m.Properties()
+	t, _, wrong := mime.ParseMediaType(p.ContentType)
+	if err != nil || wrong != nil || !isJSON(t) || d.wantsThrift(vhost, service) {
+		return err
+	}
+	if err := contract.CheckArguments(method, m.Body, parsePrefer(v.r.Header).lenient); err != nil {
+		return argumentProblem(err)
+	}
 	return nil
 }
 
@@ -174,6 +199,14 @@ func isThrift(contentType string) bool {
 	t, _, err := mime.ParseMediaType(contentType)
 	return err == nil &&
 		(strings.HasPrefix(t, "application/vnd.apache.thrift") || t == "application/x-thrift")
+}
+
+// operation is what the service is asked to do: the method, or the one of which a request is made.
+func (a *agreed) operation() string {
+	if a.method.Request != "" {
+		return a.method.Request
+	}
+	return a.method.Name
 }
 
 // hasNoAnswer reports whether nobody answers the method: it is sent, or published.

@@ -73,6 +73,16 @@ func (v *visit) smallBody(buf []byte) error {
 	return nil
 }
 
+// wholeBody reads a body, in one piece of memory where its length is known and small.
+func (v *visit) wholeBody() ([]byte, error) {
+	n := v.r.ContentLength
+	if n < 0 || n > wholeBytes {
+		return v.body()
+	}
+	body := make([]byte, n)
+	return body, v.smallBody(body)
+}
+
 // bodyFault says what was wrong with a body, and lets its connection end.
 func (v *visit) bodyFault(control *http.ResponseController, err error) error {
 	// net/http would read on to the end of the body, at the client's pace.

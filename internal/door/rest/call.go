@@ -32,8 +32,10 @@ func (d *Door) service(v *visit) error {
 	if err := d.agree(v); err != nil {
 		return err
 	}
-	if v.agreed != nil && v.agreed.hasNoAnswer() {
-		return d.sendCall(v)
+	if v.agreed != nil {
+		if done, err := d.methods(v, timeout); done {
+			return err
+		}
 	}
 	if prefer.async {
 		return d.respondAsync(v, prefer, timeout)
@@ -220,8 +222,8 @@ func (v *visit) calledBy() string {
 }
 
 func (v *visit) calledAt() string {
-	if v.agreed != nil && v.agreed.route != nil {
-		return "/" + v.agreed.method.Name
+	if v.agreed != nil && (v.agreed.route != nil || v.agreed.method.Request != "") {
+		return "/" + v.agreed.operation()
 	}
 	return v.servicePath()
 }

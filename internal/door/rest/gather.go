@@ -214,13 +214,24 @@ func (d *Door) gather(v *visit, to target, operation string) error {
 	if err := v.decode(&want, true); err != nil {
 		return err
 	}
-	terms, err := want.terms(d.options.CallTimeout)
+	patience := d.options.CallTimeout
+	if to.exchange == "" {
+		if known := v.client.conn.VirtualHost().Operation(to.key, []byte(operation)); known.Timeout > 0 {
+			patience = min(known.Timeout, timeoutMax)
+		}
+	}
+	terms, err := want.terms(patience)
 	if err != nil {
 		return err
 	}
 	m, err := want.message(v, operation)
 	if err != nil {
 		return err
+	}
+	if to.exchange == "" {
+		if err := d.agreeGather(v, operation, m); err != nil {
+			return err
+		}
 	}
 	m.Exchange, m.Key = []byte(to.exchange), []byte(to.key)
 	if len(m.Key) > nameBytesMax {

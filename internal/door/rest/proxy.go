@@ -146,7 +146,7 @@ func (p *passage) free() {
 // operation is the last word of a path that has one word.
 func (v *visit) operation() string {
 	if v.agreed != nil {
-		return v.agreed.method.Name
+		return v.agreed.operation()
 	}
 	if path := v.path("path"); !strings.Contains(path, "/") {
 		return path
