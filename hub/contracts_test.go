@@ -474,7 +474,7 @@ func TestSecT7Upload(t *testing.T) {
 		if r.StatusCode != c.status || !strings.Contains(answer, c.want) {
 			t.Errorf("%s: %d %.300s", c.name, r.StatusCode, answer)
 		}
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > time.Minute { // of a busy machine, under -race
 			t.Errorf("%s took %v", c.name, took)
 		}
 	}

@@ -5,6 +5,7 @@ package rest
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,8 +52,16 @@ func contracted(t *testing.T, idl string, change ...func(*Options)) *hub {
 
 // serve answers every call with the same.
 func (p *peer) serve(body, contentType string, headers ...broker.Field) {
-	go func() {
-		for s := range p.got {
+	var serving sync.WaitGroup
+	stop := make(chan struct{})
+	serving.Go(func() {
+		for {
+			var s seen
+			select {
+			case s = <-p.got:
+			case <-stop:
+				return
+			}
 			m := broker.Message{Body: []byte(body)}
 			m.Key, m.Overlay = []byte(s.properties.ReplyTo), headers
 			m.ContentType = []byte(contentType)
@@ -62,8 +71,11 @@ func (p *peer) serve(body, contentType string, headers ...broker.Field) {
 			}
 			p.session.Flush()
 		}
-	}()
-	p.tb.Cleanup(func() { close(p.got) })
+	})
+	p.tb.Cleanup(func() {
+		close(stop)
+		serving.Wait()
+	})
 }
 
 const asJSON = "Content-Type: application/json"
