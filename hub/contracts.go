@@ -246,6 +246,8 @@ func (c *contracts) Put(
 		return out, err
 	}
 	c.kept[contractKey{by.VHost, name}] = value
+	c.h.options.Logger.Info("contract put", "vhost", by.VHost, "contract", name, "user", by.User,
+		"breaks", len(contract.Breaks(out.Changes)))
 	return out, c.put(out.Entry)
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package contract is what a service promises: its Thrift IDL, read into descriptors, what a next
-// version of it would break, and what its methods look like as JSON.
+// version of it would break, what its methods look like as JSON and over HTTP, and which services of
+// the hub it is about.
 //
 //	Load        fs.FS and a name      ->  *Program: every definition, resolved, with position,
 //	                                      documentation and annotations
@@ -10,6 +11,10 @@
 //	Transcoder  method and body       ->  the body in another form: JSON into any protocol of Thrift
 //	                                      (encode.go), back (decode.go), one protocol into another
 //	                                      (convert.go)
+//	Source      texts of files        ->  *Contract: what is pushed and kept
+//	Registry    virtual host, service ->  *Operations: its methods, in one atomic load
+//	Route       HTTP method and path  ->  *Method, its arguments and answer (route.go, request.go)
+//	OpenAPI     *Operations           ->  the description of a service (openapi.go, schema.go)
 //
 // The grammar is that of Apache's compiler (compiler/cpp/src/thrift, thrifty.yy and thriftl.ll), not
 // that of its prose. A file is scanned (scanner.go), parsed into descriptors whose references are

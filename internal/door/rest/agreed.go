@@ -49,6 +49,10 @@ func (d *Door) agree(v *visit) error {
 		return err
 	}
 	a.contentType = v.r.Header.Get("Content-Type")
+	packed := v.r.Header.Get("Content-Encoding")
+	if packed != "" && !strings.EqualFold(packed, "identity") && !isThrift(a.contentType) {
+		return problemf(wordMediaType, "the contract's methods take no packed bodies")
+	}
 	if a.route != nil {
 		err = a.bind(v, parameters)
 	} else if !isThrift(a.contentType) {
@@ -259,6 +263,15 @@ func (d *Door) sendCall(v *visit) error {
 	}
 	v.w.Header().Set("Location", v.base()+to.location+url.PathEscape(p.MessageID))
 	return v.reply(http.StatusAccepted, routedBody{Routed: routed})
+}
+
+// answerAgreed gives an answer, whose fields go where the annotated route says by which the call came.
+func (v *visit) answerAgreed(a *answer) error {
+	if v.agreed == nil || v.agreed.route == nil || v.agreed.route.Outputs == nil ||
+		a.properties.Set&broker.HasContentEncoding != 0 {
+		return v.answer(a)
+	}
+	return v.answerBy(v.agreed.route, a)
 }
 
 // answerBy gives the answer of a call by an annotated route whose result says where its fields go.

@@ -61,6 +61,16 @@ func TestAnnotatedRoutes(t *testing.T) {
 		t.Errorf("%s %v", r.body, r.header)
 	}
 
+	for range 2 { // the second time without the service
+		c = h.async("GET", "/v1/services/things/shelf/8", "", `Idempotency-Key: "a"`)
+		if r == nil || string(r.body) != `{"text":"key"}` {
+			reply(got(`{"req":{"id":"8"}}`, "find"), `{"status":203,"text":"key"}`)
+		}
+		if r = h.got(c).want(203); string(r.body) != `{"text":"key"}` {
+			t.Errorf("%s", r.body)
+		}
+	}
+
 	c = h.async("GET", "/v1/services/things/shelf/7", "")
 	reply(got(`{"req":{"id":"7"}}`, "find"), `[]`)
 	h.got(c).problem(502, wordBadReply)

@@ -102,6 +102,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 		{"POST", "put", `not JSON`, asJSON, 400, wordBadRequest, ""},
 		{"POST", "put", `what=tea`, "Content-Type: " + typeForm, 400, wordBadRequest, ""},
 		{"POST", "put", `tea`, "Content-Type: text/plain", 415, wordMediaType, ""},
+		{"POST", "put", `{"what":"tea"}`, "Content-Encoding: gzip", 415, wordMediaType, "packed"},
 		{"POST", "forget", `{"id":1}`, asJSON, 400, wordBadRequest, `"pointer":"/id"`},
 		{"POST", "ping", `{"x":1}`, asJSON, 400, wordBadRequest, ""},
 	} {

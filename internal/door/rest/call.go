@@ -70,10 +70,7 @@ func (d *Door) service(v *visit) error {
 		v.w.Header().Set("Preference-Applied", "wait="+
 			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
 	}
-	if v.agreed != nil && v.agreed.route != nil && v.agreed.route.Outputs != nil {
-		return v.answerBy(v.agreed.route, got)
-	}
-	return v.answer(got)
+	return v.answerAgreed(got)
 }
 
 // defaultTimeout is how long a call may take that does not say: what the operation's contract says, or

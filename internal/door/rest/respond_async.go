@@ -194,7 +194,7 @@ func (v *visit) response(r *broker.Request) error {
 	case err != nil:
 		return err
 	case found:
-		return v.answer(a)
+		return v.answerAgreed(a)
 	}
 	if p := endOf(r); p != nil {
 		return p
