@@ -53,9 +53,10 @@ func (d *Door) agree(v *visit) error {
 	if packed != "" && !strings.EqualFold(packed, "identity") && !isThrift(a.contentType) {
 		return problemf(wordMediaType, "the contract's methods take no packed bodies")
 	}
-	if a.route != nil {
+	switch {
+	case a.route != nil:
 		err = a.bind(v, parameters)
-	} else if !isThrift(a.contentType) {
+	case a.contentType != typeJSON && !isThrift(a.contentType): // the first is quick, and usual
 		err = a.isJSON()
 	}
 	if err != nil {
