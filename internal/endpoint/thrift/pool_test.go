@@ -131,6 +131,48 @@ func restart(t *testing.T, s *server) *server {
 	return again
 }
 
+// TestHedge: of two attempts at once the first answer counts, and the other one's connection is closed
+// with its answer still to come.
+func TestHedge(t *testing.T) {
+	t.Parallel()
+	var hangs atomic.Bool
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	slow := serve(t, func(c net.Conn, h *heard) []byte {
+		if hangs.Load() {
+			<-release
+		}
+		return echo(c, h)
+	})
+	p := pooled(t, endpoint.Options{
+		Hedge:   endpoint.Hedge{Enabled: true, Percentile: 99, ExtraPercent: 50},
+		Balance: endpoint.Balance{ForceAfter: 10 * time.Millisecond},
+		Breaker: endpoint.Breaker{Percent: -1},
+	}, slow, serve(t, echo))
+	t.Cleanup(free) // before the servers stop
+	calls := func(lasting time.Duration) {
+		t.Helper()
+		for i, start := 0, time.Now(); time.Since(start) < lasting; i++ {
+			if err := callPool(t, p, fmt.Sprint(i), true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	calls(1200 * time.Millisecond) // the pool looks at latencies once a second
+	hangs.Store(true)
+	before := slow.calls.Load()
+	for end := time.Now().Add(patience); slow.calls.Load() == before; {
+		start := time.Now()
+		err := callPool(t, p, "x", true)
+		if err != nil || time.Since(start) > patience/2 || time.Now().After(end) {
+			t.Fatalf("%v after %v", err, time.Since(start))
+		}
+	}
+	hangs.Store(false)
+	free()
+	calls(50 * time.Millisecond)
+}
+
 // TestGather: each member is asked once, and answers for itself.
 func TestGather(t *testing.T) {
 	t.Parallel()
