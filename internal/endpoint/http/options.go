@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/parley-ipc/parley/internal/endpoint"
 )
 
 // Bounds and defaults of Options.
@@ -69,6 +71,15 @@ func (o *Options) Validate() error {
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
+}
+
+// tlsConfig returns what https members are called with: TLS, if it is set, else by the files. They are
+// read once.
+func (o *Options) tlsConfig() (*tls.Config, error) {
+	if o.TLS != nil {
+		return o.TLS.Clone(), nil
+	}
+	return endpoint.TLSFiles{CA: o.CA, Cert: o.Cert, Key: o.Key}.Config()
 }
 
 // withDefaults fills in what is zero.

@@ -5,12 +5,13 @@ package thrift
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -346,12 +347,13 @@ func TestTLS(t *testing.T) {
 	s := &server{tb: t, listener: l, handle: echo, open: make(map[net.Conn]struct{})}
 	s.done.Go(s.accept)
 	t.Cleanup(s.stop)
-	roots := x509.NewCertPool()
-	roots.AddCert(web.Certificate())
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+	if err := os.WriteFile(roots, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	address := l.Addr().String()
-	m := reachAt(t, "thrift+tls://"+address, address, Options{
-		TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-	})
+	m := reachAt(t, "thrift+tls://"+address, address, Options{CA: roots})
 	for _, text := range []string{"x", strings.Repeat("x", 100<<10), "y"} {
 		if got := m.answered(thrift.Binary, "say", text); got != "say "+text {
 			t.Errorf("%.40q", got)

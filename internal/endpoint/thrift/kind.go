@@ -47,6 +47,10 @@ func New(s Service, o Options) (*Kind, error) {
 		options: o.withDefaults(), service: s, oneway: make(map[string]struct{}, len(o.Oneway)),
 		upstreams: make(map[endpoint.Target]*upstream),
 	}
+	var err error
+	if k.options.TLS, err = o.tlsConfig(); err != nil {
+		return nil, err
+	}
 	k.protocol, _ = o.protocol() // it is valid
 	k.name = []byte(s.Name)
 	k.largest = k.options.MessageBytes

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-ipc/parley/internal/contract"
+	"github.com/parley-ipc/parley/internal/endpoint"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -73,9 +74,17 @@ type Options struct {
 	// range 1 to 4,000.
 	Conns int `yaml:"conns"`
 
+	// CA is a file with the issuers of thrift+tls members' certificates, in PEM, instead of the system's.
+	// Default: those of the system.
+	CA string `yaml:"ca"`
+	// Cert and Key are files with the certificate that thrift+tls members see of the hub, in PEM.
+	// Default: none.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+
 	// Contracts describe services. Default: none does, and bodies of JSON cannot be sent.
 	Contracts *contract.Registry `yaml:"-"`
-	// TLS is what thrift+tls members are called with. Default: the system's roots.
+	// TLS is what thrift+tls members are called with, instead of CA, Cert and Key.
 	TLS *tls.Config `yaml:"-"`
 }
 
@@ -118,6 +127,9 @@ func (o *Options) Validate() error {
 	number("conns", o.Conns, maxConns)
 	duration("connect", o.Connect, maxTime)
 	duration("idle", o.Idle, maxIdle)
+	if _, err := o.tlsConfig(); err != nil {
+		faults = append(faults, err)
+	}
 	return errors.Join(faults...)
 }
 
@@ -135,6 +147,15 @@ func (o *Options) protocol() (thrift.Protocol, bool) {
 		return thrift.JSON, true
 	}
 	return thrift.Binary, false
+}
+
+// tlsConfig returns what thrift+tls members are called with: TLS, if it is set, else by the files. They are
+// read once.
+func (o *Options) tlsConfig() (*tls.Config, error) {
+	if o.TLS != nil {
+		return o.TLS.Clone(), nil
+	}
+	return endpoint.TLSFiles{CA: o.CA, Cert: o.Cert, Key: o.Key}.Config()
 }
 
 // withDefaults fills in what is zero.

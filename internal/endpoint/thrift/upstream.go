@@ -88,9 +88,6 @@ func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
 	u := &upstream{target: t, options: o}
 	if at.Scheme == scheme+tlsSuffix {
 		u.tls = o.TLS.Clone()
-		if u.tls == nil {
-			u.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
 		u.tls.ServerName = at.Hostname()
 	}
 	u.conns = connPool{up: u, places: make(chan struct{}, o.Conns)}
