@@ -84,10 +84,8 @@ func (k *thriftKit) kitexServers() []thriftServer {
 			name: "Kitex, " + transport, knows: "Kitex",
 			start: func(t *testing.T) (*thriftHub, *harness.Process) {
 				t.Helper()
-				addr := harness.FreeAddr(t)
-				process := k.serve(t, addr, []string{k.kitex, "serve"})
-				accepts(t, process, addr)
-				return startThriftHub(t, k.idl, u.services("thrift", addr)), process
+				addr, process := k.listen(t, []string{k.kitex, "serve"}, shortSecond)
+				return k.startHub(t, k.idl, u.services("thrift", addr)), process
 			},
 		})
 	}

@@ -5,6 +5,7 @@ package interop
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -21,22 +22,26 @@ import (
 func TestThriftTest(t *testing.T) {
 	t.Parallel()
 	k := newThriftKit(t)
-	var table thriftTable
+	var table, others thriftTable
 	t.Run("by", func(t *testing.T) {
 		for _, s := range k.servers() {
-			k.throughHub(t, &table, s)
+			k.throughHub(t, &table, s, k.runs(s))
 		}
+		few := k.fewRuns()
+		k.throughHub(t, &others, k.slowServer(), slices.Concat(few, k.jsonRuns(false)))
+		k.throughHub(t, &others, k.undescribedServer(), few)
 	})
-	report(t, "ThriftTest through the hub: "+table.String())
+	report(t, "ThriftTest through the hub: "+table.String()+", and "+others.String())
 	if os.Getenv(envOn) == "full" && table.whole() {
 		writeThriftPage(t, map[string]*thriftTable{"ThriftTest": &table})
 	}
 }
 
 // throughHub has clients call a server, and counts in the table.
-func (k *thriftKit) throughHub(t *testing.T, table *thriftTable, s thriftServer) {
+func (k *thriftKit) throughHub(
+	t *testing.T, table *thriftTable, s thriftServer, runs []thriftRun,
+) {
 	t.Helper()
-	runs := k.runs(s)
 	if len(runs) == 0 {
 		return
 	}
@@ -146,4 +151,13 @@ func (k *thriftKit) runs(s thriftServer) []thriftRun {
 		return runs
 	}
 	return append(runs, k.jsonRuns(s.tame)...)
+}
+
+// fewRuns is a form of each generated client.
+func (k *thriftKit) fewRuns() []thriftRun {
+	return []thriftRun{
+		k.goProgram().run(thriftForm{"compact", "framed"}, true, false),
+		k.pythonProgram().run(thriftForm{"binary", "buffered"}, false, false),
+		k.nodeProgram().run(thriftForm{"header", "websocket"}, false, false),
+	}
 }

@@ -18,8 +18,10 @@ import (
 const (
 	// thriftServerWait is how long a server of ThriftTest may take to come up.
 	thriftServerWait = 20 * time.Second
-	// shortSecond is how long a second of testOneway takes: many clients wait for two of them.
+	// shortSecond is how long a second of testOneway takes, in seconds: many clients wait for two of them.
 	shortSecond = "0.05"
+	// longSecond is such that two of them are longer than a client lets testOneway take.
+	longSecond = "2"
 )
 
 // A thriftServer is a service that the hub leads to.
@@ -39,6 +41,7 @@ type thriftUpstream struct {
 	// protocol and transport are the same in the words of the hub.
 	protocol, transport string
 	multiplex           []string // the services that are called by their names
+	more                string   // settings, in YAML, each behind a comma
 }
 
 func thriftServices() []string { return []string{"ThriftTest", "SecondService"} }
@@ -47,11 +50,11 @@ func thriftUpstreams() []thriftUpstream {
 	both := thriftServices()
 	second := both[1:] // the other one is what servers have for names without a service
 	return []thriftUpstream{
-		{"binary framed", thriftForm{"binary", "framed"}, "binary", "framed", second},
-		{"compact framed", thriftForm{"compact", "framed"}, "compact", "framed", both},
-		{"binary unframed", thriftForm{"binary", "buffered"}, "binary", "unframed", second},
-		{"header", thriftForm{"header", "buffered"}, "binary", "header", both},
-		{"json", thriftForm{"json", "buffered"}, "json", "unframed", both},
+		{"binary framed", thriftForm{"binary", "framed"}, "binary", "framed", second, ""},
+		{"compact framed", thriftForm{"compact", "framed"}, "compact", "framed", both, ""},
+		{"binary unframed", thriftForm{"binary", "buffered"}, "binary", "unframed", second, ""},
+		{"header", thriftForm{"header", "buffered"}, "binary", "header", both, ""},
+		{"json", thriftForm{"json", "buffered"}, "json", "unframed", both, ""},
 	}
 }
 
@@ -65,10 +68,8 @@ func (k *thriftKit) servers() []thriftServer {
 				tame: p.language == "Python" && u.protocol == "json",
 				start: func(t *testing.T) (*thriftHub, *harness.Process) {
 					t.Helper()
-					addr := harness.FreeAddr(t)
-					process := k.serve(t, addr, slices.Concat(p.serve, u.form.args()))
-					accepts(t, process, addr)
-					return startThriftHub(t, k.idl, u.services("thrift", addr)), process
+					addr, process := k.listen(t, slices.Concat(p.serve, u.form.args()), shortSecond)
+					return k.startHub(t, k.idl, u.services("thrift", addr)), process
 				},
 			})
 		}
@@ -79,17 +80,15 @@ func (k *thriftKit) servers() []thriftServer {
 		name: "HTTP, JSON", knows: "JSON",
 		start: func(t *testing.T) (*thriftHub, *harness.Process) {
 			t.Helper()
-			addr := harness.FreeAddr(t)
-			process := k.serve(t, addr, append(program, "http"))
-			accepts(t, process, addr)
-			return startThriftHub(t, k.idl, thriftUpstream{}.services("http", addr)), process
+			addr, process := k.listen(t, append(program, "http"), shortSecond)
+			return k.startHub(t, k.idl, thriftUpstream{}.services("http", addr)), process
 		},
 	}, thriftServer{
 		name: "AMQP, JSON", knows: "JSON",
 		start: func(t *testing.T) (*thriftHub, *harness.Process) {
 			t.Helper()
-			hub := startThriftHub(t, k.idl, "")
-			process := k.serve(t, hub.AMQP, append(program, "amqp"))
+			hub := k.startHub(t, k.idl, "")
+			process := k.serve(t, hub.AMQP, append(program, "amqp"), shortSecond)
 			err := harness.Poll(thriftServerWait, func() error {
 				if process.Lines("ready") == 0 {
 					return fmt.Errorf("it says %q", process.Output())
@@ -104,20 +103,55 @@ func (k *thriftKit) servers() []thriftServer {
 	})
 }
 
-// serve runs a server that listens on addr, or connects to it.
-func (k *thriftKit) serve(t *testing.T, addr string, command []string) *harness.Process {
+// slowServer is one whose testOneway takes longer than any client would wait: what comes next on the
+// client's connection does not wait for it.
+func (k *thriftKit) slowServer() thriftServer {
+	u := thriftUpstreams()[0]
+	return thriftServer{
+		name: "Go, slow", knows: "Go",
+		start: func(t *testing.T) (*thriftHub, *harness.Process) {
+			t.Helper()
+			addr, process := k.listen(t, slices.Concat(k.goProgram().serve, u.form.args()), longSecond)
+			return k.startHub(t, k.idl, u.services("thrift", addr)), process
+		},
+	}
+}
+
+// undescribedServer is one whose service has no contract: the hub goes by the types that binary and compact
+// carry, and by a list of the methods that are not answered.
+func (k *thriftKit) undescribedServer() thriftServer {
+	u := thriftUpstreams()[0]
+	u.more = ", oneway: [testOneway]"
+	return thriftServer{
+		name: "Go, without a contract", knows: "Go",
+		start: func(t *testing.T) (*thriftHub, *harness.Process) {
+			t.Helper()
+			addr, process := k.listen(t, slices.Concat(k.goProgram().serve, u.form.args()), shortSecond)
+			return k.startHub(t, "", u.services("thrift", addr)), process
+		},
+	}
+}
+
+// serve runs a server that listens on addr, or connects to it; second is how long one of testOneway's is.
+func (k *thriftKit) serve(t *testing.T, addr string, command []string, second string) *harness.Process {
 	t.Helper()
-	command = append(command, "--addr", addr, "--second", shortSecond)
+	command = append(command, "--addr", addr, "--second", second)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = k.env
 	return harness.Run(t, filepath.Base(command[0]), cmd)
 }
 
-func accepts(t *testing.T, process *harness.Process, addr string) {
+// listen is serve for one that listens, and returns where.
+func (k *thriftKit) listen(
+	t *testing.T, command []string, second string,
+) (addr string, process *harness.Process) {
 	t.Helper()
+	addr = harness.FreeAddr(t)
+	process = k.serve(t, addr, command, second)
 	if err := harness.Accepts(process, addr, thriftServerWait); err != nil {
 		t.Fatal(err)
 	}
+	return addr, process
 }
 
 // services is the part of a configuration by which ThriftTest and SecondService are at addr.
@@ -126,13 +160,13 @@ func (u thriftUpstream) services(scheme, addr string) string {
 	b.WriteString("services:\n")
 	for _, service := range thriftServices() {
 		fmt.Fprintf(&b, "  %s:\n    members: { one: { url: %q } }\n", service, scheme+"://"+addr)
-		multiplex := ""
+		more := u.more
 		if slices.Contains(u.multiplex, service) {
-			multiplex = ", multiplex: " + service
+			more += ", multiplex: " + service
 		}
 		if scheme == "thrift" {
 			fmt.Fprintf(&b, "    thrift: { protocol: %s, transport: %s%s }\n",
-				u.protocol, u.transport, multiplex)
+				u.protocol, u.transport, more)
 		}
 	}
 	return b.String()
@@ -146,9 +180,9 @@ type thriftHub struct {
 	ca             string // file of the authority
 }
 
-// startThriftHub starts a hub that has a contract of ThriftTest and SecondService, and services. Names
-// without a service are ThriftTest's.
-func startThriftHub(t *testing.T, idl, services string) *thriftHub {
+// startHub starts a hub that has services, and a contract of ThriftTest and SecondService unless idl is
+// "". Names without a service are ThriftTest's.
+func (k *thriftKit) startHub(t *testing.T, idl, services string) *thriftHub {
 	t.Helper()
 	ca := harness.NewIssuer(t)
 	ca.Issue(t, "hub", nil)
@@ -159,13 +193,14 @@ func startThriftHub(t *testing.T, idl, services string) *thriftHub {
 	text := fmt.Sprintf(`doors:
   thrift: { service: ThriftTest, tls_listen: %q }
 tls: { cert: %q, key: %q }
-contracts:
-  ThriftTest: { file: %q }
-%s`, h.secure, filepath.Join(ca.Dir, "hub.pem"), filepath.Join(ca.Dir, "hub.key"), idl, services)
+%s`, h.secure, filepath.Join(ca.Dir, "hub.pem"), filepath.Join(ca.Dir, "hub.key"), services)
+	if idl != "" {
+		text += fmt.Sprintf("contracts:\n  ThriftTest: { file: %q }\n", idl)
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.Hub = harness.Start(t, harness.Build(t), harness.Options{
+	h.Hub = harness.Start(t, k.hub, harness.Options{
 		Args: []string{"-c", file}, Env: []string{"PARLEY_DOORS__THRIFT__LISTEN=" + h.thrift},
 	})
 	return h

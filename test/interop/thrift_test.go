@@ -22,6 +22,7 @@ type thriftKit struct {
 	dir string // of the programs
 	idl string // ThriftTest.thrift with testUuid, which only the hub reads
 	env []string
+	hub string // the binary of the hub
 	bin string // of Go
 	// kitex is the program of Kitex, which only full runs have; else "".
 	kitex string
@@ -43,7 +44,7 @@ func newThriftKit(t *testing.T) *thriftKit {
 			"PYTHONPATH="+filepath.Join(made, "gen-py"),
 			"NODE_PATH="+filepath.Join(made, "gen-nodejs")+":"+
 				filepath.Join(root, "interop", "node", "node_modules")),
-		bin: filepath.Join(made, "thrift-go"),
+		hub: harness.Build(t), bin: filepath.Join(made, "thrift-go"),
 	}
 	known := filepath.Join(tests, "v0.16", "ThriftTest.thrift") // to Debian's compiler
 	generateThrift(t, made, "py", known)
