@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Clients of other languages against a real hub, RabbitMQ and ActiveMQ as oracles of the same scripts,
-# Apache's Thrift compiler as that of the IDL parser, and every command that the README shows.
+# Apache's Thrift compiler as that of the IDL parser, clients and servers that it generates, and every
+# command that the README shows.
 # Installs what is missing from Debian and npm, then lets the tests below test/ drive it; gotestsum
 # prints each client's seconds. `scripts/interop.sh full` runs the whole tables.
 set -euo pipefail

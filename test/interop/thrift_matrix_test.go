@@ -28,8 +28,11 @@ func TestThriftTest(t *testing.T) {
 			k.throughHub(t, &table, s, k.runs(s))
 		}
 		few := k.fewRuns()
-		k.throughHub(t, &others, k.slowServer(), slices.Concat(few, k.jsonRuns(false)))
+		more := slices.Concat(few, k.jsonRuns(false))
+		k.throughHub(t, &others, k.slowServer(), more)
 		k.throughHub(t, &others, k.undescribedServer(), few)
+		secure := k.goProgram().run(thriftForm{"json", "zlib"}, true, false).overTLS()
+		k.throughHub(t, &others, k.sharedPort(), append(more, secure))
 	})
 	report(t, "ThriftTest through the hub: "+table.String()+", and "+others.String())
 	if os.Getenv(envOn) == "full" && table.whole() {
@@ -158,6 +161,6 @@ func (k *thriftKit) fewRuns() []thriftRun {
 	return []thriftRun{
 		k.goProgram().run(thriftForm{"compact", "framed"}, true, false),
 		k.pythonProgram().run(thriftForm{"binary", "buffered"}, false, false),
-		k.nodeProgram().run(thriftForm{"header", "websocket"}, false, false),
+		k.nodeProgram().run(thriftForm{"header", "framed"}, false, false),
 	}
 }

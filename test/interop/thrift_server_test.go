@@ -132,6 +132,23 @@ func (k *thriftKit) undescribedServer() thriftServer {
 	}
 }
 
+// sharedPort is a hub at one port: all doors, with TLS and without.
+func (k *thriftKit) sharedPort() thriftServer {
+	u := thriftUpstreams()[0]
+	return thriftServer{
+		name: "Go, one port for all doors", knows: "Go",
+		start: func(t *testing.T) (*thriftHub, *harness.Process) {
+			t.Helper()
+			addr, process := k.listen(t, slices.Concat(k.goProgram().serve, u.form.args()), shortSecond)
+			port := harness.FreeAddr(t)
+			hub := k.startHub(t, k.idl, u.services("thrift", addr)+fmt.Sprintf("listen: %q\n", port))
+			hub.thrift, hub.secure = port, port
+			hub.AMQP, hub.STOMP, hub.REST = port, port, port
+			return hub, process
+		},
+	}
+}
+
 // serve runs a server that listens on addr, or connects to it; second is how long one of testOneway's is.
 func (k *thriftKit) serve(t *testing.T, addr string, command []string, second string) *harness.Process {
 	t.Helper()
