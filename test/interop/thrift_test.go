@@ -35,6 +35,7 @@ func newThriftKit(t *testing.T) *thriftKit {
 		t.Skipf("needs clients of other languages: run `make interop`, or set %s=1", envOn)
 	}
 	root := filepath.Join(harness.Root(t), "test")
+	goCommand(t, root, "mod", "download", apacheThrift) // or it has no directory
 	tests := filepath.Join(goCommand(t, root, "list", "-m", "-f", "{{.Dir}}", apacheThrift), "test")
 	made := t.TempDir()
 	k := &thriftKit{
