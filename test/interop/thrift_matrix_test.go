@@ -156,10 +156,11 @@ func (k *thriftKit) runs(s thriftServer) []thriftRun {
 	return append(runs, k.jsonRuns(s.tame)...)
 }
 
-// fewRuns is a form of each generated client.
+// fewRuns is a form or two of each generated client.
 func (k *thriftKit) fewRuns() []thriftRun {
 	return []thriftRun{
 		k.goProgram().run(thriftForm{"compact", "framed"}, true, false),
+		k.goProgram().run(thriftForm{"header-compact", "buffered"}, true, false),
 		k.pythonProgram().run(thriftForm{"binary", "buffered"}, false, false),
 		k.nodeProgram().run(thriftForm{"header", "framed"}, false, false),
 	}

@@ -26,9 +26,27 @@ func (f form) protocols(conf *thrift.TConfiguration) (thrift.TProtocolFactory, e
 		return thrift.NewTJSONProtocolFactory(), nil
 	case "header":
 		return thrift.NewTHeaderProtocolFactoryConf(conf), nil
+	case "header-compact":
+		id := thrift.THeaderProtocolCompact
+		conf.THeaderProtocolID = &id
+		return deflating{thrift.NewTHeaderProtocolFactoryConf(conf)}, nil
 	default:
 		return nil, fmt.Errorf("no protocol %q", f.protocol)
 	}
+}
+
+// deflating makes protocols with a header whose messages are compressed.
+type deflating struct{ thrift.TProtocolFactory }
+
+// GetProtocol implements thrift.TProtocolFactory.
+func (f deflating) GetProtocol(t thrift.TTransport) thrift.TProtocol {
+	p := f.TProtocolFactory.GetProtocol(t)
+	if header, ok := p.(*thrift.THeaderProtocol); ok {
+		if err := header.AddTransform(thrift.TransformZlib); err != nil {
+			panic(err) // it knows zlib
+		}
+	}
+	return p
 }
 
 // transports wraps what a connection carries; HTTP wraps nothing.

@@ -39,7 +39,7 @@ func run(args []string) error {
 	var o options
 	flags := flag.NewFlagSet(args[0], flag.ExitOnError)
 	flags.StringVar(&o.addr, "addr", "", "host:port to listen on or to call")
-	flags.StringVar(&o.form.protocol, "protocol", "binary", "binary, compact, json or header")
+	flags.StringVar(&o.form.protocol, "protocol", "binary", "binary, compact, json, header, or header-compact, which is compressed")
 	flags.StringVar(&o.form.transport, "transport", "buffered", "buffered, framed, zlib or http")
 	flags.StringVar(&o.ca, "ca", "", "file with the server's authority: call over TLS")
 	flags.Float64Var(&o.second, "second", 1, "length of a second of testOneway")
