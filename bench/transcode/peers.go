@@ -24,7 +24,10 @@ import (
 //go:embed orders.thrift
 var idl string
 
-const methodName = "place"
+const (
+	idlName    = "orders.thrift"
+	methodName = "place"
+)
 
 // peer converts the arguments of place, or its struct. Each call writes to a buffer of its own that it
 // uses again, where the peer's interface lets it.
@@ -51,8 +54,8 @@ func peers() ([]peer, error) {
 }
 
 func parley() (peer, error) {
-	fsys := fstest.MapFS{"orders.thrift": {Data: []byte(idl)}}
-	program, err := contract.Load(fsys, "orders.thrift", contract.Options{})
+	fsys := fstest.MapFS{idlName: {Data: []byte(idl)}}
+	program, err := contract.Load(fsys, idlName, contract.Options{})
 	if err != nil {
 		return peer{}, err
 	}
@@ -80,7 +83,7 @@ func parley() (peer, error) {
 // dynamicgo is the library alone, with what it has compiled.
 func dynamicgo() (peer, error) {
 	ctx := context.Background()
-	service, err := dynamic.NewDescritorFromContent(ctx, "orders.thrift", idl, nil, false)
+	service, err := dynamic.NewDescritorFromContent(ctx, idlName, idl, nil, false)
 	if err != nil {
 		return peer{}, err
 	}
@@ -106,7 +109,8 @@ func dynamicgo() (peer, error) {
 
 // kitexGeneric is the codec of Kitex's generic call with JSON.
 func kitexGeneric() (peer, error) {
-	provider, err := generic.NewThriftContentProvider(idl, nil)
+	provider, err := generic.NewThriftContentWithAbsIncludePathProvider(
+		idlName, map[string]string{idlName: idl})
 	if err != nil {
 		return peer{}, err
 	}
@@ -115,7 +119,8 @@ func kitexGeneric() (peer, error) {
 
 // kitexDynamic is the same with dynamicgo below it, an option of Kitex.
 func kitexDynamic() (peer, error) {
-	provider, err := generic.NewThriftContentProviderWithDynamicGo(idl, nil)
+	provider, err := generic.NewThriftContentWithAbsIncludePathProviderWithDynamicGo(
+		idlName, map[string]string{idlName: idl})
 	if err != nil {
 		return peer{}, err
 	}
