@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -559,5 +560,30 @@ func TestConversions(t *testing.T) {
 	}
 	if _, err := parseConversions([]byte("{}\nnot JSON")); err == nil {
 		t.Error("what is no line passes")
+	}
+}
+
+// TestConversionsThatDoNotBuild leave everything as it was, and say why.
+func TestConversionsThatDoNotBuild(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	dir := filepath.Join(root, "bench", "transcode")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"go.mod": "module broken\n", "main.go": "package main\n\nfunc main() { nothing() }\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := &engine{opts: Options{Root: root, Works: []work{convertWork()}}, dir: t.TempDir(), progress: io.Discard}
+	r := newReport(e.opts)
+	if err := e.conversions(t.Context(), nil, r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Missing) != 1 || !strings.Contains(r.Missing[0], "undefined: nothing") || r.measured(convertWork()) {
+		t.Errorf("missing are %q", r.Missing)
 	}
 }
