@@ -95,6 +95,9 @@ func (t *Transcoder) readMembers(r *structReader) *ConvertError {
 	fields := r.s.fields
 	for first := true; ; first = false {
 		i := r.next
+		if !r.ordered {
+			i = t.likely()
+		}
 		if i >= len(fields) || !t.follows(fields[i].follow, first) {
 			more, fault := t.next('}', first)
 			if fault != nil || !more {
@@ -128,6 +131,15 @@ func (t *Transcoder) readMembers(r *structReader) *ConvertError {
 	}
 }
 
+// likely returns the index that the member at this place had in the struct before, which is left beyond
+// the end of the stack: in a list they have their members in the same order, whatever that is.
+func (t *Transcoder) likely() int {
+	if n := len(t.members); n < cap(t.members) {
+		return int(t.members[:n+1][n].index)
+	}
+	return 0
+}
+
 // follows skips `,"name":` if that is what comes, without the comma of the first member.
 func (t *Transcoder) follows(text string, first bool) bool {
 	if first {
@@ -145,13 +157,8 @@ func (t *Transcoder) readName(r *structReader) (int, *ConvertError) {
 	if t.peek() != '"' {
 		return 0, t.unexpected("a name")
 	}
-	// What stands beyond the stack is left from the struct before, which in a list had its members in
-	// the same order, whatever that is.
-	if n := len(t.members); n < cap(t.members) {
-		i := int(t.members[:n+1][n].index)
-		if i < len(r.s.fields) && t.word(r.s.fields[i].follow[1:]) {
-			return i, nil
-		}
+	if i := t.likely(); i < len(r.s.fields) && t.word(r.s.fields[i].follow[1:]) {
+		return i, nil
 	}
 	name, fault := t.str()
 	if fault != nil {
@@ -287,10 +294,18 @@ func (t *Transcoder) reorder(r *structReader) {
 	}
 }
 
+// binaryFieldHead is the size of a type and an id.
+const binaryFieldHead = 3
+
 // place writes a field again and returns its id.
 func (t *Transcoder) place(r *structReader, m *member, last int16) int16 {
-	f := &r.s.fields[m.index]
-	t.head(f, m.code, last)
-	t.out = append(t.out, t.spare[m.start-r.start:m.end-r.start]...)
-	return f.id
+	from, end := m.start-r.start, m.end-r.start
+	id := r.s.fields[m.index].id
+	if t.compact {
+		t.compactHead(id, m.code, last)
+	} else {
+		from -= binaryFieldHead // which is the same anywhere
+	}
+	t.out = append(t.out, t.spare[from:end]...)
+	return id
 }
