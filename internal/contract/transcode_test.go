@@ -5,8 +5,10 @@ package contract
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
@@ -393,5 +395,140 @@ func TestOutputIsBounded(t *testing.T) {
 	out, err := tr.ArgumentsFromJSON(nil, m, thrift.Binary, in)
 	if err == nil || !strings.Contains(err.Error(), "more than 104857600 bytes") {
 		t.Errorf("%d octets, %v", len(out), err)
+	}
+}
+
+// TestManyFields: what is kept by bits has more than a word of them.
+func TestManyFields(t *testing.T) {
+	t.Parallel()
+	const fields = 200
+	var idl, want, back strings.Builder
+	idl.WriteString("struct P {")
+	for i := 1; i <= fields; i++ {
+		word, standby := "", ""
+		switch i {
+		case 63, 64, 65, 150:
+			word = "required "
+		case 62, 66, 130, fields:
+			standby = " = 7"
+		default:
+		}
+		fmt.Fprintf(&idl, "%d: %si32 f%d%s,", i, word, i, standby)
+		fmt.Fprintf(&want, `,"f%d":%d`, i, i)
+		fmt.Fprintf(&back, `,"f%d":%d`, fields+1-i, fields+1-i)
+	}
+	idl.WriteString("} service S { void m(1: P p, 2: i32 x) }")
+	m := method(t, idl.String())
+	all := func(members string) string { return `{"p":{` + members + "}}" }
+	var tr Transcoder
+	for _, p := range protocols() {
+		for in, want := range map[string]string{
+			all(want.String()[1:]): all(want.String()[1:]),
+			all(back.String()[1:]): all(want.String()[1:]),
+			all(`"f150":1,"f63":2,"f64":3,"f65":4,"f66":null,"f2":5`): all(
+				`"f2":5,"f62":7,"f63":2,"f64":3,"f65":4,"f66":7,"f130":7,"f150":1,"f200":7`),
+			all(`"f63":1,"f64":1,"f65":1`):                      "/p/f150: the field is required",
+			all(`"f63":1,"f64":1,"f150":1`):                     "/p/f65: the field is required",
+			all(`"f63":1,"f64":1,"f65":1,"f150":null`):          "/p/f150: the field is required",
+			all(`"f63":1,"f64":1,"f65":1,"f150":1,"f150":1`):    "/p/f150: a second time",
+			all(`"f63":1,"f64":1,"f65":1,"f150":1,"f150":null`): "/p/f150: a second time",
+		} {
+			got := ""
+			wire, err := tr.ArgumentsFromJSON(nil, m, p, []byte(in))
+			if err == nil {
+				var out []byte
+				out, err = tr.ArgumentsToJSON(nil, m, p, wire)
+				got = string(out)
+			}
+			if err != nil {
+				got = err.Error()
+			}
+			if got != want {
+				t.Errorf("%v: %.90s is %.200s, not %.200s", p, in, got, want)
+			}
+		}
+	}
+	missing := []byte{12, 0, 1, 8, 0, 63, 0, 0, 0, 1, 8, 0, 64, 0, 0, 0, 1, 8, 0, 65, 0, 0, 0, 1, 0, 0}
+	if out, err := tr.ArgumentsToJSON(nil, m, thrift.Binary, missing); err == nil ||
+		err.Error() != "/p/f150: the field is required" {
+		t.Errorf("without f150: %s, %v", out, err)
+	}
+}
+
+// TestConvertOtherTypes: containers whose parts have other types than in the IDL stay as they are
+// between binary and compact, and cannot become TJSON.
+func TestConvertOtherTypes(t *testing.T) {
+	t.Parallel()
+	const body = `{"l":[1,2],"m":{"3":"x"},"st":["a"],"n":[[4]],"e":{},"one":"s"}`
+	wide := method(t, `struct E {} service S { void m(1: list<i64> l, 2: map<i16, string> m, 3: set<string> st,
+  4: list<list<i8>> n, 5: E e, 6: string one) }`)
+	m := method(t, `service S { void m(1: list<i32> l, 2: map<i32, i64> m, 3: set<binary> st, 4: list<list<i16>> n,
+  5: map<i8, i8> e, 6: i32 one) }`)
+	var tr Transcoder
+	for _, c := range []Conversion{{thrift.Binary, thrift.Compact}, {thrift.Compact, thrift.Binary}} {
+		in, err := tr.ArgumentsFromJSON(nil, wide, c.From, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire, err := tr.ConvertArguments(nil, m, c, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := tr.ArgumentsToJSON(nil, wide, c.To, wire); err != nil || string(out) != body {
+			t.Errorf("%v: %s, %v", c, out, err)
+		}
+		for i := range in {
+			if out, err := tr.ConvertArguments(nil, m, c, in[:i]); err == nil || out != nil {
+				t.Errorf("%v: cut at %d it is %q", c, i, out)
+			}
+		}
+		_, err = tr.ConvertArguments(nil, m, Conversion{c.From, thrift.JSON}, in)
+		if err == nil || err.Error() != "/l/0: elements of type i64 where the IDL has i32" {
+			t.Errorf("%v to TJSON: %v", c.From, err)
+		}
+	}
+}
+
+// TestEveryCut: no part of a body is a body, and none panics, in any protocol and as JSON.
+func TestEveryCut(t *testing.T) {
+	t.Parallel()
+	m := rich(t)
+	var tr Transcoder
+	for i := range len(richBody) {
+		if out, err := tr.ArgumentsFromJSON(nil, m, thrift.Compact, []byte(richBody[:i])); err == nil && i > 0 {
+			t.Errorf("JSON cut at %d: %q", i, out)
+		}
+	}
+	for _, p := range protocols() {
+		wire, err := tr.ArgumentsFromJSON(nil, m, p, []byte(richBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range wire {
+			if out, err := tr.ArgumentsToJSON(nil, m, p, wire[:i]); err == nil || out != nil {
+				t.Errorf("%v cut at %d: %s", p, i, out)
+			}
+			for _, to := range protocols() {
+				if out, err := tr.ConvertArguments(nil, m, Conversion{p, to}, wire[:i]); p != to && err == nil {
+					t.Errorf("%v to %v cut at %d: %q", p, to, i, out)
+				}
+			}
+		}
+	}
+}
+
+// TestErrorsRepeatLittle of a body, however long its names and values are.
+func TestErrorsRepeatLittle(t *testing.T) {
+	t.Parallel()
+	m := argument(t, "map<string, map<string, i32>>")
+	long := strings.Repeat("ä", 10_000)
+	for _, in := range []string{
+		`{"v":{"` + long + `":{"` + long + `":"x"}}}`, `{"` + long + `":1}`,
+		`{"v":{"a":{"b":` + strings.Repeat("1", 10_000) + `}}}`,
+	} {
+		_, err := roundTrip(m, false, in)
+		if err == nil || len(err.Error()) > 300 || !utf8.ValidString(err.Error()) {
+			t.Errorf("%d bytes: %.400v", len(in), err)
+		}
 	}
 }
