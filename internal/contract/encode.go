@@ -35,12 +35,34 @@ func (t *Transcoder) readArguments(m *Method) *ConvertError {
 	t.watch, t.found = f.name, false
 	fault := t.readBare(f)
 	t.watch = ""
-	if !t.found {
+	if !t.found && (fault == nil || !t.hasMember(f.name)) {
 		return fault
 	}
 	t.out, t.at, t.depth = t.out[:start], 0, 0
 	t.members, t.more, t.keys = t.members[:0], t.more[:0], t.keys[:0]
 	return t.readStruct(m.arguments)
+}
+
+// hasMember reports whether the body is an object with a member of that name, behind a fault too.
+func (t *Transcoder) hasMember(name string) bool {
+	t.at, t.depth = 0, 0
+	if t.peek() != '{' {
+		return false
+	}
+	t.at++
+	for first := true; ; first = false {
+		more, fault := t.next('}', first)
+		if fault != nil || !more || t.peek() != '"' {
+			return false
+		}
+		key, fault := t.str()
+		if fault == nil && string(key) == name {
+			return true
+		}
+		if fault != nil || t.colon() != nil || t.skip() != nil {
+			return false
+		}
+	}
 }
 
 // readBare reads a value as the only field of a struct.

@@ -148,7 +148,7 @@ func (t *Transcoder) follows(text string, first bool) bool {
 	return t.word(text)
 }
 
-// errWatched ends the reading of what turned out to be the object of arguments.
+// errWatched ends the reading of what turned out to be the object of arguments. Nobody sees it.
 var errWatched = &ConvertError{Text: "the arguments"}
 
 // readName reads the name of a member and its colon, and returns the field's index, -1 for one that

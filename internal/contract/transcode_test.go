@@ -137,6 +137,23 @@ func TestLenient(t *testing.T) {
 	if got, err := roundTrip(m, false, in); err == nil {
 		t.Errorf("without Lenient it is %s", got)
 	}
+	bare := method(t, "struct P { 1: i32 x } service S { void m(1: P p) }")
+	for in, want := range map[string]string{
+		`{"x":1,"z":{"p":2}}`:       `{"p":{"x":1}}`,
+		`{"z":[],"p":{"x":1}}`:      `{"p":{"x":1}}`,
+		`{"x":"no","p":{"x":1}}`:    `{"p":{"x":1}}`, // not bare, since it has the argument's name
+		`{"x":"no","z":{"p":null}}`: "/x: expected an integer, found a string",
+		`{"x":"no","z":[`:           "/x: expected an integer, found a string",
+		`{"x":"no","p":`:            "/p: expected an object, found the end",
+	} {
+		got, err := roundTrip(bare, true, in)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s is %s, not %s", in, got, want)
+		}
+	}
 	for in, want := range map[string]string{
 		`{"z":[1,]}`:       "expected a value",
 		`{"z":{"a"}}`:      "expected a colon",
