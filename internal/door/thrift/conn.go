@@ -53,7 +53,8 @@ type conn struct {
 	lead struct {
 		sync.Mutex
 
-		calling bool // who leads is in a call
+		calling bool   // who leads is in a call
+		turn    uint64 // and which one that is
 	}
 
 	stopped atomic.Bool // no message is read any more
@@ -163,12 +164,16 @@ func (c *conn) next() (wire.Message, error) {
 func (c *conn) inline(call *call) (leads bool) {
 	c.lead.Lock()
 	c.lead.calling = true
+	c.lead.turn++
+	turn := c.lead.turn
 	c.lead.Unlock()
 	c.slow.Reset(promptTime)
 	call.finish()
 	c.lead.Lock()
-	leads = c.lead.calling
-	c.lead.calling = false
+	// Whoever took the lead may be in a call, too.
+	if leads = c.lead.calling && c.lead.turn == turn; leads {
+		c.lead.calling = false
+	}
 	c.lead.Unlock()
 	if leads {
 		c.slow.Stop()

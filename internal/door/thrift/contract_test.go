@@ -406,7 +406,7 @@ func TestGatherIncomplete(t *testing.T) {
 	h.serve("svc", func(*question) *broker.Message { return nil })
 	c := h.dial()
 	header := wire.Shape{Transport: wire.Headered}
-	soon := wire.Info{Pairs: []wire.Pair{{Key: []byte("client_timeout"), Value: []byte("50")}}}
+	soon := wire.Info{Pairs: []wire.Pair{{Key: []byte("client_timeout"), Value: []byte("400")}}}
 	c.send(wrapped(t, header, ask(wire.Binary, "two", "Ada", 5), soon))
 	m := c.next()
 	parse(t, m.Protocol, m.Bytes).failsWith(t, wire.InternalError, "deadline: 1 of 2 answered, not ")

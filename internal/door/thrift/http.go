@@ -319,11 +319,11 @@ func (d *Door) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 
 // answerUnread answers a request whose body was not read.
 func answerUnread(w http.ResponseWriter, err error) {
-	w.Header().Set("Connection", "close")
-	if errors.Is(err, errTooLarge) {
+	if errors.Is(err, errTooLarge) { // the server drops the rest, so that the client reads this
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
+	w.Header().Set("Connection", "close")
 	http.Error(w, "the body did not come", http.StatusRequestTimeout)
 }
 

@@ -140,6 +140,43 @@ func TestSlowCall(t *testing.T) {
 	}
 }
 
+// TestOneLeads: a call that took long gives its connection up, also when who reads it then is in a call too:
+// that one's message stays what it is.
+func TestOneLeads(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	g := newGate()
+	h.serve("svc", g.serve(t))
+	c := h.dial()
+	send := func(text string) {
+		t.Helper()
+		c.send(wrapped(t, wire.Shape{Transport: wire.Framed}, ask(wire.Binary, "do"+text, text, 1), wire.Info{}))
+		select {
+		case <-g.came:
+		case <-time.After(patience):
+			t.Fatalf("%s is not read", text)
+		}
+	}
+	next := func(text string) {
+		t.Helper()
+		close(g.pass(text))
+		m := c.next()
+		if got := parse(t, m.Protocol, m.Bytes); got.text != "Hello, "+text || string(got.head.Name) != "do"+text {
+			t.Fatalf("the answer to %s is %s %+v", text, got.head.Name, got)
+		}
+	}
+	const rounds = 20
+	for i := range rounds {
+		first, second, third := fmt.Sprint("first", i), fmt.Sprint("second", i), fmt.Sprint("third", i)
+		send(first)
+		send(second) // it is read though the first has no answer
+		next(first)
+		send(third) // and this one, though the second has none
+		next(second)
+		next(third)
+	}
+}
+
 // TestLastWord: what a client asks before it ends its side is answered still, and the connection ends
 // behind that.
 func TestLastWord(t *testing.T) {

@@ -48,6 +48,7 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	var calling sync.Mutex // held from a call to its answer
+	//nolint:contextcheck // it is the server's end, not the request's
 	stop := context.AfterFunc(d.web.draining, func() {
 		calling.Lock()
 		defer calling.Unlock()
