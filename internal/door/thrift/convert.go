@@ -115,9 +115,10 @@ func (c *call) addProperties(timeout time.Duration, persistent bool) error {
 		p.DeliveryMode, p.Set = persistentMode, p.Set|broker.HasDeliveryMode
 	}
 	if timeout > 0 {
-		end := c.door.options.Broker.Now().Add(timeout).UTC()
+		b := c.door.options.Broker
+		end := b.ToWall(b.Now().Add(timeout)) // others have the wall clock
 		p.Headers = append(p.Headers, broker.Field{
-			Name: broker.HeaderDeadline, Value: end.Format(broker.DeadlineLayout),
+			Name: broker.HeaderDeadline, Value: end.UTC().Format(broker.DeadlineLayout),
 		})
 		q.ExpirationMS, q.Expires = max(1, timeout.Milliseconds()), true
 		p.Expiration, p.Set = strconv.FormatInt(q.ExpirationMS, 10), p.Set|broker.HasExpiration
