@@ -235,7 +235,8 @@ func lineNeverReads(t *testing.T, g *ground) {
 }
 
 // TestSecL6LineWatermark: at the memory watermark a client of the line door that sends is held, not
-// closed; one that takes goes on; nothing is dropped, and it ends by itself.
+// closed; one that takes goes on; nothing is dropped, and it ends by itself. A call over Thrift is told
+// of it at once.
 func TestSecL6LineWatermark(t *testing.T) {
 	t.Parallel()
 	const before, held = 10, 2_000
@@ -285,6 +286,8 @@ func TestSecL6LineWatermark(t *testing.T) {
 		expect(from, fmt.Sprintf(`{"id":%d}`, n))
 	}
 	move("1MiB", "publishers are blocked")
+	thriftCall := []byte(framed(binaryCall("\x00")))
+	answered(t, dial(t, h.Thrift), thriftCall, "alarm: ")
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -308,6 +311,7 @@ func TestSecL6LineWatermark(t *testing.T) {
 		}
 	}
 	move("4GiB", "publishers go on")
+	answered(t, dial(t, h.Thrift), thriftCall, unknownMethod)
 	for n := before; n < before+held; n++ {
 		take(n)
 		expect(from, fmt.Sprintf(`{"id":%d}`, n))
