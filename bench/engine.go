@@ -173,11 +173,12 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	place, end, err := e.upstream(ctx, w, p)
+	service, err := e.upstream(ctx, w, p)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, end()) }()
+	defer func() { err = errors.Join(err, service.end()) }()
+	place := service.place
 	place.Dir = dir
 	broker, err := e.start(ctx, p, place)
 	if err != nil {
@@ -185,6 +186,7 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 	}
 	defer func() { err = errors.Join(err, broker.Stop()) }()
 	params := e.params(w, p, broker)
+	params.ServiceCPU = service.cpu
 	prof := &profiler{addr: broker.Pprof, length: e.opts.Measure}
 	if p.Name() == peer.Parley {
 		prof.file = profilePath(e.opts.Profile, w.name)
@@ -202,35 +204,40 @@ func (e *engine) one(ctx context.Context, w work, p peer.Peer, r *Run) (err erro
 	return errors.Join(err, peakErr, prof.end())
 }
 
-// upstream starts the service that a peer is in front of, if the work has one, and returns how it is
-// ended.
-func (e *engine) upstream(
-	ctx context.Context, w work, p peer.Peer,
-) (place peer.Place, end func() error, err error) {
-	end = func() error { return nil }
+// upstream is the service that a peer is in front of.
+type upstream struct {
+	place peer.Place // what the peer has to know
+	cpu   func() (time.Duration, error)
+	end   func() error
+}
+
+// upstream starts the service that a peer is in front of, if the work has one.
+func (e *engine) upstream(ctx context.Context, w work, p peer.Peer) (upstream, error) {
+	out := upstream{end: func() error { return nil }}
 	switch {
 	case w.proxied:
-		upstream, err := load.NewUpstream(ctx)
+		service, err := load.NewUpstream(ctx)
 		if err != nil {
-			return place, nil, err
+			return out, err
 		}
-		place.Upstream = upstream.Addr
-		end = func() error { upstream.Close(); return nil }
+		out.place.Upstream = service.Addr
+		out.end = func() error { service.Close(); return nil }
 	case w.thrift && p.Name() != peer.ApacheThrift:
 		server, err := peer.New(peer.ApacheThrift, peer.Source{Root: e.opts.Root})
 		if err != nil {
-			return place, nil, err
+			return out, err
 		}
 		if err := server.Build(ctx, e.dir); err != nil {
-			return place, nil, err
+			return out, err
 		}
 		running, err := e.start(ctx, server, peer.Place{Dir: e.dir})
 		if err != nil {
-			return place, nil, err
+			return out, err
 		}
-		place.Upstream, place.Thrift, end = running.Thrift, true, running.Stop
+		out.place.Upstream, out.place.Thrift = running.Thrift, true
+		out.cpu, out.end = running.CPU, running.Stop
 	}
-	return place, end, nil
+	return out, nil
 }
 
 // params says how a running broker is loaded.

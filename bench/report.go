@@ -139,14 +139,15 @@ func paired(own, theirs map[int]float64) stat.Summary {
 	return stat.Summarise(stat.Ratios(a, b))
 }
 
-func rate(r Run) float64         { return r.Rate() }
-func brokerMicros(r Run) float64 { return r.BrokerMicros() }
-func loadMicros(r Run) float64   { return r.LoadMicros() }
-func seconds(r Run) float64      { return r.Elapsed.Seconds() }
-func publishRate(r Run) float64  { return r.PublishRate() }
-func peakMiB(r Run) float64      { return float64(r.PeakRSS) / (1 << 20) }
-func p50Micros(r Run) float64    { return micros(r.P50) }
-func p99Micros(r Run) float64    { return micros(r.P99) }
+func rate(r Run) float64          { return r.Rate() }
+func brokerMicros(r Run) float64  { return r.BrokerMicros() }
+func serviceMicros(r Run) float64 { return r.ServiceMicros() }
+func loadMicros(r Run) float64    { return r.LoadMicros() }
+func seconds(r Run) float64       { return r.Elapsed.Seconds() }
+func publishRate(r Run) float64   { return r.PublishRate() }
+func peakMiB(r Run) float64       { return float64(r.PeakRSS) / (1 << 20) }
+func p50Micros(r Run) float64     { return micros(r.P50) }
+func p99Micros(r Run) float64     { return micros(r.P99) }
 
 // ofIdle returns a figure of idle connections; of a run without them, zero.
 func ofIdle(r Run, figure func(load.Idle) float64) float64 {

@@ -142,6 +142,14 @@ func (r *report) peerTable(w work) (columns []string, rows []row) {
 		figures("the same by that at this rate", byDisk(diskPacedP50), decimals)
 	}
 	figures("broker CPU, us each", brokerMicros, decimals)
+	if w.thrift {
+		add("CPU of the server behind it, us each", func(name string) string {
+			if name == peer.ApacheThrift {
+				return ""
+			}
+			return spread(r.summary(w.name, name, serviceMicros), decimals)
+		})
+	}
 	figures("broker peak RSS, MiB", peakMiB, whole)
 	if w.kind.compares() { // elsewhere the probe of the disk is a part of it
 		figures("generator CPU, us each", loadMicros, decimals)

@@ -341,8 +341,8 @@ func proxyWork(name, title string, connections int) work {
 const thriftNote = "A call of `string echo(1: string text)` with 1 KiB, framed, strict binary; every " +
 	"answer is compared with its call, octet by octet. The column apache-thrift is the server of " +
 	"Apache's Go library, called without anything in between; parley has the same server behind it, " +
-	"in a process of its own that its row of processor time does not count, and passes the struct on " +
-	"as it came, without IDL. So that row says what a call costs the server, and what the hub adds."
+	"in a process of its own with a row of its own, and passes the struct on as it came, without IDL. " +
+	"So broker CPU is what a call costs the server, and what the hub adds."
 
 // thriftWorks are those that go through the hub to a server of Thrift.
 func thriftWorks() []work {

@@ -52,6 +52,8 @@ type Params struct {
 	// BrokerCPU returns the processor time the broker has used so far. It is called at both ends
 	// of the measured window.
 	BrokerCPU func() (time.Duration, error)
+	// ServiceCPU, when set, is the same of a service behind the broker.
+	ServiceCPU func() (time.Duration, error)
 	// RSS returns the broker's resident memory in bytes. Only Crowd asks for it.
 	RSS func() (uint64, error)
 	// Drain is how long to wait for what is under way once sending stops; 0 is 20 s.
@@ -66,6 +68,7 @@ type Result struct {
 	Messages   uint64        `json:"messages"` // completed in the window
 	Elapsed    time.Duration `json:"elapsedNS"`
 	BrokerCPU  time.Duration `json:"brokerCPUNS"`
+	ServiceCPU time.Duration `json:"serviceCPUNS,omitempty"` // of a service behind the broker
 	LoadCPU    time.Duration `json:"loadCPUNS"`
 	P50        time.Duration `json:"p50NS"` // of a request, or from publish to confirm
 	P99        time.Duration `json:"p99NS"`
@@ -100,6 +103,9 @@ func (r Result) PublishRate() float64 {
 
 // BrokerMicros returns the broker's processor time per message in microseconds.
 func (r Result) BrokerMicros() float64 { return perMessage(r.BrokerCPU, r.Messages) }
+
+// ServiceMicros returns the service's processor time per message in microseconds.
+func (r Result) ServiceMicros() float64 { return perMessage(r.ServiceCPU, r.Messages) }
 
 // LoadMicros returns the generator's processor time per message in microseconds.
 func (r Result) LoadMicros() float64 { return perMessage(r.LoadCPU, r.Messages) }

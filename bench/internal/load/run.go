@@ -129,6 +129,7 @@ func (r *run) measure(res *Result) error {
 	res.Messages = after.messages - before.messages
 	res.Elapsed = after.at.Sub(before.at)
 	res.BrokerCPU = after.broker - before.broker
+	res.ServiceCPU = after.service - before.service
 	res.LoadCPU = after.load - before.load
 	return nil
 }
@@ -174,6 +175,7 @@ type sample struct {
 	at       time.Time
 	messages uint64
 	broker   time.Duration
+	service  time.Duration
 	load     time.Duration
 }
 
@@ -181,6 +183,12 @@ func (r *run) sample() (sample, error) {
 	broker, err := r.params.BrokerCPU()
 	if err != nil {
 		return sample{}, fmt.Errorf("broker's processor time: %w", err)
+	}
+	var service time.Duration
+	if cpu := r.params.ServiceCPU; cpu != nil {
+		if service, err = cpu(); err != nil {
+			return sample{}, fmt.Errorf("service's processor time: %w", err)
+		}
 	}
 	own, err := ownCPU()
 	if err != nil {
@@ -190,7 +198,9 @@ func (r *run) sample() (sample, error) {
 	for _, l := range r.lanes {
 		through += l.completed.Load()
 	}
-	return sample{at: time.Now(), messages: through, broker: broker, load: own}, nil
+	return sample{
+		at: time.Now(), messages: through, broker: broker, service: service, load: own,
+	}, nil
 }
 
 // ownCPU returns the processor time of this process.
