@@ -164,6 +164,9 @@ func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 		w.a.settle(w.tag, reply.Outcome, t)
 	case w.a.ctx.Err() != nil: // the hub stops
 		w.a.settle(w.tag, Released, t)
+	case answers && unanswered(err) && w.copied() != nil:
+		w.copied().lose(t)
+		w.a.settle(w.tag, Accepted, t)
 	case isCode(err, CodeCanceled), answers && w.isCall():
 		w.answerError(err, t) // nobody hears the first
 		w.a.settle(w.tag, Accepted, t)
@@ -298,6 +301,14 @@ func (w *dispatch) row() (*replyRow, uint32) {
 		return nil, 0
 	}
 	return w.a.b.replies.find(w.replyTo)
+}
+
+// copied returns the gather on a topic whose copy the message is, nil when it is none.
+func (w *dispatch) copied() *gather {
+	if row, n := w.row(); n > 0 {
+		return row.gather
+	}
+	return nil
 }
 
 // answerError answers for the service.

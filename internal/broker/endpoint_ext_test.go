@@ -548,6 +548,44 @@ func TestEndpointGather(t *testing.T) {
 	})
 }
 
+// A service on a topic whose call was over with the gather's time is missing, also when its pool was the
+// first to know (rest.md §5.8).
+func TestEndpointGatherOnTopic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		pools := map[string]*pool{"a": newPool(t, 1), "b": newPool(t, 1)}
+		c := newClient(t, b, "asker")
+		for name, p := range pools {
+			c.queue(name)
+			c.bind("amq.topic", name, "news")
+			attach(t, b, name, p)
+		}
+		var late *poolCall
+		// Begun before the gather, so that it is the first at its end.
+		time.AfterFunc(time.Second, func() {
+			late.done <- poolResult{err: &broker.Error{Code: broker.CodeDeadline}}
+		})
+		answers, end := 0, make(chan broker.GatherResult, 1)
+		m := &broker.Message{Body: []byte("who")}
+		m.Exchange, m.Key = []byte("amq.topic"), []byte("news")
+		err := c.Gather(broker.GatherParams{
+			Message: m, Terms: broker.GatherTerms{All: true, Total: time.Second},
+			Reply: func(string, *broker.Message) { answers++ },
+			End:   func(r broker.GatherResult) { end <- r },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Session.Flush()
+		late = pools["b"].next()
+		pools["a"].next().reply("I")
+		if r := <-end; r.Complete || !slices.Equal(r.Missing, []string{"b"}) || answers != 1 {
+			t.Errorf("result %+v, %d answers", r, answers)
+		}
+	})
+}
+
 // A member that cannot be reached, breaks off or has no time left has not answered a gather: it is
 // missing, and nobody waits for it (rest.md §5.8). One that refuses the call has.
 func TestEndpointGatherLosesMembers(t *testing.T) {

@@ -76,7 +76,7 @@ func (s *Session) Gather(p GatherParams) error {
 
 func (s *Session) newGather(m *Message, terms GatherTerms) *gather {
 	g := &gather{b: s.b, terms: terms}
-	g.row = &replyRow{session: s, deadline: s.deadline(m, CallTerms{Timeout: terms.Total})}
+	g.row = &replyRow{gather: g, session: s, deadline: s.deadline(m, CallTerms{Timeout: terms.Total})}
 	g.row.answer = g.answer
 	g.row.expire = func(t *turn) { g.finish(false, t) }
 	return g

@@ -36,6 +36,7 @@ type replyRow struct {
 	session *Session // whose end frees the row; nil for stored requests
 	direct  bool     // answers go to the session's reply consumer
 	request *Request // whose answers are kept
+	gather  *gather  // whose copies are answered
 	answer  func(copyN uint32, m *Message, t *turn)
 	// progress takes a message that tells of progress; nil drops it.
 	progress func(p Progress, m *Message, t *turn)
