@@ -160,8 +160,13 @@ func (w *web) serve(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "nobody calls", http.StatusForbidden)
 		return
 	}
-	if w.door.foreign(r) {
+	switch {
+	case w.door.foreign(r):
 		http.Error(rw, "requests from pages of another origin are refused", http.StatusForbidden)
+		return
+	case m.isSilent() && (r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != ""):
+		// A proxy on this machine speaks for somebody else.
+		http.Error(rw, "the listener knows no user for this client", http.StatusForbidden)
 		return
 	}
 	w.door.ServeHTTP(rw, r, m.caller())

@@ -131,6 +131,8 @@ func TestHTTPRefuses(t *testing.T) {
 		"another origin":  {thrift, call, []string{"Origin", "https://evil.example"}, 403},
 		"another page":    {thrift, call, []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		"no name of ours": {thrift, call, []string{"Host", "evil.example"}, 403},
+		"a proxy":         {thrift, call, []string{"X-Forwarded-For", "192.0.2.1"}, 403},
+		"another proxy":   {thrift, call, []string{"Forwarded", "for=192.0.2.1"}, 403},
 		"its own name":    {thrift, call, []string{"Host", "localhost:9090"}, 200},
 		"octets behind":   {thrift, append(bytes.Clone(call), 0), nil, 200},
 		"a bad message":   {thrift, args("\x0f\x00\x01\x0a\x7f\xff\xff\xff\x00"), nil, 200},

@@ -70,6 +70,12 @@ func (m *member) identify() error {
 	return nil
 }
 
+// isSilent reports whether the client is let in by where it comes from alone.
+func (m *member) isSilent() bool {
+	known, ok := m.net.(interface{ Identity() string })
+	return m.door.options.User == "" && (!ok || known.Identity() == "")
+}
+
 // caller is the member as one who calls.
 func (m *member) caller() Caller {
 	return Caller{Sessions: m, User: m.user, VHost: m.vhost, Peer: m.peer}
