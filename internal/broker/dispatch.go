@@ -154,6 +154,13 @@ func (w *dispatch) isCall() bool { return w.message.DeadlineMS != 0 && !w.stored
 // settle gives a delivery its outcome, and the asker an answer if there is one.
 func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 	answers := len(w.replyTo) > 0
+	if answers && err != nil && unanswered(err) {
+		if g := w.copied(); g != nil {
+			g.lose(t)
+			w.a.settle(w.tag, Accepted, t)
+			return
+		}
+	}
 	switch {
 	case err == nil && answers:
 		w.answer(reply, t)
@@ -164,9 +171,6 @@ func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 		w.a.settle(w.tag, reply.Outcome, t)
 	case w.a.ctx.Err() != nil: // the hub stops
 		w.a.settle(w.tag, Released, t)
-	case answers && unanswered(err) && w.copied() != nil:
-		w.copied().lose(t)
-		w.a.settle(w.tag, Accepted, t)
 	case isCode(err, CodeCanceled), answers && w.isCall():
 		w.answerError(err, t) // nobody hears the first
 		w.a.settle(w.tag, Accepted, t)
@@ -303,9 +307,9 @@ func (w *dispatch) row() (*replyRow, uint32) {
 	return w.a.b.replies.find(w.replyTo)
 }
 
-// copied returns the gather on a topic whose copy the message is, nil when it is none.
+// copied returns the gather on a topic whose copy the message is, nil when it is none or has ended.
 func (w *dispatch) copied() *gather {
-	if row, n := w.row(); n > 0 {
+	if row, _ := w.row(); row != nil {
 		return row.gather
 	}
 	return nil
