@@ -5,6 +5,7 @@ package doors
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -307,7 +308,7 @@ func TestThriftDrain(t *testing.T) {
 	if err := <-told; websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("the WebSocket ended with %v", err)
 	}
-	if _, err := plain.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // as a reader says it
+	if _, err := plain.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection ended with %v", err)
 	}
 }
