@@ -2,7 +2,10 @@
 
 package broker
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // ExchangeParams declare an exchange.
 type ExchangeParams struct {
@@ -124,6 +127,18 @@ type GatherTerms struct {
 	Stall time.Duration
 	// Total bounds it; 0 is the hub's default (15 s).
 	Total time.Duration
+}
+
+// GatherRule reads a stop rule in a word: all, quorum, or a number of answers.
+func GatherRule(word string) (terms GatherTerms, ok bool) {
+	switch word {
+	case "all":
+		return GatherTerms{All: true}, true
+	case "quorum":
+		return GatherTerms{Quorum: true}, true
+	}
+	n, err := strconv.ParseUint(word, 10, 31)
+	return GatherTerms{Replies: int(n)}, err == nil && n > 0
 }
 
 // Outcome is what a consumer makes of a delivery.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +47,8 @@ func (d *Door) gatherCall(v *visit, timeout time.Duration) error {
 	m.Key = []byte(v.path("svc"))
 	inbox := &gatherInbox{wake: make(chan struct{}, 1)}
 	var p broker.GatherParams
-	p.Message, p.Terms, p.End = m, gatherRule(v.agreed.method.Gather), inbox.end
+	p.Message, p.End = m, inbox.end
+	p.Terms, _ = broker.GatherRule(v.agreed.method.Gather) // the contract has checked it
 	p.Terms.Total = timeout
 	p.Reply = func(from string, m *broker.Message) { inbox.reply(d.showReply(from, newAnswer(m))) }
 	var replies []gatherReply
@@ -80,19 +80,6 @@ func (d *Door) gatherCall(v *visit, timeout time.Duration) error {
 		return err
 	}
 	return v.gathered(replies, result, p.Terms.All)
-}
-
-// gatherRule reads `parley.gather`, which the contract has checked.
-func gatherRule(rule string) (t broker.GatherTerms) {
-	switch n, err := strconv.Atoi(rule); {
-	case err == nil:
-		t.Replies = n
-	case rule == "quorum":
-		t.Quorum = true
-	default:
-		t.All = true
-	}
-	return t
 }
 
 // gathered answers with the list. An error of an instance is no element. Members of a pool of Thrift

@@ -3,7 +3,6 @@
 package stomp
 
 import (
-	"math"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -18,7 +17,7 @@ const millisecondsMax = expirationMaxMS
 // reply-to: it waits, and nobody answers for its receiver.
 func (c *conn) callTerms(f *wire.Frame, p *broker.PublishParams) *fault {
 	if rule, ok := f.Get(headerGather); ok {
-		terms, valid := gatherTerms(rule)
+		terms, valid := broker.GatherRule(string(rule))
 		if stall, has := f.Get(headerGatherStall); has && valid {
 			var ms int64
 			ms, valid = number(stall, millisecondsMax)
@@ -52,16 +51,4 @@ func (c *conn) callTerms(f *wire.Frame, p *broker.PublishParams) *fault {
 	}
 	p.Call = &terms
 	return nil
-}
-
-// gatherTerms reads a stop rule: all, quorum, or a number of answers.
-func gatherTerms(rule []byte) (broker.GatherTerms, bool) {
-	switch string(rule) {
-	case "all":
-		return broker.GatherTerms{All: true}, true
-	case "quorum":
-		return broker.GatherTerms{Quorum: true}, true
-	}
-	n, ok := number(rule, math.MaxInt32)
-	return broker.GatherTerms{Replies: int(n)}, ok && n > 0
 }

@@ -17,6 +17,7 @@ import (
 // waits.
 type gathering struct {
 	call *call
+	all  bool // everybody is asked to answer
 
 	mu     sync.Mutex
 	values []byte // the answers as JSON, each with a comma before it
@@ -39,8 +40,10 @@ func (c *call) gather() error {
 	}
 	g := &gathering{call: c, done: make(chan struct{})}
 	p := broker.GatherParams{
-		Message: &c.question, Terms: gatherTerms(c.method.Gather), Reply: g.reply, End: g.ended,
+		Message: &c.question, Reply: g.reply, End: g.ended,
 	}
+	p.Terms, _ = broker.GatherRule(c.method.Gather) // the contract has checked it
+	g.all = p.Terms.All
 	p.Terms.Total = timeout
 	c.question.Exchange, c.question.Key = nil, append(c.question.Key[:0], c.service...)
 	if key := c.method.Publish; key != "" {
@@ -65,19 +68,6 @@ func (c *call) gather() error {
 		return &broker.Error{Code: broker.CodeCanceled, Op: "gather", Text: "the caller went away"}
 	}
 	return g.answer()
-}
-
-// gatherTerms reads `parley.gather`, which the contract has checked.
-func gatherTerms(rule string) (t broker.GatherTerms) {
-	switch n, err := strconv.Atoi(rule); {
-	case err == nil:
-		t.Replies = n
-	case rule == "quorum":
-		t.Quorum = true
-	default:
-		t.All = true
-	}
-	return t
 }
 
 // reply takes one answer in. An error of an instance is no element.
@@ -188,8 +178,7 @@ func (g *gathering) answer() error {
 	c := g.call
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	all := gatherTerms(c.method.Gather).All
-	if !g.end.Complete && (!all || g.count == 0) {
+	if !g.end.Complete && (!g.all || g.count == 0) {
 		detail := strconv.Itoa(g.count) + " of " + strconv.Itoa(g.end.Asked) + " answered"
 		if len(g.end.Missing) > 0 {
 			detail += ", not " + shown(strings.Join(g.end.Missing, ", "))

@@ -53,11 +53,13 @@ func (b *answerBody) start(method string, stall time.Duration) {
 	}
 }
 
+var errBodyClosed = errors.New("http: read of a body that is closed")
+
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	switch {
 	case b.closed:
-		return 0, errClosed
+		return 0, errBodyClosed
 	case b.err != nil:
 		return 0, b.err
 	case len(p) == 0:

@@ -572,7 +572,7 @@ func TestStreamsBothWays(t *testing.T) {
 				if err := r.Stream.Close(); err != nil {
 					t.Error(err)
 				}
-				if m.kind.upstreams[m.target].plain != nil {
+				if u, err := m.kind.upstream(m.target); err == nil && u.plain != nil {
 					if _, body := m.answered(post("/again", "")); body != "" {
 						t.Errorf("the connection's next answer is %q", body)
 					}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	nethttp "net/http"
-	"sync"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/endpoint"
@@ -18,9 +17,7 @@ import (
 type Kind struct {
 	options Options
 
-	mu        sync.RWMutex
-	upstreams map[endpoint.Target]*upstream
-	closed    bool
+	upstreams endpoint.Upstreams[*upstream]
 }
 
 var (
@@ -28,14 +25,12 @@ var (
 	_ endpoint.Call = (*call)(nil)
 )
 
-var errClosed = errors.New("http: the kind is closed")
-
 // New returns a kind, or what is wrong with its options.
 func New(o Options) (*Kind, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	k := &Kind{options: o.withDefaults(), upstreams: make(map[endpoint.Target]*upstream)}
+	k := &Kind{options: o.withDefaults()}
 	var err error
 	k.options.TLS, err = o.tlsConfig()
 	return k, err
@@ -46,25 +41,7 @@ func (k *Kind) Prepare(c *broker.EndpointCall) (endpoint.Call, error) { return k
 
 // upstream returns the connections of a member.
 func (k *Kind) upstream(t endpoint.Target) (*upstream, error) {
-	k.mu.RLock()
-	u := k.upstreams[t]
-	k.mu.RUnlock()
-	if u != nil {
-		return u, nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
-		return nil, errClosed
-	}
-	if u = k.upstreams[t]; u != nil {
-		return u, nil
-	}
-	u, err := newUpstream(t, &k.options)
-	if err == nil {
-		k.upstreams[t] = u
-	}
-	return u, err
+	return k.upstreams.Get(t, k.newUpstream)
 }
 
 // Check implements endpoint.Kind: a GET of the path that the check names, or a connection.
@@ -107,24 +84,10 @@ func (k *Kind) Check(ctx context.Context, t endpoint.Target, h endpoint.Health) 
 const checkBodyBytes = 64 << 10
 
 // Forget implements endpoint.Kind.
-func (k *Kind) Forget(t endpoint.Target) {
-	k.mu.Lock()
-	u := k.upstreams[t]
-	delete(k.upstreams, t)
-	k.mu.Unlock()
-	if u != nil {
-		u.close()
-	}
-}
+func (k *Kind) Forget(t endpoint.Target) { k.upstreams.Forget(t) }
 
 // Close implements endpoint.Kind.
 func (k *Kind) Close() error {
-	k.mu.Lock()
-	all := k.upstreams
-	k.upstreams, k.closed = nil, true
-	k.mu.Unlock()
-	for _, u := range all {
-		u.close()
-	}
+	k.upstreams.Close()
 	return nil
 }

@@ -84,7 +84,9 @@ func parseURL(text string) (u *url.URL, protocols *nethttp.Protocols, err error)
 	return u, protocols, nil
 }
 
-func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
+// newUpstream reaches a member when it is first called.
+func (k *Kind) newUpstream(t endpoint.Target) (*upstream, error) {
+	o := &k.options
 	at, protocols, err := parseURL(t.URL)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,8 @@ func (u *upstream) request(ctx context.Context, method, target string) (*nethttp
 	return r.WithContext(ctx), nil
 }
 
-func (u *upstream) close() {
+// Close implements endpoint.Upstream.
+func (u *upstream) Close() {
 	u.transport.CloseIdleConnections()
 	if u.upgrades != nil {
 		u.upgrades.CloseIdleConnections()

@@ -3,9 +3,6 @@
 package thrift
 
 import (
-	"errors"
-	"sync"
-
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/endpoint"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
@@ -21,9 +18,7 @@ type Kind struct {
 	largest  int    // bytes of a message
 	oneway   map[string]struct{}
 
-	mu        sync.RWMutex
-	upstreams map[endpoint.Target]*upstream
-	closed    bool
+	upstreams endpoint.Upstreams[*upstream]
 }
 
 // Service is what the hub calls the service.
@@ -36,8 +31,6 @@ var (
 	_ endpoint.Call = (*request)(nil)
 )
 
-var errClosed = errors.New("thrift: the kind is closed")
-
 // New returns a kind for the members of a service, or what is wrong with its options.
 func New(s Service, o Options) (*Kind, error) {
 	if err := o.Validate(); err != nil {
@@ -45,7 +38,6 @@ func New(s Service, o Options) (*Kind, error) {
 	}
 	k := &Kind{
 		options: o.withDefaults(), service: s, oneway: make(map[string]struct{}, len(o.Oneway)),
-		upstreams: make(map[endpoint.Target]*upstream),
 	}
 	var err error
 	if k.options.TLS, err = o.tlsConfig(); err != nil {
@@ -81,46 +73,14 @@ func (k *Kind) Prepare(c *broker.EndpointCall) (endpoint.Call, error) { return k
 
 // upstream returns the connections of a member.
 func (k *Kind) upstream(t endpoint.Target) (*upstream, error) {
-	k.mu.RLock()
-	u := k.upstreams[t]
-	k.mu.RUnlock()
-	if u != nil {
-		return u, nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
-		return nil, errClosed
-	}
-	if u = k.upstreams[t]; u != nil {
-		return u, nil
-	}
-	u, err := newUpstream(t, &k.options)
-	if err == nil {
-		k.upstreams[t] = u
-	}
-	return u, err
+	return k.upstreams.Get(t, k.newUpstream)
 }
 
 // Forget implements endpoint.Kind.
-func (k *Kind) Forget(t endpoint.Target) {
-	k.mu.Lock()
-	u := k.upstreams[t]
-	delete(k.upstreams, t)
-	k.mu.Unlock()
-	if u != nil {
-		u.close()
-	}
-}
+func (k *Kind) Forget(t endpoint.Target) { k.upstreams.Forget(t) }
 
 // Close implements endpoint.Kind.
 func (k *Kind) Close() error {
-	k.mu.Lock()
-	all := k.upstreams
-	k.upstreams, k.closed = nil, true
-	k.mu.Unlock()
-	for _, u := range all {
-		u.close()
-	}
+	k.upstreams.Close()
 	return nil
 }

@@ -80,7 +80,9 @@ type upstream struct {
 	web     *webClient // of the transport http; nil elsewhere
 }
 
-func newUpstream(t endpoint.Target, o *Options) (*upstream, error) {
+// newUpstream reaches a member when it is first called.
+func (k *Kind) newUpstream(t endpoint.Target) (*upstream, error) {
+	o := &k.options
 	at, err := parseURL(t.URL)
 	if err != nil {
 		return nil, err
@@ -112,7 +114,8 @@ func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-func (u *upstream) close() {
+// Close implements endpoint.Upstream.
+func (u *upstream) Close() {
 	u.conns.close()
 	if u.web != nil {
 		u.web.close()
