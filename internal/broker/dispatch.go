@@ -154,13 +154,6 @@ func (w *dispatch) isCall() bool { return w.message.DeadlineMS != 0 && !w.stored
 // settle gives a delivery its outcome, and the asker an answer if there is one.
 func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 	answers := len(w.replyTo) > 0
-	if answers && err != nil && unanswered(err) {
-		if g := w.copied(); g != nil {
-			g.lose(t)
-			w.a.settle(w.tag, Accepted, t)
-			return
-		}
-	}
 	switch {
 	case err == nil && answers:
 		w.answer(reply, t)
@@ -171,6 +164,8 @@ func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 		w.a.settle(w.tag, reply.Outcome, t)
 	case w.a.ctx.Err() != nil: // the hub stops
 		w.a.settle(w.tag, Released, t)
+	case answers && unanswered(err) && w.lose(t):
+		w.a.settle(w.tag, Accepted, t)
 	case isCode(err, CodeCanceled), answers && w.isCall():
 		w.answerError(err, t) // nobody hears the first
 		w.a.settle(w.tag, Accepted, t)
@@ -274,7 +269,7 @@ func (w *dispatch) answer(reply *Reply, t *turn) {
 	if !isReplyKey(w.replyTo) {
 		m.Persistent = w.message.Persistent
 	}
-	if row, _ := w.row(); row == nil || row.direct {
+	if row := w.row(); row == nil || row.direct {
 		m.showFailure()
 	}
 	w.a.vh.sendReply(m, t)
@@ -300,19 +295,23 @@ func (m *Message) correlate(id []byte) error {
 }
 
 // row returns the row that the reply address names, nil when it names none or a queue.
-func (w *dispatch) row() (*replyRow, uint32) {
+func (w *dispatch) row() *replyRow {
 	if !isReplyKey(w.replyTo) {
-		return nil, 0
+		return nil
 	}
-	return w.a.b.replies.find(w.replyTo)
+	row, _ := w.a.b.replies.find(w.replyTo)
+	return row
 }
 
-// copied returns the gather on a topic whose copy the message is, nil when it is none or has ended.
-func (w *dispatch) copied() *gather {
-	if row, _ := w.row(); row != nil {
-		return row.gather
+// lose tells the gather on a topic whose copy the message is that nobody answers it, and reports whether
+// there is one that has not ended.
+func (w *dispatch) lose(t *turn) bool {
+	row := w.row()
+	if row == nil || row.gather == nil {
+		return false
 	}
-	return nil
+	row.gather.lose(t)
+	return true
 }
 
 // answerError answers for the service.

@@ -609,16 +609,38 @@ func TestEndpointGatherLosesMembers(t *testing.T) {
 		complete bool
 		missing  []string
 	}{
-		{"all", broker.GatherTerms{}, failed(broker.CodeNoInstance), failed(broker.CodeBadReply), false,
-			[]string{"b", "c"}},
-		{"deadline", broker.GatherTerms{}, failed(broker.CodeDeadline), failed(broker.CodeOverloaded), false,
-			[]string{"b", "c"}},
-		{"refused", broker.GatherTerms{}, failed(broker.CodeBadRequest), failed(broker.CodeNoMethod), true,
-			nil},
-		{"quorum", broker.GatherTerms{Quorum: true}, failed(broker.CodeBreakerOpen),
-			failed(broker.CodeTooLarge), true, []string{"b"}},
-		{"two", broker.GatherTerms{Replies: 2}, failed(broker.CodeNoInstance),
-			failed(broker.CodeNoInstance), false, []string{"b", "c"}},
+		{
+			"all",
+			broker.GatherTerms{},
+			failed(broker.CodeNoInstance), failed(broker.CodeBadReply), false,
+			[]string{"b", "c"},
+		},
+		{
+			"deadline",
+			broker.GatherTerms{},
+			failed(broker.CodeDeadline), failed(broker.CodeOverloaded), false,
+			[]string{"b", "c"},
+		},
+		{
+			"refused",
+			broker.GatherTerms{},
+			failed(broker.CodeBadRequest), failed(broker.CodeNoMethod), true,
+			nil,
+		},
+		{
+			"quorum",
+			broker.GatherTerms{Quorum: true},
+			failed(broker.CodeBreakerOpen),
+			failed(broker.CodeTooLarge), true,
+			[]string{"b"},
+		},
+		{
+			"two",
+			broker.GatherTerms{Replies: 2},
+			failed(broker.CodeNoInstance),
+			failed(broker.CodeNoInstance), false,
+			[]string{"b", "c"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
