@@ -39,12 +39,9 @@ func (c *call) gather() error {
 		return err
 	}
 	g := &gathering{call: c, done: make(chan struct{})}
-	p := broker.GatherParams{
-		Message: &c.question, Reply: g.reply, End: g.ended,
-	}
-	p.Terms, _ = broker.GatherRule(c.method.Gather) // the contract has checked it
-	g.all = p.Terms.All
-	p.Terms.Total = timeout
+	terms, _ := broker.GatherRule(c.method.Gather) // the contract has checked it
+	terms.Total, g.all = timeout, terms.All
+	p := broker.GatherParams{Message: &c.question, Terms: terms, Reply: g.reply, End: g.ended}
 	c.question.Exchange, c.question.Key = nil, append(c.question.Key[:0], c.service...)
 	if key := c.method.Publish; key != "" {
 		c.question.Exchange = []byte(topicExchange)
