@@ -561,10 +561,10 @@ func TestEndpointGatherOnTopic(t *testing.T) {
 			c.bind("amq.topic", name, "news")
 			attach(t, b, name, p)
 		}
-		var late *poolCall
+		late := make(chan *poolCall, 1)
 		// Begun before the gather, so that it is the first at its end.
 		time.AfterFunc(time.Second, func() {
-			late.done <- poolResult{err: &broker.Error{Code: broker.CodeDeadline}}
+			(<-late).done <- poolResult{err: &broker.Error{Code: broker.CodeDeadline}}
 		})
 		answers, end := 0, make(chan broker.GatherResult, 1)
 		m := &broker.Message{Body: []byte("who")}
@@ -578,7 +578,7 @@ func TestEndpointGatherOnTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Session.Flush()
-		late = pools["b"].next()
+		late <- pools["b"].next()
 		later := pools["c"].next()
 		pools["a"].next().reply("I")
 		r := <-end
