@@ -153,6 +153,32 @@ func (f *fleet) do(method, url string, in, out any) {
 	}
 }
 
+// inFlight is how many calls the hub has at a server.
+func (f *fleet) inFlight(s *server) int {
+	f.t.Helper()
+	var list struct {
+		Services []struct {
+			Instances []struct {
+				ID       string `json:"id"`
+				InFlight int    `json:"in_flight"`
+			} `json:"instances"`
+		} `json:"services"`
+	}
+	f.do("GET", f.hub.URL("/v1/services"), nil, &list)
+	sum, known := 0, false
+	for _, one := range list.Services {
+		for _, i := range one.Instances {
+			if i.ID == s.id {
+				sum, known = sum+i.InFlight, true
+			}
+		}
+	}
+	if !known {
+		f.t.Fatalf("the hub knows no server %s", s.id)
+	}
+	return sum
+}
+
 // eventually waits until something holds.
 func (f *fleet) eventually(what string, holds func() bool) {
 	f.t.Helper()

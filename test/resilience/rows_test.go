@@ -316,8 +316,9 @@ func TestServerDrains(t *testing.T) {
 	load.during(time.Second)
 	at := f.hub.URL("/v1/services/" + service + "/instances/" + f.servers[0].id)
 	f.do("PATCH", at, map[string]bool{"draining": true}, nil)
+	// What was on its way to it when it was told may come behind that.
+	f.eventually("it is idle", func() bool { return f.inFlight(f.servers[0]) == 0 })
 	before := f.servers[0].seen().Calls
-	f.eventually("it is idle", func() bool { return f.servers[0].seen().InFlight == 0 })
 	load.during(time.Second)
 	if n := f.servers[0].seen().Calls; n != before {
 		t.Errorf("%d calls at a server that drains", n-before)
