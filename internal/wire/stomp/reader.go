@@ -143,7 +143,7 @@ func passing(err error) bool {
 }
 
 // room moves what is pending to the front of the buffer and makes sure that there is space behind
-// it. The buffer doubles as octets come: no length that a peer claims sizes it.
+// it. The buffer doubles when octets have filled it: no length that a peer claims sizes it.
 func (r *Reader) room() {
 	pending := r.Pending()
 	size := len(r.buf)
@@ -151,7 +151,7 @@ func (r *Reader) room() {
 	switch {
 	case size == 0:
 		size = firstBufferBytes
-	case pending > size/2:
+	case full && pending > size/2:
 		size = r.grown(2*size, pending)
 		r.quietFills = 0
 	case full && size < readAheadBytes:

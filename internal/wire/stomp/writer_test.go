@@ -75,6 +75,8 @@ func fuzzReader(f *testing.F, v Version) {
 	f.Helper()
 	f.Add([]byte("SEND\na:b\n\nx\x00SEND\na:b\n\n\x00\nSEND\na:b\nc:d\n\ny\x00SEND\na:b\n\nz\x00"))
 	f.Add([]byte("CONNECT\naccept-version:1.2\n\n\x00\nSEND\na:b\ncontent-length:2\n\nx\x00\x00"))
+	// One octet more than a buffer that doubles has room for.
+	f.Add(append([]byte("SEND\na:b\n\n"), bytes.Repeat([]byte{'x'}, readAheadBytes-8)...))
 	for _, tc := range hostileCases(f) {
 		f.Add([]byte(tc.octets))
 	}
