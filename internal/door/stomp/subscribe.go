@@ -357,16 +357,35 @@ func (c *rabbitMQ) unsubscribe(f *wire.Frame) *fault {
 		return durableNeedsID()
 	}
 	sub := c.subscriptions[tag]
+	if sub == nil && !hasID {
+		sub = c.onlyTo(string(text))
+	}
 	if sub == nil {
 		return newFault("No subscription found",
 			"UNSUBSCRIBE must refer to an existing subscription.\nSubscription to %q not found.\n", what)
 	}
-	c.session.Cancel(tag)
-	delete(c.subscriptions, tag)
+	c.session.Cancel(sub.tag)
+	delete(c.subscriptions, sub.tag)
 	if sub.queue != "" && durable(f) {
 		if _, err := c.session.DeleteQueue(broker.DeleteParams{Name: sub.queue}); err != nil {
 			return brokerFault(err)
 		}
 	}
 	return nil
+}
+
+// onlyTo returns the subscription to a destination when there is one alone: some clients of STOMP 1.0
+// give each SUBSCRIBE an id, and UNSUBSCRIBE by destination.
+func (c *rabbitMQ) onlyTo(destination string) *subscription {
+	var only *subscription
+	for _, sub := range c.subscriptions {
+		if sub.text != destination {
+			continue
+		}
+		if only != nil {
+			return nil
+		}
+		only = sub
+	}
+	return only
 }

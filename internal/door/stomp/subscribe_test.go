@@ -136,6 +136,26 @@ func TestSubscribeWithoutID(t *testing.T) {
 	c.wantNothing()
 }
 
+// TestUnsubscribeByDestination: in 1.0 a client may give an id to SUBSCRIBE and only the destination to
+// UNSUBSCRIBE; it is refused when two subscriptions could be meant.
+func TestUnsubscribeByDestination(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, nil)
+	c := h.login(t, wire.V10)
+	c.do("SUBSCRIBE\nid:a\ndestination:/queue/named", "")
+	c.do("SUBSCRIBE\nid:b\ndestination:/queue/other", "")
+	c.do("UNSUBSCRIBE\ndestination:/queue/named", "")
+	c.do("SEND\ndestination:/queue/named", "1")
+	c.do("SEND\ndestination:/queue/other", "2")
+	if f := c.want("MESSAGE"); f.headers["subscription"] != "b" {
+		t.Errorf("got %v, want what went to b", f.headers)
+	}
+	c.do("SUBSCRIBE\nid:c\ndestination:/queue/other", "")
+	c.send("UNSUBSCRIBE\ndestination:/queue/other\n\n\x00")
+	c.wantError("No subscription found", "UNSUBSCRIBE must refer to an existing subscription.\n"+
+		"Subscription to \"destination='/queue/other'\" not found.\n")
+}
+
 // TestFairness: section 3, two subscribers on one queue get one of two messages each; to a topic,
 // each gets both.
 func TestFairness(t *testing.T) {
