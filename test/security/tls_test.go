@@ -29,12 +29,14 @@ import (
 type certificates struct {
 	ca, stranger *harness.Issuer
 	address      string // of STOMP over TLS, which wants a certificate of the ca's
+	thrift       string // and of Thrift, which wants one too
 }
 
 func newCertificates(t *testing.T) *certificates {
 	t.Helper()
 	c := &certificates{
 		ca: harness.NewIssuer(t), stranger: harness.NewIssuer(t), address: harness.FreeAddr(t),
+		thrift: harness.FreeAddr(t),
 	}
 	c.ca.Issue(t, "hub", nil)
 	return c
@@ -43,8 +45,11 @@ func newCertificates(t *testing.T) *certificates {
 // configuration is the hub's part of it.
 func (c *certificates) configuration() string {
 	file := func(name string) string { return filepath.Join(c.ca.Dir, name) }
+	door := func(address string) string {
+		return "{tls_listen: \"" + address + "\", tls: {client_ca: " + file("ca.pem") + "}}"
+	}
 	return "tls: {cert: " + file("hub.pem") + ", key: " + file("hub.key") + "}\n" +
-		"doors: {webstomp: {compress: true}, stomp: {tls_listen: \"" + c.address + "\", tls: {client_ca: " + file("ca.pem") + "}}}\n"
+		"doors: {webstomp: {compress: true}, stomp: " + door(c.address) + ", thrift: " + door(c.thrift) + "}\n"
 }
 
 func tlsAttacks() []attack {
@@ -55,6 +60,8 @@ func tlsAttacks() []attack {
 			config := g.certs.ca.Client(g.certs.ca.Issue(t, "ada", nil))
 			conn := tls.Client(dialQuick(t, g.certs.address), config)
 			answered(t, conn, []byte(connect), "CONNECTED")
+			conn = tls.Client(dialQuick(t, g.certs.thrift), config)
+			answered(t, conn, []byte(thriftPing), "unauthenticated") // no user of the hub is called so
 		}},
 		shown("L1 no certificate", nil),
 		shown("L1 expired certificate", func(t *testing.T, g *ground) []tls.Certificate {
@@ -114,17 +121,22 @@ func shown(row string, certs func(*testing.T, *ground) []tls.Certificate) attack
 // noTLS expects that a handshake fails, or in TLS 1.3 what follows it.
 func noTLS(t *testing.T, g *ground, config *tls.Config) {
 	t.Helper()
-	raw := dialQuick(t, g.certs.address)
-	defer raw.Close()
-	conn := tls.Client(raw, config)
-	_, err := conn.Write([]byte(connect))
-	if err == nil {
-		_, err = conn.Read(make([]byte, 1))
-	}
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the hub went on: %v", err)
+	for address, first := range map[string]string{g.certs.address: connect, g.certs.thrift: thriftPing} {
+		raw := dialQuick(t, address)
+		conn := tls.Client(raw, config)
+		_, err := conn.Write([]byte(first))
+		if err == nil {
+			_, err = conn.Read(make([]byte, 1))
+		}
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the hub went on: %v", err)
+		}
+		_ = raw.Close()
 	}
 }
+
+// thriftPing is a call that names no service, framed, in strict binary.
+const thriftPing = "\x00\x00\x00\x11\x80\x01\x00\x01\x00\x00\x00\x04ping\x00\x00\x00\x01\x00"
 
 // ends sends bytes and expects no more than that the connection ends.
 func ends(t *testing.T, conn net.Conn, send []byte) {
