@@ -92,25 +92,6 @@ func (g *ground) goroutines(t *testing.T) int {
 	return n
 }
 
-// stir gives the hub something to do: a process at rest collects its garbage every two minutes only.
-func (g *ground) stir(t *testing.T) {
-	t.Helper()
-	for range 200 {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL("/openapi.json"), http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = io.Copy(io.Discard, res.Body)
-		if err := errors.Join(err, res.Body.Close()); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // hold makes attacks and holds the hub to the rules.
 func (g *ground) hold(t *testing.T, attack func()) {
 	t.Helper()
@@ -123,6 +104,9 @@ func (g *ground) hold(t *testing.T, attack func()) {
 	}
 	var after state
 	err := harness.Poll(settleWait, func() error {
+		if _, err := harness.Heap(t.Context(), g.pprof); err != nil { // at rest it collects every two minutes
+			return err
+		}
 		after = g.state(t)
 		switch {
 		case after.descriptors > before.descriptors+slack:
@@ -130,7 +114,6 @@ func (g *ground) hold(t *testing.T, attack func()) {
 		case after.goroutines > before.goroutines+slack:
 			return fmt.Errorf("%d goroutines, %d before", after.goroutines, before.goroutines)
 		case after.rssKiB-before.rssKiB > maxGrowthKiB: // what a flood took goes back a little later
-			g.stir(t)
 			return fmt.Errorf("%d KiB resident, %d before", after.rssKiB, before.rssKiB)
 		}
 		return nil
