@@ -9,5 +9,8 @@
 // those of docs/resilience.md; internal/endpoint has them in fake time, with the
 // figures. Here it is shown that they hold through sockets, processes and doors.
 //
+// The wall clock of a hub is set by answering in the kernel's place (seccomp_unotify(2)), which needs
+// Linux and nothing else on the machine to notice.
+//
 // Caveats: figures have room for a machine with other work to do.
 package resilience

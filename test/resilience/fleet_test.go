@@ -74,7 +74,12 @@ type server struct {
 // launch starts a hub and n servers, which it attaches. config is the hub's file, "" for none.
 func launch(t *testing.T, n int, config string, env ...string) *fleet {
 	t.Helper()
-	o := harness.Options{Env: env}
+	return launchOn(t, n, config, harness.Build(t), harness.Options{Env: env})
+}
+
+// launchOn does so with a hub of its own making.
+func launchOn(t *testing.T, n int, config, hub string, o harness.Options) *fleet {
+	t.Helper()
 	if config != "" {
 		file := filepath.Join(t.TempDir(), "parley.yaml")
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -83,7 +88,7 @@ func launch(t *testing.T, n int, config string, env ...string) *fleet {
 		o.Args = []string{"--config", file}
 	}
 	f := &fleet{
-		t: t, hub: harness.Start(t, harness.Build(t), o),
+		t: t, hub: harness.Start(t, hub, o),
 		binary: harness.BuildHelper(t, "resilience/server"),
 		client: &http.Client{Timeout: wait, Transport: &http.Transport{}},
 	}
