@@ -61,8 +61,8 @@ const (
 func Compare(from, to *Program) []Change {
 	c := &comparison{}
 	c.file(to, from)
+	files := to.Files()[1:]
 	for _, old := range from.Files()[1:] {
-		files := to.Files()[1:]
 		i := slices.IndexFunc(files, func(p *Program) bool { return p.Name == old.Name })
 		if i < 0 {
 			c.add(false, RuleIncludeRemoved, Position{File: old.Path},

@@ -137,11 +137,10 @@ func (r *resolver) find(name string) (*Const, *EnumValue) {
 			}
 		}
 	}
-	for _, inc := range slices.Backward(r.program.Includes) {
-		if rest, ok := strings.CutPrefix(name, inc.Name+"."); ok {
-			if c, ok := inc.consts[rest]; ok {
-				return c, nil
-			}
+	files, rest := r.files(name)
+	for _, inc := range slices.Backward(files) {
+		if c, ok := inc.consts[rest]; ok {
+			return c, nil
 		}
 	}
 	return nil, nil
@@ -150,6 +149,9 @@ func (r *resolver) find(name string) (*Const, *EnumValue) {
 // sameType reports whether two types are the same when typedefs are written out.
 func sameType(a, b *Type) bool {
 	a, b = a.True(), b.True()
+	if a == b {
+		return true
+	}
 	if a.Kind != b.Kind || a.Struct != b.Struct || a.Enum != b.Enum {
 		return false
 	}

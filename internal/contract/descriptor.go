@@ -29,10 +29,11 @@ type Program struct {
 // Files returns the program and everything that it includes, each once, what includes before what is
 // included.
 func (p *Program) Files() []*Program {
-	list := []*Program{p}
+	list, seen := []*Program{p}, map[*Program]bool{p: true}
 	for i := 0; i < len(list); i++ {
 		for _, inc := range list[i].Includes {
-			if !slices.Contains(list, inc) {
+			if !seen[inc] {
+				seen[inc] = true
 				list = append(list, inc)
 			}
 		}

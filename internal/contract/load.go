@@ -19,7 +19,10 @@ import (
 // path, all of them in fsys: an absolute path, or one that leads out of fsys, is refused.
 func Load(fsys fs.FS, name string, o Options) (*Program, error) {
 	o.Limits = o.Limits.withDefaults()
-	l := &loader{fsys: fsys, opts: &o, programs: map[string]*Program{}, tokens: o.Limits.Tokens}
+	l := &loader{
+		fsys: fsys, opts: &o, programs: map[string]*Program{}, found: map[[2]string]string{},
+		tokens: o.Limits.Tokens,
+	}
 	file := path.Clean(name)
 	if _, err := fs.Stat(fsys, file); err != nil {
 		return nil, fmt.Errorf("open an IDL file: %w", err)
@@ -35,8 +38,9 @@ func Load(fsys fs.FS, name string, o Options) (*Program, error) {
 type loader struct {
 	fsys     fs.FS
 	opts     *Options
-	programs map[string]*Program // by path; nil while its includes are loaded
-	chain    []string            // the files that include each other, down to the one that is read
+	programs map[string]*Program  // by path; nil while its includes are loaded
+	found    map[[2]string]string // files, by the directory that includes them and how
+	chain    []string             // the files that include each other, down to the one that is read
 	bytes    int
 	tokens   int // that are left
 	parts    int // of values, written out
@@ -95,6 +99,7 @@ func (l *loader) load(pos Position, file string) *Program {
 			break
 		}
 	}
+	p.program.Includes = lastOf(p.program.Includes)
 	l.chain = l.chain[:len(l.chain)-1]
 	if len(l.faults) > before {
 		return nil // names of what is missing would be faults, too
@@ -106,6 +111,19 @@ func (l *loader) load(pos Position, file string) *Program {
 	}
 	l.programs[file] = p.program
 	return p.program
+}
+
+// lastOf drops programs that are included again further down: names are looked up from there.
+func lastOf(list []*Program) []*Program {
+	seen := make(map[*Program]bool, len(list))
+	slices.Reverse(list)
+	list = slices.DeleteFunc(list, func(p *Program) bool {
+		again := seen[p]
+		seen[p] = true
+		return again
+	})
+	slices.Reverse(list)
+	return list
 }
 
 // cycle names the files that lead from one back to it.
@@ -143,8 +161,21 @@ func (l *loader) read(pos Position, file string) (string, bool) {
 	return string(src), true
 }
 
-// find returns the path of a file that is included.
+// find returns the path of a file that is included. Each is searched for once: a file may name many,
+// and directories may be many.
 func (l *loader) find(from string, inc include) (string, bool) {
+	key := [2]string{path.Dir(from), inc.path}
+	if file := l.found[key]; file != "" {
+		return file, true
+	}
+	file, ok := l.search(from, inc)
+	if ok {
+		l.found[key] = file
+	}
+	return file, ok
+}
+
+func (l *loader) search(from string, inc include) (string, bool) {
 	if inc.path == "" || path.IsAbs(inc.path) {
 		l.fault(inc.pos, "the include %q is no relative path", inc.path)
 		return "", false

@@ -115,6 +115,51 @@ func TestIncludedOnce(t *testing.T) {
 	}
 }
 
+// searchFS counts how often somebody asks whether a file is there.
+type searchFS struct {
+	fs.FS
+
+	asked int
+}
+
+func (s *searchFS) Stat(name string) (fs.FileInfo, error) {
+	s.asked++
+	return fs.Stat(s.FS, name)
+}
+
+// TestIncludedAgain: what a file includes more than once is searched for once, and is there once: where it
+// is named last, since the last of two files with one name counts.
+func TestIncludedAgain(t *testing.T) {
+	t.Parallel()
+	const times, dirs = 1000, 50
+	s := &searchFS{FS: files(
+		"a.thrift", strings.Repeat("include 'b.thrift'\ninclude 'x/c.thrift'\n", times)+
+			"include 'y/c.thrift'\ninclude 'x/c.thrift'\nstruct S { 1: c.T t }",
+		"last/b.thrift", "", "last/x/c.thrift", "struct T { 1: i8 x }", "y/c.thrift", "struct T { 1: i8 y }",
+	)}
+	path := make([]string, dirs)
+	for i := range path {
+		path[i] = fmt.Sprintf("dir%d", i)
+	}
+	p, err := Load(s, "a.thrift", Options{IncludePath: append(path, "last")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.asked > 3*(dirs+2)+1 {
+		t.Errorf("%d searches", s.asked)
+	}
+	var order []string
+	for _, inc := range p.Includes {
+		order = append(order, inc.Path)
+	}
+	if got := strings.Join(order, " "); got != "last/b.thrift y/c.thrift last/x/c.thrift" {
+		t.Error(got)
+	}
+	if f := p.Structs[0].Fields[0].Type.Struct.Fields[0]; f.Name != "x" {
+		t.Errorf("%s of the first c.thrift", f.Name)
+	}
+}
+
 // TestHostileFiles is row T7 of the attacks on the Thrift door, and what else a stranger may send.
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()

@@ -178,3 +178,17 @@ func TestReadSource(t *testing.T) {
 		}
 	}
 }
+
+// TestSourceDirectories: as many directories are searched as a source may name, and no more.
+func TestSourceDirectories(t *testing.T) {
+	t.Parallel()
+	s := &contract.Source{Files: map[string]string{"a.thrift": "service s {}"}}
+	s.Include = make([]string, contract.SourceDirs)
+	if _, _, err := s.Load("s"); err != nil {
+		t.Error(err)
+	}
+	s.Include = append(s.Include, "one")
+	if _, _, err := s.Load("s"); err == nil || err.Error() != "include: more than 64 directories" {
+		t.Error(err)
+	}
+}

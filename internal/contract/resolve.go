@@ -11,12 +11,17 @@ import (
 // resolver turns the names of one program into what they mean; its includes are resolved.
 type resolver struct {
 	*parser
-	loader *loader
-	level  int // how many typedefs or constants are resolved for each other
+	loader   *loader
+	included map[string][]*Program // by their names, in their order
+	level    int                   // how many typedefs or constants are resolved for each other
 }
 
 func (r *resolver) resolve() {
 	before := len(r.loader.faults)
+	r.included = make(map[string][]*Program, len(r.program.Includes))
+	for _, inc := range r.program.Includes {
+		r.included[inc.Name] = append(r.included[inc.Name], inc)
+	}
 	for _, t := range r.types {
 		r.addIf(r.reference(t))
 	}
@@ -71,14 +76,23 @@ func (r *resolver) lookup(name string) (definition, bool) {
 	if d, ok := r.program.types[name]; ok {
 		return d, true
 	}
-	for _, inc := range slices.Backward(r.program.Includes) {
-		if rest, ok := strings.CutPrefix(name, inc.Name+"."); ok {
-			if d, ok := inc.types[rest]; ok {
-				return d, true
-			}
+	files, rest := r.files(name)
+	for _, inc := range slices.Backward(files) {
+		if d, ok := inc.types[rest]; ok {
+			return d, true
 		}
 	}
 	return definition{}, false
+}
+
+// files returns the included files of whose symbols a name may be one, and what it is there: what is
+// declared has no dots.
+func (r *resolver) files(name string) (files []*Program, rest string) {
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return nil, name
+	}
+	return r.included[name[:dot]], name[dot+1:]
 }
 
 // reference gives a type that is a name its meaning.

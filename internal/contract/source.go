@@ -22,6 +22,8 @@ const (
 	SourceBytes = 1 << 20
 	// SourceFiles bounds their number, and the services that a source names.
 	SourceFiles = 1024
+	// SourceDirs bounds the directories that are searched: for each file that is included, all may be.
+	SourceDirs = 64
 	// sourceTokens bounds what their descriptors take, to some 25 MiB.
 	sourceTokens = 1 << 18
 	// NameBytes bounds the name of a contract.
@@ -96,6 +98,8 @@ func (s *Source) root() (string, error) {
 		return "", errors.New("files: there is none")
 	case len(s.Files) > SourceFiles:
 		return "", fmt.Errorf("files: more than %d", SourceFiles)
+	case len(s.Include) > SourceDirs:
+		return "", fmt.Errorf("include: more than %d directories", SourceDirs)
 	case total > SourceBytes:
 		return "", fmt.Errorf("files: %d bytes, more than %d", total, SourceBytes)
 	case s.Root == "" && len(s.Files) == 1:
