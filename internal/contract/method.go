@@ -174,6 +174,7 @@ func (k *compiler) pair(o *Operations, m *Method) {
 			k.fault(f.Pos, "%s: there is no method %q", noteRequest, m.Request)
 		case f.Returns.True().Kind != KindString:
 			k.fault(f.Pos, "%s: %s returns %s, not the id, a string", noteRequest, f.Name, f.Returns)
+		case !k.spend(f.Pos, f.Arguments.size()):
 		case !sameFields(f.Arguments, of.Function.Arguments):
 			k.fault(f.Pos, "%s: the arguments of %s are others than those of %s", noteRequest, f.Name, of.Name)
 		}
@@ -185,10 +186,20 @@ func (k *compiler) pair(o *Operations, m *Method) {
 			k.fault(f.Pos, "%s: there is no method %q", noteResult, m.Result)
 		case len(f.Arguments.Fields) != 1 || f.Arguments.Fields[0].Type.True().Kind != KindString:
 			k.fault(f.Pos, "%s: %s does not take the id, one string", noteResult, f.Name)
+		case !k.spend(f.Pos, f.Returns.nodes):
 		case !sameType(f.Returns, of.Function.Returns):
 			k.fault(f.Pos, "%s: %s returns another type than %s", noteResult, f.Name, of.Name)
 		}
 	}
+}
+
+// size is how many parts the types of the fields have, written out.
+func (s *Struct) size() int {
+	n := 1
+	for _, f := range s.Fields {
+		n += f.Type.nodes
+	}
+	return n
 }
 
 // sameFields reports whether two lists of fields are written alike.

@@ -181,6 +181,46 @@ func TestHostileContracts(t *testing.T) { // not beside others, whose allocation
 	}
 }
 
+// TestHostileRoutes: neither routes nor methods about each other make much of a small file that names
+// large things often.
+func TestHostileRoutes(t *testing.T) { // not beside others, whose allocations would count
+	fields := chainOf(3000, "i8 f%[1]d ")
+	routes := chainOf(3000, "api.get='/p%[1]d' ")
+	var types, pairs strings.Builder
+	for _, name := range []string{"T", "U"} { // the same types under two names
+		fmt.Fprintf(&types, "typedef list<i32> %s0\n", name)
+		for i := range 14 {
+			fmt.Fprintf(&types, "typedef map<%[1]s%[2]d, %[1]s%[2]d> %[1]s%[3]d\n", name, i, i+1)
+		}
+	}
+	pairs.WriteString("service S { T14 of()\n" + chainOf(3000, "U14 m%[1]d(1: string id) (parley.result='of')\n") + "}")
+	for name, idl := range map[string]string{
+		"arguments": "struct A {" + fields + "}\nservice S { void m(1: A a) (" + routes + ") }",
+		"methods": "struct A {" + fields + "}\nservice S {" +
+			chainOf(3000, "void m%[1]d(1: A a) (api.get='/p%[1]d')\n") + "}",
+		"results": "struct A {" + fields + "}\nservice S { A m() (" + routes + ") }",
+		"annotations": "struct A { 1: i8 f (" + chainOf(3000, "api.query='q%[1]d' ") + ")}\n" +
+			"service S { void m(1: A a) (" + routes + ") }",
+		"types": types.String() + pairs.String(),
+	} {
+		p, err := Load(files("a.thrift", idl), "a.thrift", Options{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = New("test", p, Settings{})
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "more than 262144 parts") {
+			t.Errorf("%s: %v", name, err)
+		}
+		const most = 64 << 20
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: %d bytes of IDL take %d", name, len(idl), took)
+		}
+	}
+}
+
 // TestTables: every name and every id is found, and nothing else.
 func TestTables(t *testing.T) {
 	t.Parallel()

@@ -14,8 +14,12 @@ import (
 const (
 	// openAPIVersion is that of the document (OpenAPI Specification 3.1.1, JSON Schema 2020-12).
 	openAPIVersion = "3.1.1"
-	// openAPIBytes bounds a document: defaults may be large when they are written out.
+	// openAPIBytes bounds a document: defaults and types may be large when they are written out. It is
+	// reckoned while the document is made, which takes some six times as much meanwhile.
 	openAPIBytes = 16 << 20
+	// operationBytes and schemaBytes are what an operation and a schema take at least.
+	operationBytes = 1 << 10
+	schemaBytes    = 64
 	// documentsMost is how many documents are kept, of a service of the IDL under several names.
 	documentsMost = 16
 	// problemName is the component of problems (RFC 9457); no name of the IDL has a - in it.
@@ -59,15 +63,18 @@ func (o *Operations) document(service, base string) ([]byte, error) {
 	for _, m := range o.sorted {
 		d.method(m)
 	}
+	components := d.schemas.components()
+	if d.schemas.left < 0 {
+		return nil, fmt.Errorf("the description of %s has more than %d bytes", service, openAPIBytes)
+	}
 	info := Schema{"title": service, "version": "1"}
 	if about := strings.TrimSpace(o.Service.Doc); about != "" {
 		info["description"] = about
 	} else if about = strings.TrimSpace(o.Contract.Program.Doc); about != "" {
 		info["description"] = about
 	}
-	components := d.schemas.components()
 	components[problemName] = problemSchema()
-	out, err := json.Marshal(Schema{ // which sorts the members
+	return json.Marshal(Schema{ // which sorts the members
 		"openapi": openAPIVersion, "info": info,
 		"servers":  []any{Schema{"url": base}},
 		"security": []any{Schema{"basic": []any{}}, Schema{}},
@@ -77,10 +84,6 @@ func (o *Operations) document(service, base string) ([]byte, error) {
 			"securitySchemes": Schema{"basic": Schema{"type": "http", "scheme": "basic"}},
 		},
 	})
-	if err == nil && len(out) > openAPIBytes {
-		err = fmt.Errorf("the description of %s has more than %d bytes", service, openAPIBytes)
-	}
-	return out, err
 }
 
 // problemSchema is a problem (RFC 9457) with the hub's own members (rest.md §4).
@@ -126,6 +129,7 @@ func (d *description) put(path, verb string, operation Schema) {
 func (d *description) operation(m *Method, id string) Schema {
 	out := Schema{"operationId": id}
 	doc := strings.TrimSpace(m.Function.Doc)
+	d.schemas.spend(operationBytes + len(id) + len(doc))
 	summary, rest, _ := strings.Cut(doc, "\n")
 	if summary != "" {
 		out["summary"] = summary
@@ -145,6 +149,9 @@ func (d *description) operation(m *Method, id string) Schema {
 // method describes POST and the name of a method.
 func (d *description) method(m *Method) {
 	out := d.operation(m, m.Name)
+	if d.schemas.left < 0 {
+		return
+	}
 	args := m.Function.Arguments
 	if len(args.Fields) > 0 {
 		body := d.schemas.fields(args.FieldsByID())
@@ -199,6 +206,9 @@ func (d *description) thrown(out Schema, m *Method) {
 	names := map[int][]string{}
 	for _, f := range m.Function.Throws.FieldsByID() {
 		s := f.Type.True().Struct
+		if !d.schemas.spend(8*schemaBytes + 2*len(s.Name)) { // it is seven objects
+			return
+		}
 		status := StatusOf(f)
 		names[status] = append(names[status], "`"+s.Name+"`")
 		byStatus[status] = append(byStatus[status], Schema{"allOf": []any{
@@ -258,10 +268,13 @@ func (d *description) route(r *Route) {
 	}
 	for _, verb := range verbs {
 		id := r.Method.Name + "." + strings.ToLower(verb)
-		if i := slices.Index(r.Method.routes, r); i > 0 {
-			id += "." + strconv.Itoa(i+1)
+		if r.number > 1 {
+			id += "." + strconv.Itoa(r.number)
 		}
 		out := d.operation(r.Method, id)
+		if d.schemas.left < 0 {
+			return
+		}
 		d.inputs(out, r, verb, names)
 		out["responses"] = d.responses(r.Method, r)
 		d.put(path, verb, out)
@@ -303,6 +316,9 @@ func (d *description) inputs(out Schema, r *Route, verb string, names []string) 
 				if queryByDefault(verb) {
 					place = PlaceQuery
 				}
+			}
+			if !d.schemas.spend(schemaBytes + len(p.Name)) {
+				return
 			}
 			name, where := p.Name, ""
 			switch place {
@@ -370,6 +386,7 @@ func (d *description) parameter(f *Field, where, name string, required bool) Sch
 		out["required"] = true
 	}
 	if about := strings.TrimSpace(f.Doc); about != "" {
+		d.schemas.spend(len(about))
 		out["description"] = about
 	}
 	schema := d.schemas.of(f.Type, jsConv(f.Annotations))

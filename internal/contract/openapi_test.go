@@ -5,6 +5,8 @@ package contract_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -55,6 +57,54 @@ func schemasOf(t *testing.T, idl string) any {
 	}
 	delete(out, "parley-Problem")
 	return out
+}
+
+// TestDescriptionIsBounded: a description is not made that would be too large, however little its
+// contract is.
+func TestDescriptionIsBounded(t *testing.T) { // not beside others, whose allocations would count
+	var types, same strings.Builder
+	types.WriteString("typedef list<i32> T0\n")
+	for i := range 14 { // each twice the one before, written out
+		fmt.Fprintf(&types, "typedef map<T%[1]d, T%[1]d> T%[2]d\n", i, i+1)
+	}
+	routes := func(n int) string {
+		same.Reset()
+		for i := range n {
+			fmt.Fprintf(&same, "api.any='/p%d' ", i)
+		}
+		return same.String()
+	}
+	methods := func(n int, method string) string {
+		same.Reset()
+		for i := range n {
+			fmt.Fprintf(&same, method+"\n", i)
+		}
+		return same.String()
+	}
+	for name, idl := range map[string]string{
+		"types":         types.String() + "service s {" + methods(1000, "void m%d(1: T14 t)") + "}",
+		"operations":    "service s { void m() (" + routes(20_000) + ") }",
+		"documentation": "struct A { /** " + strings.Repeat("a", 1<<16) + " */ 1: i8 f (api.query='f') }" + "service s { void m(1: A a) (" + routes(1000) + ") }",
+		"exceptions": methods(1000, "exception E%[1]d {}") + "service s { void m() throws (" +
+			methods(1000, "E%[1]d e%[1]d") + ") (" + routes(1000) + ") }",
+	} {
+		source := &contract.Source{Files: map[string]string{"a.thrift": idl}}
+		made, _, err := source.Load("a")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		out, err := made.Operations("s").OpenAPI("q", "/v1/services/q")
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "more than 16777216 bytes") {
+			t.Errorf("%s: %d bytes, %v", name, len(out), err)
+		}
+		const most = 256 << 20
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: %d bytes of IDL take %d", name, len(idl), took)
+		}
+	}
 }
 
 // TestSchemas: rest.md §5.10 and the mapping table of thrift.md §6, a row each.

@@ -80,7 +80,24 @@ type compiler struct {
 	waiting    []*Struct // whose plans have no fields yet
 	operations int
 	standby    int // octets of default values so far
+	parts      int // that were looked at so far, beyond once for each that the file has
 	faults     Errors
+}
+
+// maxParts bounds what is looked at again for each route and for each method that is about another:
+// the fields of one struct, the parts of one type. A file of a few KB can name it many times.
+const maxParts = 1 << 18
+
+// spend counts parts, and reports whether they may be looked at.
+func (k *compiler) spend(pos Position, n int) bool {
+	if k.parts > maxParts {
+		return false // which was said
+	}
+	if k.parts += n; k.parts > maxParts {
+		k.fault(pos, "the routes and requests of the contract have more than %d parts", maxParts)
+		return false
+	}
+	return true
 }
 
 // mention is a type as one place names it. What is behind a typedef is compiled once, since a few
@@ -217,7 +234,7 @@ func (k *compiler) typ(t *Type, conv bool) *plan {
 		p.strings, p.quoted = true, conv || k.settings.I64Strings
 	case KindMap:
 		p.key, p.elem = k.typ(t.Key, conv), k.typ(t.Elem, conv)
-		p.pairs = !p.key.text()
+		p.pairs = t.pairs()
 	case KindSet, KindList:
 		p.elem = k.typ(t.Elem, conv)
 	case KindEnum:
@@ -228,16 +245,6 @@ func (k *compiler) typ(t *Type, conv bool) *plan {
 		KindTypedef:
 	}
 	return p
-}
-
-// text reports whether a value can be the name of a member of an object.
-func (p *plan) text() bool {
-	switch p.kind {
-	case KindBool, KindI8, KindI16, KindI32, KindI64, KindDouble, KindString, KindUUID, KindEnum:
-		return true
-	case KindVoid, KindBinary, KindMap, KindSet, KindList, KindStruct, KindTypedef:
-	}
-	return false
 }
 
 func wireType(kind Kind) thrift.Type {

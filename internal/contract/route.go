@@ -33,6 +33,7 @@ type Route struct {
 	Inputs  []Input
 	Outputs []Output
 
+	number   int // among the routes of the method, from 1 on
 	segments []segment
 	wrapped  *Field // the only argument, a struct, whose fields the inputs are; nil: they are arguments
 }
@@ -189,16 +190,20 @@ func (k *compiler) routesOf(m *Method) {
 	verbs := verbNotes()
 	for _, note := range m.Function.Annotations {
 		verb, ok := verbs[note.Key]
-		if !ok {
+		switch {
+		case k.parts > maxParts:
+			return
+		case !ok:
 			continue
 		}
-		r := &Route{Verb: verb, Method: m}
+		r := &Route{Verb: verb, Method: m, number: len(m.routes) + 1}
 		if fault := r.parse(note.Value); fault != "" {
 			k.fault(note.Pos, "%s: %q %s", note.Key, note.Value, fault)
 			continue
 		}
-		k.inputs(r)
-		k.outputs(r)
+		if !k.inputs(r) || !k.outputs(r) {
+			return
+		}
 		m.routes = append(m.routes, r)
 	}
 }

@@ -65,13 +65,25 @@ func placeOf(key string, answer bool) (Place, bool) {
 	return PlaceDefault, false
 }
 
-// inputs says where the fields of a route's arguments come from.
-func (k *compiler) inputs(r *Route) {
+// parts is how much there is to be said of the fields of a struct.
+func (s *Struct) parts() int {
+	n := 1
+	for _, f := range s.Fields {
+		n += 1 + len(f.Annotations)
+	}
+	return n
+}
+
+// inputs says where the fields of a route's arguments come from, unless that is too much.
+func (k *compiler) inputs(r *Route) bool {
 	args := r.Method.Function.Arguments
 	if len(args.Fields) == 1 {
 		if s := args.Fields[0].Type.True().Struct; s != nil && s.Kind == IsStruct {
 			r.wrapped, args = args.Fields[0], s
 		}
+	}
+	if !k.spend(r.Method.Function.Pos, args.parts()) {
+		return false
 	}
 	raw := 0
 	for _, f := range args.FieldsByID() {
@@ -106,6 +118,7 @@ func (k *compiler) inputs(r *Route) {
 	if raw > 1 {
 		k.fault(r.Method.Function.Pos, "api.raw_body: two fields cannot be the whole body")
 	}
+	return true
 }
 
 // checkRaw refuses fields that cannot be what an annotation says.
@@ -120,11 +133,15 @@ func (k *compiler) checkRaw(f *Field, places []FieldPlace) {
 	}
 }
 
-// outputs says where the fields of a route's result go, if it is a struct that says so.
-func (k *compiler) outputs(r *Route) {
+// outputs says where the fields of a route's result go, if it is a struct that says so, unless that is
+// too much.
+func (k *compiler) outputs(r *Route) bool {
 	s := r.Method.Function.Returns.True().Struct
 	if s == nil || s.Kind != IsStruct {
-		return
+		return true
+	}
+	if !k.spend(r.Method.Function.Pos, s.parts()) {
+		return false
 	}
 	out := make([]Output, 0, len(s.Fields))
 	moved := false
@@ -148,4 +165,5 @@ func (k *compiler) outputs(r *Route) {
 	if moved {
 		r.Outputs = out
 	}
+	return true
 }

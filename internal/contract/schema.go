@@ -4,7 +4,6 @@ package contract
 
 import (
 	"encoding/base64"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -23,12 +22,22 @@ type schemas struct {
 	// made are the components so far; queue are those to be made.
 	made  Schema
 	queue []any
+	left  int // octets that the description may still have, by and large; negative: it has too many
+}
+
+// spend takes octets off what is left, and reports whether there was enough: else there is nothing to
+// be added.
+func (s *schemas) spend(n int) bool {
+	if s.left >= 0 {
+		s.left -= n
+	}
+	return s.left >= 0
 }
 
 func newSchemas(c *Contract) *schemas {
 	return &schemas{
 		settings: c.Settings, root: c.Program, names: map[any]string{}, taken: map[string]bool{},
-		made: Schema{},
+		made: Schema{}, left: openAPIBytes,
 	}
 }
 
@@ -41,7 +50,7 @@ func (s *schemas) components() Schema {
 		case *Struct:
 			s.made[s.names[t]] = s.object(t)
 		case *Enum:
-			s.made[s.names[t]] = enumSchema(t)
+			s.made[s.names[t]] = enumSchema(t) // no larger than what the file says of it
 		}
 	}
 	return s.made
@@ -61,11 +70,15 @@ func (s *schemas) ref(t any, name string, p *Program) Schema {
 		s.names[t], s.taken[known] = known, true
 		s.queue = append(s.queue, t)
 	}
+	s.spend(len(known))
 	return Schema{"$ref": "#/components/schemas/" + known}
 }
 
 // of is the schema of a type; conv says that 64-bit integers in it are strings.
 func (s *schemas) of(t *Type, conv bool) Schema {
+	if !s.spend(schemaBytes) {
+		return nil
+	}
 	t = t.True()
 	switch t.Kind {
 	case KindBool:
@@ -106,12 +119,13 @@ func (s *schemas) of(t *Type, conv bool) Schema {
 
 // mapOf is an object where keys are text, and an array of pairs where they are not.
 func (s *schemas) mapOf(t *Type, conv bool) Schema {
-	switch key := t.Key.True(); key.Kind {
-	case KindStruct, KindList, KindSet, KindMap, KindBinary:
+	if t.pairs() {
 		return Schema{"type": "array", "items": Schema{
 			"type": "array", "prefixItems": []any{s.of(t.Key, conv), s.of(t.Elem, conv)},
 			"minItems": 2, "maxItems": 2,
 		}}
+	}
+	switch t.Key.True().Kind { //nolint:exhaustive // the names of others may be any text
 	case KindI8, KindI16, KindI32, KindI64:
 		return Schema{
 			"type": "object", "additionalProperties": s.of(t.Elem, conv),
@@ -122,7 +136,6 @@ func (s *schemas) mapOf(t *Type, conv bool) Schema {
 			"type": "object", "additionalProperties": s.of(t.Elem, conv),
 			"propertyNames": s.of(t.Key, conv),
 		}
-	case KindVoid, KindBool, KindDouble, KindString, KindUUID, KindTypedef:
 	}
 	return Schema{"type": "object", "additionalProperties": s.of(t.Elem, conv)}
 }
@@ -130,7 +143,11 @@ func (s *schemas) mapOf(t *Type, conv bool) Schema {
 // field is the schema of a field: its type, what its documentation says and its default.
 func (s *schemas) field(f *Field) Schema {
 	out := s.of(f.Type, jsConv(f.Annotations))
-	if about := strings.TrimSpace(f.Doc); about != "" {
+	about := strings.TrimSpace(f.Doc)
+	if !s.spend(len(f.Name) + len(about)) {
+		return nil
+	}
+	if about != "" {
 		out["description"] = about
 	}
 	if f.Default != nil {
@@ -172,28 +189,33 @@ func (s *schemas) object(t *Struct) Schema {
 
 func enumSchema(e *Enum) Schema {
 	names := make([]string, len(e.Values))
-	about := strings.TrimSpace(e.Doc)
+	var about strings.Builder
+	about.WriteString(strings.TrimSpace(e.Doc))
 	for i, v := range e.Values {
 		names[i] = v.Name
 		if doc := strings.TrimSpace(v.Doc); doc != "" {
-			if about != "" {
-				about += "\n"
+			if about.Len() > 0 {
+				about.WriteByte('\n')
 			}
-			about += "- `" + v.Name + "`: " + doc
+			about.WriteString("- `" + v.Name + "`: " + doc)
 		}
 	}
 	out := Schema{"type": "string"}
 	if len(names) > 0 {
 		out["enum"] = names
 	}
-	if about != "" {
-		out["description"] = about
+	if about.Len() > 0 {
+		out["description"] = about.String()
 	}
 	return out
 }
 
 // value is a constant as JSON has it.
 func (s *schemas) value(v *Value, t *Type, conv bool) any {
+	const shortest = 16 // in memory, too
+	if !s.spend(shortest + len(v.Text)) {
+		return nil
+	}
 	t = t.True()
 	switch v.Kind {
 	case ValueInt:
@@ -205,10 +227,7 @@ func (s *schemas) value(v *Value, t *Type, conv bool) any {
 		}
 		return v.Int
 	case ValueDouble:
-		if math.IsInf(v.Double, 0) { // JSON has no such number
-			return strconv.FormatFloat(v.Double, 'g', -1, 64)
-		}
-		return v.Double
+		return v.Double // which is finite: the language has no other
 	case ValueEnum:
 		return v.Enum.Name
 	case ValueList:
@@ -252,7 +271,7 @@ func (s *schemas) mapValue(v *Value, t *Type, conv bool) any {
 			out[strconv.FormatFloat(key, 'g', -1, 64)] = value
 		}
 	}
-	if s.mapOf(t, conv)["type"] == "array" {
+	if t.pairs() {
 		return pairs
 	}
 	return out

@@ -115,6 +115,24 @@ func (t *Type) True() *Type {
 	return t
 }
 
+// IsArray reports whether JSON has values of the type as arrays.
+func (t *Type) IsArray() bool {
+	t = t.True()
+	return t.Kind == KindList || t.Kind == KindSet || t.Kind == KindMap && t.pairs()
+}
+
+// pairs reports whether JSON has a map as an array of keys and values: its keys are no text, which the
+// names of members are.
+func (t *Type) pairs() bool {
+	switch t.Key.True().Kind {
+	case KindBinary, KindMap, KindSet, KindList, KindStruct:
+		return true
+	case KindVoid, KindBool, KindI8, KindI16, KindI32, KindI64, KindDouble, KindString, KindUUID, KindEnum,
+		KindTypedef:
+	}
+	return false
+}
+
 // String is the type as a file would name it.
 func (t *Type) String() string {
 	switch t.Kind {

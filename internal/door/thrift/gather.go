@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/parley-ipc/parley/internal/broker"
-	"github.com/parley-ipc/parley/internal/contract"
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -104,7 +103,7 @@ func (g *gathering) value(r *reply) ([]byte, error) {
 		if len(value) == 0 {
 			return nil, problemf(codeBadReply, "an empty answer")
 		}
-		if value[0] == '[' && !isArray(g.call.method.Function.Returns.True().Elem) {
+		if value[0] == '[' && !g.call.method.Function.Returns.True().Elem.IsArray() {
 			return inside(value)
 		}
 		return value, nil
@@ -146,19 +145,6 @@ func inside(list []byte) ([]byte, error) {
 		return nil, problemf(codeBadReply, "an empty list")
 	}
 	return elements, nil
-}
-
-// isArray reports whether JSON has a type as an array (thrift.md §6).
-func isArray(t *contract.Type) bool {
-	t = t.True()
-	if t.Kind != contract.KindMap {
-		return t.Kind == contract.KindList || t.Kind == contract.KindSet
-	}
-	switch t.Key.True().Kind { //nolint:exhaustive // of the others JSON makes names
-	case contract.KindStruct, contract.KindList, contract.KindSet, contract.KindMap, contract.KindBinary:
-		return true
-	}
-	return false
 }
 
 // ended ends the gather.
