@@ -3,6 +3,7 @@
 package thrift
 
 import (
+	"bytes"
 	"encoding/binary"
 	"runtime"
 	"strings"
@@ -107,6 +108,32 @@ func TestSecThriftAttacks(t *testing.T) {
 				t.Errorf("the canary got %+v", got)
 			}
 		})
+	}
+}
+
+// thrift.md §3, rule 1: what is refused is answered under the bare name and the id of the message, as far
+// as they have come. A generated client takes any other answer for one of somebody else's.
+func TestRefusedUnderItsName(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	bad := append([]byte("\x80\x01\x00\x01\x00\x00\x00\x05svc:x\x00\x00\x00\x05"), nested(65)...)
+	for name, b := range map[string][]byte{"framed": framed(bad), "unframed": bad} {
+		c := h.dial()
+		c.send(b)
+		m := c.next()
+		c.ends()
+		_, _, web := h.post("/", "application/x-thrift", b)
+		fromWeb, err := wire.NewStream(bytes.NewReader(web), wire.DefaultLimits()).Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []wire.Message{m, fromWeb} {
+			got := parse(t, m.Protocol, m.Bytes)
+			got.failsWith(t, wire.ProtocolError, "bad-request: thrift: depth limit at byte 209: nested too deep")
+			if string(got.head.Name) != "x" || got.head.Seq != 5 {
+				t.Errorf("%s: it answers %q, id %d", name, got.head.Name, got.head.Seq)
+			}
+		}
 	}
 }
 

@@ -224,8 +224,7 @@ func (c *conn) fault(m wire.Message, err error) {
 	call := c.door.calls.get()
 	call.begin(c.ctx, c.caller, m)
 	c.answers.add(call)
-	call.refuse(broken)
-	call.count()
+	call.spoil(broken)
 	c.answers.end(call)
 }
 

@@ -134,9 +134,21 @@ func (c *call) exception(kind wire.ExceptionType, text string) {
 	c.answer = w.Bytes()
 }
 
+// spoil refuses a message that was not read, under its own name and id where these have come: clients
+// look at nothing else otherwise.
+func (c *call) spoil(err error) {
+	c.reader.Reset(c.message.Protocol, c.message.Bytes, c.door.options.Limits)
+	if head, err := c.reader.MessageBegin(); err == nil {
+		c.head = head
+	}
+	c.refuse(err)
+	c.count()
+}
+
 // refuse answers a message that is none, and closes the connection: what follows cannot be trusted.
 func (c *call) refuse(err error) {
 	c.closes = true
+	_, c.head.Name = wire.SplitName(c.head.Name)
 	broken, ok := errors.AsType[*wire.Error](err)
 	if !ok {
 		c.fail(err)

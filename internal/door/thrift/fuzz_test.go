@@ -67,11 +67,11 @@ func FuzzMessages(f *testing.F) {
 				if !msg.Detected {
 					return
 				}
-				c.refuse(err)
+				c.spoil(err)
 			} else {
 				c.run()
 			}
-			out, failed := h.door.wrap(c, msg.Shape.Zlib)
+			out, failed := h.door.tryWrap(c, msg.Shape.Zlib)
 			if failed != nil {
 				t.Fatalf("the answer cannot be wrapped: %v", failed)
 			}

@@ -224,13 +224,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request, from Caller) {
 		return
 	}
 	defer d.calls.put(c)
-	out, err := d.wrap(c, zlib)
-	if err != nil {
-		c.fail(unsayable(err))
-		if out, err = d.wrap(c, zlib); err != nil {
-			out = nil
-		}
-	}
+	out := d.wrap(c, zlib)
 	h := w.Header()
 	h.Set("Content-Type", r.Header.Get("Content-Type"))
 	h.Set("Content-Length", strconv.Itoa(len(out)))
@@ -253,21 +247,31 @@ func (d *Door) carry(ctx context.Context, from Caller, body []byte) (c *call, zl
 	c.begin(ctx, from, m)
 	switch {
 	case err != nil:
-		c.refuse(err)
-		c.count()
+		c.spoil(err)
 	case stream.Buffered() > 0:
-		c.refuse(&wire.Error{
+		c.spoil(&wire.Error{
 			Kind: wire.InvalidData, At: len(m.Bytes), Text: "octets behind the message",
 		})
-		c.count()
 	default:
 		c.run()
 	}
 	return c, m.Shape.Zlib, nil
 }
 
-// wrap returns the answer of a call as its message was wrapped.
-func (d *Door) wrap(c *call, zlib bool) ([]byte, error) {
+// wrap returns the answer of a call as its message was wrapped, or an exception if it is larger than
+// that can say.
+func (d *Door) wrap(c *call, zlib bool) []byte {
+	out, err := d.tryWrap(c, zlib)
+	if err != nil {
+		c.fail(unsayable(err))
+		if out, err = d.tryWrap(c, zlib); err != nil {
+			return nil
+		}
+	}
+	return out
+}
+
+func (d *Door) tryWrap(c *call, zlib bool) ([]byte, error) {
 	if len(c.answer) == 0 {
 		return nil, nil
 	}

@@ -73,8 +73,7 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 		c := d.calls.get()
 		c.begin(ctx, from, m)
 		if err != nil {
-			c.refuse(err)
-			c.count()
+			c.spoil(err)
 		} else {
 			c.run()
 		}
@@ -94,10 +93,8 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 // writeFrame sends the answer of a call.
 func (d *Door) writeFrame(ctx context.Context, conn MessageConn, c *call, began *bool) error {
 	zlib := c.message.Shape.Zlib
-	out, err := d.wrap(c, zlib)
+	out := d.wrap(c, zlib)
 	switch {
-	case err != nil:
-		return err
 	case len(out) == 0:
 		return nil
 	case zlib && *began:

@@ -24,7 +24,7 @@ const (
 
 // Message is a message as a Stream found it. Its slices are borrowed until the next call of Next.
 type Message struct {
-	Bytes    []byte // head and struct, bare
+	Bytes    []byte // head and struct, bare; of a fault without a frame what has come of them
 	Protocol Protocol
 	Lax      bool
 	Shape    Shape
@@ -160,6 +160,7 @@ func (s *Stream) walk(m Message, in []byte) (Message, bool, error) {
 	}
 	size, err := s.walker.Walk(in)
 	if size == 0 || err != nil {
+		m.Bytes = in
 		return m, false, err
 	}
 	s.walking = false
