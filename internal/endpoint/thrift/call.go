@@ -26,7 +26,9 @@ func (r *request) Try(ctx context.Context, a endpoint.Attempt) (*broker.Reply, e
 		return r.post(ctx, u, a)
 	}
 	for fresh := false; ; fresh = true {
-		c, err := u.conns.take(ctx, want{fresh: fresh, oneway: r.oneway, until: a.Until})
+		c, err := u.conns.take(ctx, want{
+			fresh: fresh, oneway: r.oneway, bytes: r.size(), until: a.Until,
+		})
 		if err != nil {
 			return nil, failureOf(ctx, err, progress{until: a.Until})
 		}

@@ -65,15 +65,15 @@ func newConn(p *connPool, raw net.Conn) *conn {
 
 func (c *conn) close() { _ = c.Raw.Close() } // nobody waits for what a close would say
 
-// lives reports whether an unused connection can be used again.
-func (c *conn) lives() bool {
+// lives reports whether an unused connection can be used again, for a call of so many bytes.
+func (c *conn) lives(callBytes int) bool {
 	unused := time.Since(c.since)
 	c.rested = unused > restedAfter
 	switch {
 	case c.stream.Buffered() > 0:
 		return false
 	case c.packed > 0: // the end of a flush may come behind its message
-		return c.packed < zlibBytes
+		return c.packed+callBytes <= zlibBytes
 	}
 	return endpoint.Quiet(c.Raw) // it is little beside a call that cannot be repeated
 }

@@ -29,6 +29,7 @@ type connPool struct {
 type want struct {
 	fresh  bool // one that was not used yet
 	oneway bool // nobody waits for what the service does with it
+	bytes  int  // of the call, and few more
 	until  time.Time
 }
 
@@ -43,7 +44,7 @@ func (p *connPool) take(ctx context.Context, w want) (*conn, error) {
 		if c == nil {
 			break
 		}
-		if !w.fresh && c.lives() {
+		if !w.fresh && c.lives(w.bytes) {
 			return c, nil
 		}
 		p.drop(c)

@@ -292,9 +292,14 @@ func TestZlibIsReplaced(t *testing.T) {
 	if p.idle[0].packed == 0 {
 		t.Error("nothing is counted")
 	}
-	p.idle[0].packed = zlibBytes
+	const large = 1 << 20 // the call that follows counts, too
+	p.idle[0].packed = zlibBytes - large
 	p.mu.Unlock()
 	m.answered(thrift.Binary, "say", "x")
+	if n := s.conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	m.answered(thrift.Binary, "say", strings.Repeat("x", large))
 	if n := s.conns.Load(); n != 2 {
 		t.Errorf("%d connections", n)
 	}

@@ -88,11 +88,14 @@ func (k *Kind) prepare(of *broker.EndpointCall) (*request, error) {
 		r.oneway = true
 	}
 	r.name = k.wireName(r.method)
-	if len(r.args)+len(r.name)+headRoom > k.largest {
+	if r.size() > k.largest {
 		return nil, k.tooLarge()
 	}
 	return r, nil
 }
+
+// size is what the message has at most.
+func (r *request) size() int { return len(r.args) + len(r.name) + headRoom }
 
 // wireName returns a method's name as the members have it.
 func (k *Kind) wireName(method []byte) []byte {
