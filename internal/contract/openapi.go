@@ -239,12 +239,14 @@ func (d *description) mapped(out Schema, r *Route) {
 		switch o.Place {
 		case PlaceHeader:
 			headers[o.Name] = Schema{"schema": d.schemas.field(o.Field)}
+		case PlaceCookie:
+			headers["Set-Cookie"] = Schema{"schema": Schema{"type": "string"}}
 		case PlaceStatus:
 			status = "2XX"
 		case PlaceRaw:
 			raw = true
 		case PlaceNone:
-		case PlaceBody, PlaceDefault, PlaceQuery, PlacePath, PlaceCookie, PlaceForm:
+		case PlaceBody, PlaceDefault, PlaceQuery, PlacePath, PlaceForm:
 			members[o.Name] = d.schemas.field(o.Field)
 		}
 	}

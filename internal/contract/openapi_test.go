@@ -217,6 +217,20 @@ func TestOpenAPIAnswers(t *testing.T) {
 	if result != "string" {
 		t.Errorf("an i64 is a %v", result)
 	}
+	cookies := &contract.Source{Files: map[string]string{"a.thrift": `
+		struct R { 1: string id (api.cookie = "id") } service s { R f() (api.get = "/f") }`}}
+	answer := describe(t, cookies, "paths", "/f", "get", "responses", "200")
+	wanted := map[string]any{
+		"description": "The result.", "headers": map[string]any{
+			"Set-Cookie": map[string]any{"schema": map[string]any{"type": "string"}},
+		},
+		"content": map[string]any{"application/json": map[string]any{
+			"schema": map[string]any{"type": "object", "properties": map[string]any{}},
+		}},
+	}
+	if diff := cmp.Diff(any(wanted), answer); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
 	servers := []any{map[string]any{"url": "/v1/services/q"}}
 	if diff := cmp.Diff(any(servers), describe(t, s, "servers")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

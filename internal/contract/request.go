@@ -260,9 +260,10 @@ func appendQuoted(dst []byte, text string) []byte {
 // Answer is what a result becomes over HTTP.
 type Answer struct {
 	// Status is 0 when the result does not say.
-	Status  int
-	Headers [][2]string
-	Body    []byte
+	Status int
+	// Headers and Cookies are names and values, as the service and its contract say: they may be none.
+	Headers, Cookies [][2]string
+	Body             []byte
 	// Raw says that the body is a field of the result, and no JSON.
 	Raw bool
 }
@@ -284,6 +285,8 @@ func (r *Route) Answer(result []byte) (Answer, error) {
 		switch o.Place {
 		case PlaceHeader:
 			a.Headers = append(a.Headers, [2]string{o.Name, bareText(value)})
+		case PlaceCookie:
+			a.Cookies = append(a.Cookies, [2]string{o.Name, bareText(value)})
 		case PlaceStatus:
 			status, err := strconv.Atoi(bareText(value))
 			if err != nil || status < 200 || status > 599 {
@@ -301,7 +304,7 @@ func (r *Route) Answer(result []byte) (Answer, error) {
 				a.Body = body
 			}
 		case PlaceNone:
-		case PlaceBody, PlaceDefault, PlaceQuery, PlacePath, PlaceCookie, PlaceForm:
+		case PlaceBody, PlaceDefault, PlaceQuery, PlacePath, PlaceForm:
 			if a.Raw {
 				continue
 			}

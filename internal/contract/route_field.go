@@ -45,6 +45,8 @@ func placeOf(key string, answer bool) (Place, bool) {
 	switch key {
 	case "api.header":
 		return PlaceHeader, true
+	case "api.cookie":
+		return PlaceCookie, true
 	case "api.body":
 		return PlaceBody, true
 	case "api.raw_body":
@@ -57,8 +59,6 @@ func placeOf(key string, answer bool) (Place, bool) {
 		return PlaceQuery, !answer
 	case "api.path":
 		return PlacePath, !answer
-	case "api.cookie":
-		return PlaceCookie, !answer
 	case "api.form":
 		return PlaceForm, !answer
 	}

@@ -211,6 +211,14 @@ func TestRouteAnswers(t *testing.T) {
 	if _, err := upload.Answer([]byte(`{"data":"!"}`)); err == nil {
 		t.Error("no base64")
 	}
+	o = operations(t, `struct R { 1: i64 n (api.cookie = "count"), 2: string text (api.cookie) }
+service s { R f() (api.get = "/f") }`)
+	f, _, _ := o.Route("GET", "/f")
+	a, err = f.Answer([]byte(`{"n":"5","text":"x"}`))
+	if err != nil || string(a.Body) != `{}` || !slices.Equal(a.Cookies, [][2]string{{"count", "5"}, {"text", "x"}}) {
+		t.Errorf("%+v %q %v", a, a.Body, err)
+	}
+	o = operations(t, routesIDL)
 	if put, _, _ := o.Route("PUT", "/things/7"); put.Outputs != nil {
 		t.Error("a string goes somewhere")
 	}

@@ -299,6 +299,9 @@ func (v *visit) answerBy(r *contract.Route, a *answer) error {
 			h.Set(name, value)
 		}
 	}
+	for _, cookie := range made.Cookies {
+		v.setCookie(cookie[0], cookie[1])
+	}
 	v.status = status
 	if made.Status != 0 {
 		v.status = made.Status
@@ -308,6 +311,18 @@ func (v *visit) answerBy(r *contract.Route, a *answer) error {
 		return nil
 	}
 	return v.write(made.Body)
+}
+
+// setCookie sets a cookie that goes back to this service alone, and that no page reads: other services
+// have the same origin. A name or a value that no cookie has is left out.
+func (v *visit) setCookie(name, value string) {
+	c := http.Cookie{
+		Name: name, Value: value, Path: v.base() + "/services/" + url.PathEscape(v.path("svc")),
+		HttpOnly: true, Secure: v.r.TLS != nil, SameSite: http.SameSiteLaxMode,
+	}
+	if c.Valid() == nil {
+		http.SetCookie(v.w, &c)
+	}
 }
 
 // thrown completes the problem that an exception is: a service answers it as a problem, or, where the

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 
 const thingsIDL = `
 struct Find { 1: required string id (api.path = "id"), 2: optional i32 limit, 3: optional string who (api.header = "X-Who", api.cookie = "who") }
-struct Found { 1: i32 status (api.http_code), 2: string tag (api.header = "X-Tag"), 3: string text, 4: string evil (api.header = "Set-Cookie") }
+struct Found { 1: i32 status (api.http_code), 2: string tag (api.header = "X-Tag"), 3: string text, 4: string evil (api.header = "Set-Cookie"), 5: string visit (api.cookie = "who"), 6: string bad (api.cookie) }
 struct Upload { 1: string name (api.path = "name"), 2: binary data (api.raw_body) }
 struct Blob { 1: binary data (api.raw_body), 2: string kind (api.header = "Content-Type") }
 struct Form { 1: string a, 2: list<i32> b }
@@ -59,6 +60,13 @@ func TestAnnotatedRoutes(t *testing.T) {
 	if string(r.body) != `{"text":"tea"}` || r.header.Get("X-Tag") != "t" || r.header.Get("Set-Cookie") != "" ||
 		r.header.Get("Content-Type") != typeJSON {
 		t.Errorf("%s %v", r.body, r.header)
+	}
+	// A cookie comes back to the service that has set it, and to no other at the same origin.
+	c = h.async("GET", "/v1/services/things/shelf/1", "")
+	reply(got(`{"req":{"id":"1"}}`, "find"), `{"text":"tea","visit":"me","bad":"x\r\nSet-Cookie: y=z"}`)
+	const cookie = "who=me; Path=/v1/services/things; HttpOnly; SameSite=Lax"
+	if r := h.got(c).want(200); !slices.Equal(r.header.Values("Set-Cookie"), []string{cookie}) {
+		t.Errorf("%v", r.header)
 	}
 
 	for range 2 { // the second time without the service
