@@ -260,7 +260,7 @@ func (q *Queue) shut(t *turn) int {
 	}
 	q.consumers = consumerSet{}
 	q.vh.b.tallies.leave(&q.tally.Counts)
-	q.dropCopies()
+	q.dropCopies(t)
 	q.dropLetters()
 	return q.clear()
 }

@@ -27,6 +27,7 @@ type dispatch struct {
 	tag     uint64
 	member  string // whom a copy of a gather is for
 	gather  *gather
+	copyN   uint32
 	message *Message
 	replyTo []byte
 	attempt uint32
@@ -77,11 +78,12 @@ func (a *Attachment) askMembers(g *gather, m *Message, t *turn) {
 		}
 		a.mu.Unlock()
 		if full {
-			g.miss()
+			g.miss(n)
 			continue
 		}
 		a.start(&dispatch{
-			a: a, member: member, gather: g, message: t.keep(m), replyTo: g.copyAddress(n), attempt: 1,
+			a: a, member: member, gather: g, copyN: n, message: t.keep(m), replyTo: g.copyAddress(n),
+			attempt: 1,
 		})
 	}
 	t.touch(a.session)
@@ -106,7 +108,7 @@ func (w *dispatch) run() {
 		case err == nil:
 			w.answer(reply, t)
 		case unanswered(err):
-			w.gather.lose(t)
+			w.gather.lose(w.copyN, t)
 		default:
 			w.answerError(err, t)
 		}
@@ -306,11 +308,14 @@ func (w *dispatch) row() *replyRow {
 // lose tells the gather on a topic whose copy the message is that nobody answers it, and reports whether
 // there is one that has not ended.
 func (w *dispatch) lose(t *turn) bool {
-	row := w.row()
+	if !isReplyKey(w.replyTo) {
+		return false
+	}
+	row, n := w.a.b.replies.find(w.replyTo)
 	if row == nil || row.gather == nil {
 		return false
 	}
-	row.gather.lose(t)
+	row.gather.lose(n, t)
 	return true
 }
 

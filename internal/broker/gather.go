@@ -51,13 +51,22 @@ type gather struct {
 	ended bool
 	stall Timer
 
-	mu       sync.Mutex
-	asked    []string // copy n is asked[n-1]
-	answered []bool
-	count    int
-	lost     int  // of asked: those who will not answer
-	sealed   bool // everybody was asked; the rules apply
+	mu     sync.Mutex
+	asked  []string    // copy n is asked[n-1]
+	copies []copyState // likewise
+	count  int         // of copies: those answered
+	lost   int         // of copies: those lost
+	sealed bool        // everybody was asked; the rules apply
 }
+
+// copyState is what became of one copy of a gather.
+type copyState uint8
+
+const (
+	copyOut      copyState = iota
+	copyAnswered           // once: another answer is late
+	copyLost               // who had it will not answer, as far as is known
+)
 
 // Gather asks everyone bound to a topic, or every consumer of a service.
 func (s *Session) Gather(p GatherParams) error {
@@ -209,7 +218,7 @@ func (q *Queue) giveCopy(c *Consumer, e entry, t *turn) {
 		q.consumers.deactivate(c) // so that it is dispatched again when it has credit
 		q.copies = append(q.copies, waitingCopy{consumer: c, entry: e})
 	default:
-		e.msg.release()
+		t.loseCopy(&e)
 	}
 }
 
@@ -225,7 +234,7 @@ func (q *Queue) dispatchCopies(t *turn) {
 	q.copies = nil
 	for _, w := range waiting {
 		if w.consumer.gone || w.entry.expiresMS <= q.nowMS() {
-			w.entry.msg.release()
+			t.loseCopy(&w.entry)
 			continue
 		}
 		q.giveCopy(w.consumer, w.entry, t)
@@ -233,11 +242,24 @@ func (q *Queue) dispatchCopies(t *turn) {
 }
 
 // dropCopies lets go of all waiting copies.
-func (q *Queue) dropCopies() {
+func (q *Queue) dropCopies(t *turn) {
 	for i := range q.copies {
-		q.copies[i].entry.msg.release()
+		t.loseCopy(&q.copies[i].entry)
 	}
 	q.copies = nil
+}
+
+// lostCopy is a copy for one consumer alone that nobody has any more.
+type lostCopy struct {
+	gather *gather
+	n      uint32
+}
+
+// loseCopy lets go of a copy for one consumer alone that it does not have, or has given back. The gather
+// hears it when no lock is held.
+func (t *turn) loseCopy(e *entry) {
+	t.lost = append(t.lost, lostCopy{e.msg.gather, e.copyN})
+	e.msg.release()
 }
 
 // name is how a gather names the consumer.
@@ -253,7 +275,7 @@ func (g *gather) add(name string) uint32 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked = append(g.asked, name)
-	g.answered = append(g.answered, false)
+	g.copies = append(g.copies, copyOut)
 	return uint32(len(g.asked))
 }
 
@@ -289,29 +311,36 @@ func (g *gather) note(copyN uint32) (from string, fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := int(copyN) - 1
-	if i < 0 || i >= len(g.asked) || g.answered[i] {
+	if i < 0 || i >= len(g.asked) || g.copies[i] == copyAnswered {
 		return "", false
 	}
 	if g.enough() || g.sealed && g.met() {
 		return "", false
 	}
-	g.answered[i] = true
+	if g.copies[i] == copyLost { // it gave its copy back, and answers all the same
+		g.lost--
+	}
+	g.copies[i] = copyAnswered
 	g.count++
 	return g.asked[i], true
 }
 
-// lose notes that who had a copy will not answer: it could not be reached, broke off, or had no time
-// left. It is missing, and nobody waits for it.
-func (g *gather) lose(t *turn) {
-	g.miss()
+// lose notes that who had a copy will not answer: it could not be reached, broke off, went away, or had
+// no time left. It is missing, and nobody waits for it.
+func (g *gather) lose(copyN uint32, t *turn) {
+	g.miss(copyN)
 	g.check(t)
 }
 
 // miss is lose for one who is not asked at all, while others still are.
-func (g *gather) miss() {
+func (g *gather) miss(copyN uint32) {
 	g.mu.Lock()
-	g.lost++
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	i := int(copyN) - 1
+	if i >= 0 && i < len(g.copies) && g.copies[i] == copyOut {
+		g.copies[i] = copyLost
+		g.lost++
+	}
 }
 
 func (g *gather) silence() {
@@ -363,7 +392,7 @@ func (g *gather) result(complete bool) GatherResult {
 	defer g.mu.Unlock()
 	r := GatherResult{Complete: complete, Asked: len(g.asked)}
 	for i, name := range g.asked {
-		if !g.answered[i] {
+		if g.copies[i] != copyAnswered {
 			r.Missing = append(r.Missing, name)
 		}
 	}

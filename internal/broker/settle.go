@@ -147,11 +147,11 @@ func (q *Queue) settle(e *entry, o Outcome, deadQueue string, t *turn) {
 		q.tally.Acknowledged++
 	}
 	switch {
+	case o != Accepted && e.copyN != 0 && e.msg.gather.volatile:
+		t.loseCopy(e) // a copy for one consumer alone: at most once
 	case q.deleted, o == Accepted:
 		q.settled(e)
 		e.msg.release()
-	case e.copyN != 0 && e.msg.gather.volatile:
-		e.msg.release() // a copy for one consumer alone: at most once
 	case o == Undelivered:
 		e.attempts--
 		q.restore(*e)

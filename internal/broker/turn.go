@@ -9,13 +9,14 @@ import "sync"
 const turnSteps = 1_000
 
 // turn is the list of what was found under locks and must be done after unlocking: sinks to flush,
-// dead letters, queues that lost their last consumer. A session has one; timers make theirs.
+// dead letters, queues that lost their last consumer, lost copies of gathers. A session has one; timers make theirs.
 type turn struct {
 	b       *Broker
 	touched []*Session
 	letters []deadLetter
 	idle    []*Queue // auto-delete queues without consumers
 	expired []*Queue // whose letters are among those above
+	lost    []lostCopy
 	// stored is the kept copy of the message being published, made when the first queue needs it.
 	stored *Message
 	// hops counts how deep replies to replies are.
@@ -57,10 +58,18 @@ func (t *turn) dropStored() {
 	}
 }
 
-// settle does the dead letters and deletions, which may find more of them.
+// settle does the dead letters and deletions, which may find more of them, and tells gathers of copies
+// that are lost.
 func (t *turn) settle() {
-	for step := 0; len(t.letters) > 0 || len(t.idle) > 0; step++ {
-		if step == turnSteps {
+	for step := 0; len(t.letters) > 0 || len(t.idle) > 0 || len(t.lost) > 0; step++ {
+		if n := len(t.lost); n > 0 { // a queue loses a bounded number at once
+			l := t.lost[n-1]
+			t.lost[n-1] = lostCopy{}
+			t.lost = t.lost[:n-1]
+			l.gather.lose(l.n, t)
+			continue
+		}
+		if step >= turnSteps {
 			t.b.rest.take(t)
 			break
 		}
