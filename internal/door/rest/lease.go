@@ -244,21 +244,21 @@ func (v *visit) leaseHead(l *lease, m *message) {
 
 // acknowledge is DELETE /leases/{id}. It is repeatable.
 func (d *Door) acknowledge(v *visit) error {
-	if err := d.settleLease(v, v.path("id"), broker.Accepted); err != nil {
+	if err := d.acceptLease(v, v.path("id")); err != nil {
 		return err
 	}
 	return v.noContent()
 }
 
-func (d *Door) settleLease(v *visit, id string, o broker.Outcome) error {
+func (d *Door) acceptLease(v *visit, id string) error {
 	l, done, err := d.leases.find(v.client, id)
 	switch {
 	case done: // repeated
 		return nil
 	case err == nil:
-		err = l.settle(o)
+		err = l.settle(broker.Accepted)
 	}
-	if err != nil && o == broker.Accepted && d.acceptExpired(v, id) {
+	if err != nil && (d.acceptExpired(v, id) || d.leases.isSettled(v.client, id)) {
 		return nil
 	}
 	return err
@@ -333,11 +333,16 @@ func (d *Door) change(v *visit, id string, c *leaseChange) error {
 	case c.ExtendMS != nil:
 		return l.extend(time.Duration(*c.ExtendMS) * time.Millisecond)
 	case c.Nack.DeadLetter || !yesUnless(c.Nack.Requeue):
-		return l.settle(broker.Rejected)
+		err = l.settle(broker.Rejected)
 	case c.Nack.DelayMS > 0:
 		return l.delay(time.Duration(c.Nack.DelayMS) * time.Millisecond)
+	default:
+		err = l.settle(broker.Released)
 	}
-	return l.settle(broker.Released)
+	if err != nil && d.leases.isSettled(v.client, id) {
+		return nil
+	}
+	return err
 }
 
 // changeLease is PATCH /leases/{id}.
@@ -391,7 +396,7 @@ func (d *Door) settleBatch(v *visit) error {
 			err = badRequest("ack excludes extend_ms and nack")
 		case e.Ack:
 			results[i].Status = http.StatusNoContent
-			err = d.settleLease(v, e.Lease, broker.Accepted)
+			err = d.acceptLease(v, e.Lease)
 		default:
 			err = d.change(v, e.Lease, &e.leaseChange)
 		}

@@ -84,12 +84,11 @@ func (h *holder) finish() {
 // settleLease gives a lease's delivery its outcome.
 func (h *holder) settleLease(tag uint64, o broker.Outcome) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.settleLocked(tag, o)
 	if !h.shut {
 		_ = h.session.Settled() // the answer says so; after an error of the log the hub ends
 	}
-	h.live--
-	h.unlockAndClose()
 }
 
 // answer publishes the answer to a delivery and accepts it, in one step that is durable when it returns
@@ -251,16 +250,18 @@ func (l *lease) end(o broker.Outcome, byClient bool) {
 	if !byClient {
 		e.at, _ = l.holder.session.Locate(l.tag)
 	}
-	l.over(e)
 	l.holder.settleLease(l.tag, o)
+	l.over(e)
 }
 
-// over takes the lease out of the table; its lock is held.
+// over lets go of a lease whose delivery has its outcome; its lock is held. The table has it until the
+// end: who repeats what settled it is told so then, and who closes the door waits for it.
 func (l *lease) over(e endedLease) {
 	l.gone = true
 	if l.timer != nil {
 		l.timer.Stop()
 	}
+	l.holder.released()
 	l.table.drop(l.id, e)
 }
 
@@ -290,7 +291,6 @@ func (l *lease) answer(m *broker.Message) error {
 		return err
 	}
 	l.over(endedLease{owner: l.owner, settled: true, answer: sha256.Sum256(m.Body)})
-	l.holder.released()
 	return nil
 }
 
@@ -368,6 +368,13 @@ func (t *leaseTable) find(c *client, id string) (l *lease, settled bool, err err
 		return nil, false, errLeaseGone()
 	}
 	return l, false, nil
+}
+
+// isSettled reports whether a client has settled a lease. Who repeats what has no answer yet may find the
+// lease there, and it is settled when it is its turn.
+func (t *leaseTable) isSettled(c *client, id string) bool {
+	_, settled, _ := t.find(c, id) // one that is gone was not settled
+	return settled
 }
 
 // answered reports whether a client's lease has ended with this answer.

@@ -139,6 +139,40 @@ func TestAcknowledge(t *testing.T) {
 	}
 }
 
+// rest.md §5.4: what is repeated while the first has no answer yet is no error either.
+func TestSettleTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	for _, ask := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"DELETE", "", "", 204},
+		{"PATCH", "", `{"nack":{"requeue":false}}`, 200},
+		{"PATCH", "", `{"nack":{}}`, 200},
+		{"POST", "/reply", "x", 201},
+	} {
+		h.send("q", "x", "Parley-Reply-To: nowhere")
+		m := h.one("q")
+		h.door.leases.mu.Lock()
+		l := h.door.leases.byID[m.Lease]
+		h.door.leases.mu.Unlock()
+		l.mu.Lock() // as if the log took its time
+		path := "/v1/leases/" + m.Lease + ask.path
+		first, second := h.async(ask.method, path, ask.body), h.async(ask.method, path, ask.body)
+		h.eventually("both are under way", func() bool {
+			h.door.visits.mu.Lock()
+			defer h.door.visits.mu.Unlock()
+			return h.door.visits.n == 2
+		})
+		l.mu.Unlock()
+		h.got(first).want(ask.status)
+		h.got(second).want(ask.status)
+		h.do("DELETE", "/v1/queues/q/messages", "").want(200)
+	}
+}
+
 // rest.md §5.4: an expired lease goes back, and its acknowledgement is 410.
 func TestLeaseExpires(t *testing.T) {
 	t.Parallel()

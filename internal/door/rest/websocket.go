@@ -151,7 +151,7 @@ func (s *socket) command(data []byte) (lease string, err error) {
 	case given != 1:
 		return "", badRequest("one of ack, nack and extend is needed")
 	case c.Ack != nil:
-		return *c.Ack, d.settleLease(s.v, *c.Ack, broker.Accepted)
+		return *c.Ack, d.acceptLease(s.v, *c.Ack)
 	case c.Nack != nil:
 		return c.Nack.Lease, d.change(s.v, c.Nack.Lease, &leaseChange{Nack: &c.Nack.leaseNack})
 	default:
