@@ -51,12 +51,12 @@ func requestTag(r *broker.Request) (tag string, changed <-chan struct{}) {
 }
 
 // awaitChange waits until a request is other than the client knows it, at most for a time.
-func (v *visit) awaitChange(r *broker.Request, known string, wait time.Duration) {
+func (v *visit) awaitChange(r *broker.Request, wait time.Duration) {
 	timer := time.NewTimer(min(wait, requestWaitMax))
 	defer timer.Stop()
 	for {
 		tag, changed := requestTag(r)
-		if tag != known || isClosed(r.Ended()) {
+		if !knows(v.r.Header, tag) || isClosed(r.Ended()) {
 			return
 		}
 		select {

@@ -149,16 +149,15 @@ func (d *Door) getRequest(v *visit) error {
 	if strings.Contains(v.r.Header.Get("Accept"), typeEvents) && v.r.Method != http.MethodHead {
 		return v.watch(r)
 	}
-	known := v.r.Header.Get("If-None-Match")
-	if prefer := parsePrefer(v.r.Header); prefer.hasWait && known != "" {
-		v.awaitChange(r, known, prefer.wait)
+	if prefer := parsePrefer(v.r.Header); prefer.hasWait && v.r.Header.Get("If-None-Match") != "" {
+		v.awaitChange(r, prefer.wait)
 	} else if prefer.hasWait {
 		v.await(r, prefer.wait)
 	}
 	h := v.w.Header()
 	tag, _ := requestTag(r)
 	h.Set("ETag", tag)
-	if tag == known {
+	if knows(v.r.Header, tag) {
 		v.status = http.StatusNotModified
 		v.w.WriteHeader(v.status)
 		return nil
