@@ -8,6 +8,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +17,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// gatherBytes bounds the bodies of replies that wait to be written.
+// gatherBytes bounds the bodies of replies that wait to be written: of an answer that is no stream, all.
 const gatherBytes = 64 << 20
 
 // gatherRequest is the body of a gather (rest.md §5.8).
@@ -149,7 +150,8 @@ func (r *gatherReply) setBody(body []byte) {
 
 // gatherInbox takes what the heart tells of a gather until the request's goroutine reads it.
 type gatherInbox struct {
-	wake chan struct{}
+	wake    chan struct{}
+	streams bool // what was taken is written at once
 
 	mu      sync.Mutex
 	replies []gatherReply
@@ -172,7 +174,9 @@ func (i *gatherInbox) reply(r gatherReply) {
 		size += len(*r.BodyB64)
 	}
 	if i.bytes += size; i.bytes > gatherBytes {
-		r.Status, r.Code, r.Body, r.BodyB64 = http.StatusInsufficientStorage, wordTooLarge, nil, nil
+		i.bytes -= size
+		r.Status, r.Code, r.Body, r.BodyB64 = http.StatusRequestEntityTooLarge, wordTooLarge, nil, nil
+		r.Detail = "the answers together are larger than " + strconv.Itoa(gatherBytes) + " bytes"
 	}
 	i.replies = append(i.replies, r)
 	i.poke()
@@ -190,6 +194,9 @@ func (i *gatherInbox) take() ([]gatherReply, *broker.GatherResult) {
 	defer i.mu.Unlock()
 	list := i.replies
 	i.replies = nil
+	if i.streams {
+		i.bytes = 0
+	}
 	return list, i.result
 }
 
@@ -240,11 +247,11 @@ func (d *Door) gather(v *visit, to target, operation string) error {
 	if _, ok := v.client.conn.VirtualHost().Queue(to.key); to.exchange == "" && !ok {
 		return problemf("no-service", "no service '%s'", to.key)
 	}
-	inbox := &gatherInbox{wake: make(chan struct{}, 1)}
+	out := newGatherWriter(v)
+	inbox := &gatherInbox{wake: make(chan struct{}, 1), streams: out.stream != ""}
 	var p broker.GatherParams
 	p.Message, p.Terms, p.End = m, terms, inbox.end
 	p.Reply = func(from string, m *broker.Message) { inbox.reply(d.showReply(from, newAnswer(m))) }
-	out := newGatherWriter(v)
 	return v.work(func(w *worker) error {
 		if err := w.Gather(p); err != nil {
 			return err

@@ -136,6 +136,28 @@ func TestGatherStreams(t *testing.T) {
 	contains(t, r.body, "event: end\ndata: {\"complete\":true")
 }
 
+// The bodies that wait for the client are bounded: all of them where the answer is one, and those that
+// are not written yet where it is a stream.
+func TestGatherBytes(t *testing.T) {
+	t.Parallel()
+	body := json.RawMessage(`"` + strings.Repeat("x", gatherBytes/2) + `"`)
+	for _, streams := range []bool{true, false} {
+		i := gatherInbox{wake: make(chan struct{}, 1), streams: streams}
+		i.reply(gatherReply{Instance: "a", Status: 200, Body: body})
+		first, _ := i.take()
+		i.reply(gatherReply{Instance: "b", Status: 200, Body: body})
+		i.reply(gatherReply{Instance: "c", Status: 200, Body: json.RawMessage("1")})
+		rest, _ := i.take()
+		if first[0].Status != 200 || len(rest) != 2 || rest[1].Status != 200 {
+			t.Fatalf("streams %v: %d, then %+v", streams, first[0].Status, rest)
+		}
+		if r := rest[0]; streams != (r.Status == 200) ||
+			!streams && (r.Status != 413 || r.Code != "too-large" || r.Body != nil) {
+			t.Errorf("streams %v: status %d, code %q", streams, r.Status, r.Code)
+		}
+	}
+}
+
 // rest.md §5.8: workers that poll are asked like any consumer, by the name that they give.
 func TestGatherAsksPollingWorkers(t *testing.T) {
 	t.Parallel()
