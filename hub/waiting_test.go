@@ -5,6 +5,7 @@ package hub
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // answer, and not when its own time is over.
 func TestHopelessCall(t *testing.T) {
 	t.Parallel()
-	const slots, usual, timeout = 20, 200 * time.Millisecond, time.Second
+	const slots, usual, timeout = 20, time.Second, 5 * time.Second
 	release := make(chan struct{})
 	busy := make(chan struct{}, slots)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -45,7 +46,8 @@ func TestHopelessCall(t *testing.T) {
 		<-busy
 	}
 	began := time.Now()
-	r, body := ask(t, h, "POST", "/v1/services/svc/quick", "", "Parley-Timeout-Ms: 1000")
+	r, body := ask(t, h, "POST", "/v1/services/svc/quick", "",
+		"Parley-Timeout-Ms: "+strconv.FormatInt(timeout.Milliseconds(), 10))
 	took := time.Since(began)
 	close(release)
 	calls.Wait()

@@ -250,7 +250,10 @@ func (s stranger) run(t *testing.T, g *ground) {
 		return '-'
 	}, s.name)
 	described(t, g, service, l.Addr().String())
-	const limit = 500 * time.Millisecond
+	limit := attackWait
+	if s.status == http.StatusGatewayTimeout {
+		limit = 500 * time.Millisecond
+	}
 	r := request(t, http.MethodPost, g.URL("/v1/services/"+service+"/open"), `{"box":{"n":1}}`)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("grpc-timeout", fmt.Sprintf("%dm", limit.Milliseconds()))
