@@ -17,7 +17,7 @@ const (
 	// activeHome is where Debian's package has the program.
 	activeHome = "/usr/share/activemq"
 	activeJar  = activeHome + "/bin/activemq.jar"
-	// activeWait is how long Java and ActiveMQ may take to come up on a busy machine.
+	// activeWait is how long Java and ActiveMQ may take to come up, and to go, on a busy machine.
 	activeWait = 120 * time.Second
 )
 
@@ -60,7 +60,9 @@ func StartActiveMQ(tb testing.TB) *Broker {
 		"-Dactivemq.base="+dir, "-Dactivemq.conf="+dir, "-Dactivemq.data="+filepath.Join(dir, "data"),
 		"-Djava.io.tmpdir="+dir, "-jar", activeJar, "start", "xbean:file:"+file)
 	cmd.Dir = dir
-	if err := Accepts(Run(tb, "activemq", cmd), b.STOMP, activeWait); err != nil {
+	p := Run(tb, "activemq", cmd)
+	p.stopWait = activeWait
+	if err := Accepts(p, b.STOMP, activeWait); err != nil {
 		tb.Fatalf("ActiveMQ: %v", err)
 	}
 	return b

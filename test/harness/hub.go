@@ -25,7 +25,7 @@ const (
 	// of one that runs already; tests that stop and start hubs do not use it.
 	EnvHub = "TEST_HUB"
 	// readyWait is how long a hub may take until every door accepts.
-	readyWait = 15 * time.Second
+	readyWait = 30 * time.Second
 	// countsWait bounds a question for a queue's counters.
 	countsWait = 30 * time.Second
 	// startTries is how often Start looks for other free ports.

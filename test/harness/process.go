@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// stopWait is how long a process may take to end after SIGTERM.
+	// stopWait is how long a process may take to end after SIGTERM, unless it is another broker.
 	stopWait = 15 * time.Second
 	// maxLogBytes bounds the output kept of one process.
 	maxLogBytes = 16 << 10
@@ -30,6 +30,8 @@ type Process struct {
 	out  *tail
 	done chan struct{}
 	err  error // of Wait, valid after done
+	// stopWait is how long it may take to end after SIGTERM.
+	stopWait time.Duration
 }
 
 // Run starts cmd in a process group of its own, keeps the end of its output and
@@ -48,7 +50,7 @@ func Run(tb testing.TB, name string, cmd *exec.Cmd) *Process {
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start %s: %v", name, err)
 	}
-	p := &Process{cmd: cmd, out: out, done: make(chan struct{})}
+	p := &Process{cmd: cmd, out: out, done: make(chan struct{}), stopWait: stopWait}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
@@ -103,8 +105,8 @@ func (p *Process) Stop(tb testing.TB) {
 	_ = syscall.Kill(-p.Pid(), syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(stopWait):
-		tb.Errorf("pid %d did not end within %v of SIGTERM", p.Pid(), stopWait)
+	case <-time.After(p.stopWait):
+		tb.Errorf("pid %d did not end within %v of SIGTERM", p.Pid(), p.stopWait)
 		p.Kill()
 	}
 }

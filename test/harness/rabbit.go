@@ -21,7 +21,7 @@ const (
 	// rabbitServer is Debian's script below the wrapper that wants its own user.
 	rabbitServer  = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 	rabbitControl = "/usr/lib/rabbitmq/bin/rabbitmqctl"
-	// rabbitWait is how long Erlang and RabbitMQ may take to come up on a busy
+	// rabbitWait is how long Erlang and RabbitMQ may take to come up, and to go, on a busy
 	// machine with two cores.
 	rabbitWait = 120 * time.Second
 )
@@ -91,6 +91,7 @@ func StartRabbit(tb testing.TB, o RabbitOptions) *Broker {
 	cmd := exec.Command(rabbitServer)
 	cmd.Env = env
 	p := Run(tb, "rabbitmq-server", cmd)
+	p.stopWait = rabbitWait
 	b.Watermark = func(tb testing.TB, mille int) {
 		tb.Helper()
 		ctl := exec.Command(rabbitControl, "set_vm_memory_high_watermark",

@@ -297,7 +297,7 @@ func (c *client) wantClose() {
 		}
 		c.tb.Errorf("%s after the last frame", f.command)
 	}
-	if took := time.Since(began); took > 2*lingerTime {
+	if took := time.Since(began); took > 5*lingerTime {
 		c.tb.Errorf("closed after %v", took)
 	}
 }

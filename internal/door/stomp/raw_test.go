@@ -163,7 +163,7 @@ func (c *raw) ended() {
 	if rest, err := io.ReadAll(c.in); err != nil || strings.Trim(string(rest), "\n") != "" {
 		c.t.Errorf("after the last frame: %q, %v", rest, err)
 	}
-	if took := time.Since(began); took > 2*lingerTime {
+	if took := time.Since(began); took > 5*lingerTime {
 		c.t.Errorf("closed after %v", took)
 	}
 }

@@ -476,15 +476,20 @@ func TestCallsEnd(t *testing.T) {
 				<-r.Context().Done()
 				gone <- struct{}{}
 			}, func(o *Options) { o.Stall = stall })
+			heard := func(before int32) {
+				if came.Load() > before { // a busy machine may not be through with TLS in that time
+					<-gone
+				}
+			}
 			for _, streams := range []bool{false, true} {
-				c := get("/")
+				c, before := get("/"), came.Load()
 				c.Deadline, c.Streams = time.Now().Add(150*time.Millisecond), streams
 				_, o := m.try(t.Context(), c)
 				if late := time.Since(c.Deadline); o.Class != endpoint.ClassTimeout || late < 0 ||
 					late > patience/2 {
 					t.Errorf("deadline: %v, late by %v", o, late)
 				}
-				<-gone
+				heard(before)
 			}
 			for _, after := range []time.Duration{50 * time.Millisecond, 200 * time.Millisecond} {
 				start, before := time.Now(), came.Load()
@@ -495,21 +500,19 @@ func TestCallsEnd(t *testing.T) {
 					t.Errorf("canceled: %v after %v", o, took)
 				}
 				cancel()
-				if came.Load() > before { // a busy machine may not be through with TLS in that time
-					<-gone
-				}
+				heard(before)
 			}
 			c := get("/stream")
 			c.Streams, c.Deadline = true, time.Now().Add(time.Minute)
+			start := time.Now()
 			r, o := m.try(t.Context(), c)
 			if r == nil {
 				t.Fatal(o)
 			}
-			start := time.Now()
 			if _, err := io.ReadAll(r.Stream); err == nil {
 				t.Error("a stream that stands still ends well")
 			}
-			if took := time.Since(start); took < stall/2 || took > patience/2 {
+			if took := time.Since(start); took < stall || took > patience/2 {
 				t.Errorf("a stream that stands still ended after %v", took)
 			}
 			_ = r.Stream.Close()
