@@ -55,7 +55,9 @@ type Limits struct {
 	MessageBytes int
 	// Connections bounds all connections, ConnectionsPerVHost and ConnectionsPerUser those of
 	// one. Default: none, since descriptors bound them.
-	Connections, ConnectionsPerVHost, ConnectionsPerUser int
+	Connections         int
+	ConnectionsPerVHost int `yaml:"connections_per_vhost"`
+	ConnectionsPerUser  int
 	// Queues bounds the queues of a virtual host, Exchanges its exchanges, Bindings its bindings.
 	// Defaults 100,000, 10,000 and 1,000,000.
 	Queues, Exchanges, Bindings int
