@@ -63,10 +63,34 @@ func (o *Options) validateDoors() []error {
 			faults = append(faults, err)
 		}
 	}
+	faults = append(faults, o.sameAddresses()...)
 	if !used && o.TLS.On() {
 		fault("tls: nothing speaks it; a door does where it has tls_listen, and so does listen")
 	}
 	return unique(faults)
+}
+
+// sameAddresses returns a fault for each listener at an address that another one has: the system would
+// refuse it, and name neither.
+func (o *Options) sameAddresses() []error {
+	var faults []error
+	taken := make(map[string]string)
+	take := func(key, address string) {
+		other, twice := taken[address]
+		switch {
+		case closed(address) || strings.HasSuffix(address, ":0"):
+		case twice:
+			faults = append(faults, fmt.Errorf("%s: %q is the address of %s, too", key, address, other))
+		default:
+			taken[address] = key
+		}
+	}
+	for _, d := range o.Doors.all() {
+		take("doors."+d.name+".listen", d.door.Listen)
+		take("doors."+d.name+".tls_listen", d.door.TLSListen)
+	}
+	take("listen", o.Listen)
+	return faults
 }
 
 // checkDialect returns what is wrong with the dialect of a door.
@@ -230,7 +254,7 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// proxies reads Proxies.
+// proxies reads Proxies; the error has the key first.
 func (o *Options) proxies() ([]netip.Prefix, error) {
 	list := make([]netip.Prefix, len(o.Proxies))
 	for i, text := range o.Proxies {
@@ -240,7 +264,8 @@ func (o *Options) proxies() ([]netip.Prefix, error) {
 		}
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no address and no network such as 10.0.0.0/24", text)
+			return nil, fmt.Errorf("proxies[%d]: %q is no address and no network such as 10.0.0.0/24", i,
+				text)
 		}
 		list[i] = prefix
 	}

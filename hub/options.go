@@ -262,23 +262,39 @@ func (o *Options) Validate() error {
 	for _, f := range o.Listeners.Validate() {
 		fault("listeners.%w", f)
 	}
-	for _, origin := range o.Origins {
+	for i, origin := range o.Origins {
 		if err := checkOrigin(origin); err != nil {
-			fault("origins: %w", err)
+			fault("origins[%d]: %w", i, err)
 		}
 	}
 	if _, err := o.proxies(); err != nil {
-		fault("proxies: %w", err)
+		fault("%w", err)
 	}
-	if err := o.Webhooks.Validate(); err != nil {
-		fault("webhooks: %w", err)
+	for _, f := range joined(o.Webhooks.Validate()) {
+		fault("webhooks.%w", f)
 	}
 	faults = append(faults, o.REST.Validate())
 	faults = append(faults, o.validateDoors()...)
 	faults = append(faults, o.validateServices()...)
 	_, wrong := o.loadContracts()
 	faults = append(faults, wrong...)
+	faults = append(faults, o.validateUsers()...)
 	return errors.Join(faults...)
+}
+
+// validateUsers returns what is wrong with the users.
+func (o *Options) validateUsers() []error {
+	var faults []error
+	seen := make(map[string]bool, len(o.Users))
+	for i, u := range o.Users {
+		if err := u.Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("users[%d]: %w", i, err))
+		} else if seen[u.Name] {
+			faults = append(faults, fmt.Errorf("users[%d].name: %q stands here twice", i, u.Name))
+		}
+		seen[u.Name] = true
+	}
+	return faults
 }
 
 const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -144,6 +145,13 @@ func (s *Service) validateWords() []error {
 	case "", formatJSON, formatThrift:
 	default:
 		faults = append(faults, fmt.Errorf("format: %q is not json or thrift", s.Format))
+	}
+	speaks, other, unused := s.protocol(), protocolThrift, reflect.ValueOf(s.Thrift)
+	if speaks == protocolThrift {
+		other, unused = protocolHTTP, reflect.ValueOf(s.HTTP)
+	}
+	if !unused.IsZero() {
+		faults = append(faults, fmt.Errorf("%s: the service speaks %s", other, speaks))
 	}
 	if most := s.Thrift.Most(); s.protocol() == protocolThrift && s.Pool.MemberInFlight > most {
 		faults = append(faults, fmt.Errorf("pool.member_in_flight: %d calls, and thrift.conns allows %d"+

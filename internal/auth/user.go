@@ -103,6 +103,12 @@ func AllPermissions() Permission {
 	return Permission{Configure: allNames, Write: allNames, Read: allNames}
 }
 
+// Validate returns what keeps the user from being put into a Store; it is an ErrInvalid.
+func (u User) Validate() error {
+	_, err := newAccount(u)
+	return err
+}
+
 // account is a User with its patterns compiled. It is never changed after it was made.
 type account struct {
 	user   User

@@ -91,7 +91,7 @@ func Explain(s Sources) ([]Value, error) {
 
 func load(s Sources) (hub.Options, map[string]string, error) {
 	o := hub.Defaults()
-	l := loader{origin: make(map[string]string)}
+	l := newLoader()
 	root := reflect.ValueOf(&o).Elem()
 	if s.File != "" {
 		l.file(s.File, root)
@@ -112,6 +112,12 @@ type loader struct {
 	faults Faults
 	// origin is where the value at a path came from; a path without one has its default.
 	origin map[string]string
+	// group is where the keys or the list at a path stand in the file.
+	group map[string]string
+}
+
+func newLoader() *loader {
+	return &loader{origin: make(map[string]string), group: make(map[string]string)}
 }
 
 func (l *loader) fault(where, format string, args ...any) {
@@ -174,18 +180,24 @@ func (l *loader) validate(o *hub.Options) {
 }
 
 // near returns where the value at a path came from. For a value that is missing it is where the
-// first of those beside or below it came from.
+// first of those beside or below it came from, or else where what it would be in stands.
 func (l *loader) near(path string) string {
 	if where, ok := l.origin[path]; ok {
 		return where
 	}
 	parent := path[:strings.LastIndexByte(path, '.')+1]
-	for _, prefix := range []string{path + ".", parent} {
+	for _, prefix := range []string{path + ".", path + "[", parent} {
 		for _, key := range slices.Sorted(maps.Keys(l.origin)) { // those in maps too
 			if prefix != "" && strings.HasPrefix(key, prefix) {
 				return l.origin[key]
 			}
 		}
+	}
+	for path != "" {
+		if where, ok := l.group[path]; ok {
+			return where
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
 	}
 	return "options"
 }

@@ -239,8 +239,8 @@ func (s *fakeSecret) Reveal() string               { return s.value }
 
 func decodeInto(t *testing.T, v any, text string) Faults {
 	t.Helper()
-	l := loader{origin: map[string]string{}}
-	d := decoder{loader: &l, file: "f"}
+	l := newLoader()
+	d := decoder{loader: l, file: "f"}
 	d.document([]byte(text), reflect.ValueOf(v).Elem())
 	return l.faults
 }

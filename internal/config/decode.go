@@ -93,6 +93,9 @@ func (d *decoder) value(n ast.Node, v reflect.Value, k key) {
 	if _, null := n.(*ast.NullNode); null {
 		return // a key with nothing behind it keeps its default
 	}
+	if !isScalar(v.Type()) && k.path != "" {
+		d.group[k.path] = d.place(start(n))
+	}
 	switch {
 	case isScalar(v.Type()):
 		d.scalar(n, v, k)

@@ -30,7 +30,7 @@ type Rules struct {
 	PublicURL string `yaml:"public_url"`
 }
 
-// Validate returns all faults at once.
+// Validate returns all faults at once, each with its key first.
 func (r *Rules) Validate() error {
 	_, err := r.compile()
 	return err
@@ -45,7 +45,7 @@ type rules struct {
 func (r *Rules) compile() (rules, error) {
 	out := rules{origins: make(map[string]bool)}
 	var faults []error
-	for _, text := range r.Networks {
+	for i, text := range r.Networks {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
 			var addr netip.Addr
@@ -54,22 +54,22 @@ func (r *Rules) compile() (rules, error) {
 			}
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%q is no address and no network", text))
+			faults = append(faults, fmt.Errorf("networks[%d]: %q is no address and no network", i, text))
 			continue
 		}
 		out.networks = append(out.networks, network)
 	}
-	for _, text := range r.Callbacks {
+	for i, text := range r.Callbacks {
 		u, err := parseOrigin(text)
 		if err != nil {
-			faults = append(faults, err)
+			faults = append(faults, fmt.Errorf("callbacks[%d]: %w", i, err))
 			continue
 		}
 		out.origins[originOf(u)] = true
 	}
 	if r.PublicURL != "" {
 		if _, err := parseOrigin(r.PublicURL); err != nil {
-			faults = append(faults, err)
+			faults = append(faults, fmt.Errorf("public_url: %w", err))
 		}
 	}
 	return out, errors.Join(faults...)
