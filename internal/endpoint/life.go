@@ -21,7 +21,14 @@ type life struct {
 }
 
 // task is something that will happen once.
-type task struct{ timer *time.Timer }
+type task struct{ timer *time.Timer } // nil: it happens at once
+
+// unwind keeps the timer from firing.
+func (t *task) unwind() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
 
 func newLife() *life {
 	ctx, stop := context.WithCancel(context.Background())
@@ -42,7 +49,7 @@ func (l *life) after(d time.Duration, fn func()) *task {
 		return t
 	}
 	l.tasks[t] = struct{}{}
-	t.timer = time.AfterFunc(d, func() {
+	happen := func() {
 		l.mu.Lock()
 		_, due := l.tasks[t]
 		if due {
@@ -54,7 +61,12 @@ func (l *life) after(d time.Duration, fn func()) *task {
 			defer l.running.Done()
 			fn()
 		}
-	})
+	}
+	if d <= 0 { // no timer
+		go happen()
+	} else {
+		t.timer = time.AfterFunc(d, happen)
+	}
 	return t
 }
 
@@ -67,7 +79,7 @@ func (l *life) cancel(t *task) {
 	defer l.mu.Unlock()
 	if _, waits := l.tasks[t]; waits {
 		delete(l.tasks, t)
-		t.timer.Stop()
+		t.unwind()
 	}
 }
 
@@ -76,7 +88,7 @@ func (l *life) end() {
 	l.mu.Lock()
 	l.over = true
 	for t := range l.tasks {
-		t.timer.Stop()
+		t.unwind()
 	}
 	clear(l.tasks)
 	l.mu.Unlock()
