@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -111,14 +112,19 @@ func (d *deadline) passed(err error, again bool) bool {
 
 // SetDeadline implements net.Conn.
 func (c *guardConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.reads.move(t), c.writes.move(t))
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // SetReadDeadline implements net.Conn.
 func (c *guardConn) SetReadDeadline(t time.Time) error { return c.reads.move(t) }
 
 // SetWriteDeadline implements net.Conn.
-func (c *guardConn) SetWriteDeadline(t time.Time) error { return c.writes.move(t) }
+func (c *guardConn) SetWriteDeadline(t time.Time) error {
+	if !c.resumes {
+		return c.Conn.SetWriteDeadline(t)
+	}
+	return c.writes.move(t)
+}
 
 // read reads within the deadline that is meant.
 func (c *guardConn) read(p []byte) (int, error) {
@@ -132,6 +138,9 @@ func (c *guardConn) read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *guardConn) Write(p []byte) (int, error) {
+	if !c.resumes {
+		return c.Conn.Write(p)
+	}
 	sent := 0
 	for again := false; ; again = true {
 		n, err := c.Conn.Write(p[sent:])
@@ -143,7 +152,18 @@ func (c *guardConn) Write(p []byte) (int, error) {
 }
 
 func newGuardConn(c net.Conn) *guardConn {
-	g := &guardConn{Conn: c}
+	g := &guardConn{Conn: c, resumes: resumes(c)}
 	g.reads.set, g.writes.set = c.SetReadDeadline, c.SetWriteDeadline
 	return g
+}
+
+// resumes says whether a write that was cut off by its deadline can go on. Behind TLS it cannot: half a
+// record may be out, and crypto/tls gives the same error from then on.
+func resumes(c net.Conn) bool {
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	_, err := socket.SyscallConn()
+	return err == nil
 }

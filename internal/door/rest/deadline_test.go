@@ -3,11 +3,16 @@
 package rest
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
+	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -21,6 +26,9 @@ func (c *countingConn) SetReadDeadline(t time.Time) error {
 	c.sets++
 	return c.Conn.SetReadDeadline(t)
 }
+
+// SyscallConn says that there is no TLS.
+func (*countingConn) SyscallConn() (syscall.RawConn, error) { return nil, nil }
 
 // A deadline that moves further away costs nothing, and the one that is meant holds.
 func TestDeadlinesAreLazy(t *testing.T) {
@@ -107,6 +115,45 @@ func TestDeadlinesAreLazy(t *testing.T) {
 	if n, err := c.Write([]byte("12345678")); n != 8 || err != nil {
 		t.Errorf("write: %d, %v", n, err)
 	}
+}
+
+// TestDeadlinesBehindTLS: a deadline that was moved away ends no write, which TLS could not take up again.
+func TestDeadlinesBehindTLS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	certificates := server.TLS.Certificates
+	server.Close()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		c := newGuardConn(tls.Server(near, &tls.Config{Certificates: certificates}))
+		client := tls.Client(far, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // nobody else is there
+		var all sync.WaitGroup
+		defer all.Wait()
+		defer far.Close()
+		defer near.Close()
+		all.Go(func() {
+			buf := make([]byte, 1)
+			for range 2 {
+				if _, err := io.ReadFull(client, buf); err != nil {
+					t.Errorf("the client: %v", err)
+				}
+				time.Sleep(3 * deadlineTick) // it is slow
+			}
+		})
+		for range 2 {
+			_ = c.SetWriteDeadline(time.Now().Add(4 * deadlineTick))
+			_ = c.SetWriteDeadline(time.Now().Add(time.Minute))
+			if n, err := c.Write([]byte("x")); n != 1 || err != nil {
+				t.Errorf("write: %d, %v", n, err)
+				return
+			}
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+		if _, err := c.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("nobody reads: %v", err)
+		}
+	})
 }
 
 // net/http's look-out for a client that leaves, a read of one octet that it breaks off when the handler

@@ -33,7 +33,8 @@ func (l guardListener) Accept() (net.Conn, error) {
 type guardConn struct {
 	net.Conn
 	reads   deadline
-	writes  deadline
+	writes  deadline // if resumes
+	resumes bool
 	framing framing
 	poison  []byte // what net/http reads instead of the rest, when there is a fault
 	refused bool
