@@ -169,7 +169,31 @@ func (w *web) serve(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "the listener knows no user for this client", http.StatusForbidden)
 		return
 	}
-	w.door.ServeHTTP(rw, r, m.caller())
+	if !w.door.cors(rw, r) {
+		w.door.ServeHTTP(rw, r, m.caller())
+	}
+}
+
+// cors tells the browser that a page of an allowed origin may read the answer, and answers its preflight,
+// which each call of a page has: the content types of Thrift are none that a form could send.
+func (d *Door) cors(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if len(d.origins) == 0 {
+		return false
+	}
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if !d.origins[origin] {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", http.MethodPost)
+	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	w.WriteHeader(http.StatusNoContent)
+	return true
 }
 
 // foreign reports whether a request comes from a page of another origin, or found its way to this

@@ -106,6 +106,45 @@ func TestHTTPOneway(t *testing.T) {
 	}
 }
 
+// TestHTTPPages: a page of an origin that is allowed may call and read the answer, and its preflight is
+// answered (Fetch, CORS preflight); any other one may not.
+func TestHTTPPages(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(o *Options) { o.AllowedOrigins = []string{"https://app.example"} })
+	h.serve("svc", greet(t))
+	preflight := func(origin string) (int, http.Header) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "http://"+h.addr+"/thrift/svc", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("Access-Control-Request-Headers", "content-type")
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode, res.Header
+	}
+	if status, h := preflight("https://app.example"); status != http.StatusNoContent || h.Get("Vary") != "Origin" ||
+		h.Get("Access-Control-Allow-Origin") != "https://app.example" ||
+		h.Get("Access-Control-Allow-Methods") != "POST" ||
+		h.Get("Access-Control-Allow-Headers") != "content-type" {
+		t.Errorf("%d %v", status, h)
+	}
+	if status, h := preflight("https://evil.example"); status != http.StatusForbidden ||
+		h.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("%d %v", status, h)
+	}
+	status, header, out := h.post("/", typeApache, ask(wire.Binary, "greet", "Ada", 5), "Origin", "https://app.example")
+	if got := parse(t, wire.Binary, out); status != http.StatusOK || got.text != "Hello, Ada" ||
+		header.Get("Access-Control-Allow-Origin") != "https://app.example" {
+		t.Errorf("%d %v %+v", status, header, got)
+	}
+}
+
 // TestHTTPRefuses: what is no call of Thrift, or comes from a page of somebody else (security.md §10).
 func TestHTTPRefuses(t *testing.T) {
 	t.Parallel()
