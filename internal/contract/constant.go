@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
 // constant resolves a constant and what it names, in this file; those of included files are done.
@@ -218,17 +220,7 @@ func (r *resolver) fitUUID(v *Value, what string) *Error {
 			text = inner
 		}
 	}
-	const length = 36
-	valid := len(text) == length
-	for i := 0; valid && i < length; i++ {
-		switch i {
-		case 8, 13, 18, 23:
-			valid = text[i] == '-'
-		default:
-			valid = hexDigit(text[i])
-		}
-	}
-	if !valid {
+	if _, ok := thrift.ParseUUID([]byte(text)); !ok {
 		return r.fault(v.Pos, "%s: %s is not a uuid", what, (&token{
 			kind: tokenWord, text: v.Text,
 		}).shown())

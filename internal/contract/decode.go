@@ -306,29 +306,13 @@ func ascii(text []byte) bool {
 
 // escapeText writes text from the first octet on that needs an escape.
 func (t *Transcoder) escapeText(text []byte) {
-	const digits = "0123456789abcdef"
 	for len(text) > 0 {
 		n := plain(text)
 		t.out = append(t.out, text[:n]...)
 		if text = text[n:]; len(text) == 0 {
 			return
 		}
-		switch c := text[0]; c {
-		case '"', '\\':
-			t.out = append(t.out, '\\', c)
-		case '\b':
-			t.out = append(t.out, '\\', 'b')
-		case '\f':
-			t.out = append(t.out, '\\', 'f')
-		case '\n':
-			t.out = append(t.out, '\\', 'n')
-		case '\r':
-			t.out = append(t.out, '\\', 'r')
-		case '\t':
-			t.out = append(t.out, '\\', 't')
-		default:
-			t.out = append(t.out, '\\', 'u', '0', '0', digits[c>>4], digits[c&0x0f])
-		}
+		t.out = thrift.AppendEscape(t.out, text[0])
 		text = text[1:]
 	}
 }

@@ -2,7 +2,11 @@
 
 package contract
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/parley-ipc/parley/internal/wire/thrift"
+)
 
 // Heads of containers. The binary protocol has the count in four octets behind the types; the
 // compact one has it first, in as few octets as it needs, so that its head is written at the end and
@@ -231,7 +235,7 @@ func (t *Transcoder) readKey(p *plan, key []byte) *ConvertError {
 			return nil
 		}
 	case KindUUID:
-		if id, ok := parseUUID(key); ok {
+		if id, ok := thrift.ParseUUID(key); ok {
 			t.out = append(t.out, id[:]...)
 			return nil
 		}

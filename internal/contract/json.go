@@ -5,8 +5,9 @@ package contract
 import (
 	"encoding/binary"
 	"math/bits"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
 // peek skips white space (RFC 8259 §2) and returns the octet that comes, 0 at the end.
@@ -139,11 +140,12 @@ func (t *Transcoder) unescape(out, before []byte) ([]byte, *ConvertError) {
 			}
 			return out, nil
 		case c == '\\':
-			r, ok := t.escape()
-			if !ok {
+			r, size := thrift.Unescape(t.in[t.at:])
+			if size == 0 {
 				return nil, t.fail("an escape that is none, at byte %d", t.at)
 			}
 			out = utf8.AppendRune(out, r)
+			t.at += size
 		case c < ' ':
 			return nil, t.fail("a control character in a string, at byte %d", t.at)
 		default:
@@ -153,67 +155,6 @@ func (t *Transcoder) unescape(out, before []byte) ([]byte, *ConvertError) {
 		}
 	}
 	return nil, t.fail("a string without an end")
-}
-
-// escape reads a backslash and what belongs to it. Half of a surrogate pair is no character.
-func (t *Transcoder) escape() (rune, bool) {
-	if t.at+1 >= len(t.in) {
-		return 0, false
-	}
-	c := t.in[t.at+1]
-	switch c {
-	case '"', '\\', '/':
-	case 'b':
-		c = '\b'
-	case 'f':
-		c = '\f'
-	case 'n':
-		c = '\n'
-	case 'r':
-		c = '\r'
-	case 't':
-		c = '\t'
-	case 'u':
-		return t.rune()
-	default:
-		return 0, false
-	}
-	t.at += 2
-	return rune(c), true
-}
-
-func (t *Transcoder) rune() (rune, bool) {
-	r, ok := t.unit()
-	if !ok || !utf16.IsSurrogate(r) {
-		return r, ok
-	}
-	low, ok := t.unit()
-	r = utf16.DecodeRune(r, low)
-	return r, ok && r != utf8.RuneError
-}
-
-// unit reads \uXXXX.
-func (t *Transcoder) unit() (rune, bool) {
-	const length = 6
-	if t.at+length > len(t.in) || t.in[t.at] != '\\' || t.in[t.at+1] != 'u' {
-		return 0, false
-	}
-	v := rune(0)
-	for _, c := range t.in[t.at+2 : t.at+length] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		v = v<<4 | rune(c)
-	}
-	t.at += length
-	return v, true
 }
 
 // number skips a number (RFC 8259 §6) and returns its text.

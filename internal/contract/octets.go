@@ -4,7 +4,8 @@ package contract
 
 import (
 	"encoding/base64"
-	"encoding/hex"
+
+	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
 // base64Digits are the values of the digits of both alphabets of RFC 4648, standard and URL-safe, by
@@ -90,7 +91,7 @@ func (t *Transcoder) readUUID() *ConvertError {
 	if fault != nil {
 		return fault
 	}
-	id, ok := parseUUID(text)
+	id, ok := thrift.ParseUUID(text)
 	if !ok {
 		return t.fail("%s is not a uuid", shown(text))
 	}
@@ -98,33 +99,8 @@ func (t *Transcoder) readUUID() *ConvertError {
 	return nil
 }
 
-// parseUUID parses the form of RFC 9562 §4, 8-4-4-4-12 digits of either case.
-func parseUUID(text []byte) (id [16]byte, ok bool) {
-	const length = 36
-	if len(text) != length || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return id, false
-	}
-	var digits [32]byte
-	n := copy(digits[:], text[:8])
-	n += copy(digits[n:], text[9:13])
-	n += copy(digits[n:], text[14:18])
-	n += copy(digits[n:], text[19:23])
-	copy(digits[n:], text[24:])
-	_, err := hex.Decode(id[:], digits[:])
-	return id, err == nil
-}
-
 // uuid writes a uuid in lower case.
 func (t *Transcoder) uuid(id *[16]byte) {
-	t.out = append(t.out, '"')
-	t.out = hex.AppendEncode(t.out, id[:4])
-	t.out = append(t.out, '-')
-	t.out = hex.AppendEncode(t.out, id[4:6])
-	t.out = append(t.out, '-')
-	t.out = hex.AppendEncode(t.out, id[6:8])
-	t.out = append(t.out, '-')
-	t.out = hex.AppendEncode(t.out, id[8:10])
-	t.out = append(t.out, '-')
-	t.out = hex.AppendEncode(t.out, id[10:])
+	t.out = thrift.AppendUUID(append(t.out, '"'), id)
 	t.out = append(t.out, '"')
 }

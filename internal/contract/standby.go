@@ -3,10 +3,9 @@
 package contract
 
 import (
-	"encoding/hex"
 	"slices"
-	"strings"
 
+	"github.com/parley-ipc/parley/internal/check"
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
@@ -75,11 +74,8 @@ func (s *standby) value(v *Value, t *Type) {
 	case KindString, KindBinary:
 		w.Text([]byte(v.Text))
 	case KindUUID:
-		var id [16]byte
-		// Load has seen to its form.
-		if _, err := hex.Decode(id[:], []byte(strings.ReplaceAll(v.Text, "-", ""))); err != nil {
-			s.fault(v.Pos, "%q is not a uuid", v.Text)
-		}
+		id, ok := thrift.ParseUUID([]byte(v.Text))
+		check.Assert(ok, "Load has seen to its form")
 		w.UUID(id)
 	case KindMap:
 		w.MapBegin(wireType(t.Key.True().Kind), wireType(t.Elem.True().Kind), len(v.Map))

@@ -4,7 +4,6 @@ package thrift
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"strconv"
@@ -313,23 +312,8 @@ func (r *Reader) jsonUUID() (id [16]byte, err error) {
 	if err != nil {
 		return id, err
 	}
-	const length = 36
-	if len(text) != length {
-		return id, r.fail(InvalidData, "no uuid")
-	}
-	var digits [32]byte
-	n := 0
-	for i, c := range text {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if c != '-' {
-				return id, r.fail(InvalidData, "no uuid")
-			}
-			continue
-		}
-		digits[n] = c
-		n++
-	}
-	if _, err := hex.Decode(id[:], digits[:]); err != nil {
+	id, ok := ParseUUID(text)
+	if !ok {
 		return id, r.fail(InvalidData, "no uuid")
 	}
 	return id, nil

@@ -4,7 +4,6 @@ package thrift
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -100,7 +99,6 @@ func (w *Writer) jsonText(v []byte) {
 	if !utf8.Valid(v) {
 		w.fail(InvalidData, "text is not UTF-8")
 	}
-	const digits = "0123456789abcdef"
 	w.put('"')
 	from := 0
 	for i, c := range v {
@@ -109,22 +107,7 @@ func (w *Writer) jsonText(v []byte) {
 		}
 		w.out = append(w.out, v[from:i]...)
 		from = i + 1
-		switch c {
-		case '"', '\\':
-			w.put('\\', c)
-		case '\b':
-			w.put('\\', 'b')
-		case '\f':
-			w.put('\\', 'f')
-		case '\n':
-			w.put('\\', 'n')
-		case '\r':
-			w.put('\\', 'r')
-		case '\t':
-			w.put('\\', 't')
-		default:
-			w.put('\\', 'u', '0', '0', digits[c>>4], digits[c&0x0f])
-		}
+		w.out = AppendEscape(w.out, c)
 	}
 	w.out = append(w.out, v[from:]...)
 	w.put('"')
@@ -140,11 +123,6 @@ func (w *Writer) jsonBinary(v []byte) {
 func (w *Writer) jsonUUID(id [16]byte) {
 	w.jsonBefore()
 	w.put('"')
-	for i, c := range id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			w.put('-')
-		}
-		w.out = hex.AppendEncode(w.out, []byte{c})
-	}
+	w.out = AppendUUID(w.out, &id)
 	w.put('"')
 }
