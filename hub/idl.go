@@ -20,6 +20,13 @@ func ReadIDL(name string, include []string) (*contract.Program, error) {
 	return program, err
 }
 
+// CheckIDL says what a hub would refuse besides of a program that ReadIDL has read, as a contract.Errors
+// with positions to show: annotations and defaults that cannot be.
+func CheckIDL(program *contract.Program) error {
+	_, err := contract.New(program.Name, program, contract.Settings{})
+	return shownFaults(err)
+}
+
 // ReadContract reads the same as what can be pushed to a hub.
 func ReadContract(name string, include []string) (*contract.Source, error) {
 	_, source, err := readIDL(name, include)
@@ -44,16 +51,21 @@ func readIDL(name string, include []string) (*contract.Program, *contract.Source
 	}
 	files := os.DirFS(fileRoot())
 	program, err := contract.Load(files, file, o)
+	if err != nil {
+		return nil, nil, shownFaults(err)
+	}
+	source, err := contract.ReadSource(files, program, o.IncludePath)
+	return program, source, err
+}
+
+// shownFaults turns the positions of what is wrong with an IDL into those to show.
+func shownFaults(err error) error {
 	if faults, ok := errors.AsType[contract.Errors](err); ok {
 		for _, e := range faults {
 			e.Pos = ShownPosition(e.Pos)
 		}
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	source, err := contract.ReadSource(files, program, o.IncludePath)
-	return program, source, err
+	return err
 }
 
 // fileRoot is the directory that holds all others, on the volume of the working directory.

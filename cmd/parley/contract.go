@@ -24,7 +24,8 @@ func (a *app) contractCommand() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Say whether files of Thrift IDL, with what they include, are valid",
 		Long: "Read files of Thrift IDL, with what they include, and show what each holds. Every fault is\n" +
-			"a line with file, line and column. No hub is needed.\n\n" + exitHelp,
+			"a line with file, line and column, those of annotations that a hub would refuse too. No hub is\n" +
+			"needed.\n\n" + exitHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("usage: %s", cmd.UseLine())
@@ -64,6 +65,9 @@ func (a *app) checkContracts(files, include []string) error {
 	p := a.printer()
 	for _, name := range files {
 		program, err := hub.ReadIDL(name, include)
+		if err == nil {
+			err = hub.CheckIDL(program)
+		}
 		if err != nil {
 			faults = append(faults, err)
 			continue
