@@ -93,7 +93,8 @@ type Options struct {
 	// AllowedOrigins are the origins ("https://app.example") whose pages may use this door from a
 	// browser, besides its own. Default: none.
 	AllowedOrigins []string
-	// Limits bound what is read. Default: those of Apache's libraries.
+	// Limits bound what is read. Default: those of Apache's libraries, and the heart's for a message where
+	// that is less.
 	Limits wire.Limits
 	// MessageTime is how long a message may take to arrive once it has begun; a long one gets a second
 	// for each KiB of it. Default 30 s, 10 ms to 10 min.
@@ -146,7 +147,8 @@ func (o *Options) setDefaults() {
 	setDefault(&o.idle, idleTime)
 	setDefault(&o.Guest, defaultGuest)
 	setDefault(&o.MessageTime, defaultMessageTime)
-	setDefault(&o.Limits.MessageBytes, standard.MessageBytes)
+	// What the hub takes from nobody need not be read.
+	setDefault(&o.Limits.MessageBytes, min(standard.MessageBytes, o.Broker.MaxMessageBytes()))
 	setDefault(&o.Limits.FrameBytes, standard.FrameBytes)
 	setDefault(&o.Limits.HeaderBytes, standard.HeaderBytes)
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
