@@ -350,6 +350,41 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// TestGatherLeavesOut: an answer that is no element of the list, or too much, is left out, and spoils
+// none of the others.
+func TestGatherLeavesOut(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, withContract(t, false), func(o *Options) {
+		o.Limits = wire.DefaultLimits()
+		o.Limits.MessageBytes = 1 << 10
+	})
+	bodies := []string{
+		`7`, `"a", "b"`, `"a"], ["b"`, `"a`, ``, `[]`, `["a", 7]`, `{}`, `null`,
+		`"` + strings.Repeat("x", 1<<10) + `"`,
+	}
+	for _, body := range bodies {
+		h.serve("svc", func(*question) *broker.Message { return answered(t, "application/json", []byte(body)) })
+	}
+	c := h.dial()
+	c.call(wire.Binary, "all", "Ada").failsWith(t, wire.InternalError, "bad-reply: no answer can be used: ")
+	h.serve("svc", jsonService(t))
+	c.send(ask(wire.Binary, "all", "Ada", 5))
+	if list := listOf(t, c.next()); len(list) != 1 || !list["Hello, Ada"] {
+		t.Errorf("%v", list)
+	}
+}
+
+// TestEmptyAnswer: a service that answers a method of its contract with nothing has not answered.
+func TestEmptyAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, withContract(t, true))
+	h.serve("svc", func(*question) *broker.Message { return answered(t, typeBinary, nil) })
+	c := h.dial()
+	for _, method := range []string{"greet", "note"} {
+		c.call(wire.Binary, method, "Ada").failsWith(t, wire.InternalError, "bad-reply: the service's answer is no message")
+	}
+}
+
 // TestGatherOnTopic: a method that is said to publish too asks all who listen on the topic, each queue
 // once; JSON of a list is what an endpoint makes of an answer in Thrift.
 func TestGatherOnTopic(t *testing.T) {

@@ -191,7 +191,7 @@ func (c *call) answerGot() error {
 	form, ok, _ := wire.Detect(c.got.body)
 	ok = ok && form.Transport == wire.Unframed
 	switch known := isThrift(c.got.contentType); {
-	case known && len(c.got.body) == 0: // a service whose methods the hub's contracts do not know
+	case known && len(c.got.body) == 0 && c.method == nil: // a oneway one, which the service knows
 		c.outcome = endOneway
 		return nil
 	case known && !ok:

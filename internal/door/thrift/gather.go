@@ -4,6 +4,7 @@ package thrift
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,14 +78,29 @@ func (g *gathering) reply(from string, m *broker.Message) {
 		return
 	}
 	value, err := g.value(&r)
+	if err == nil {
+		err = g.add(value)
+	}
 	if err != nil {
 		g.bad = shown(from) + ": " + err.Error()
 		return
 	}
-	for _, v := range [...][]byte{[]byte(","), value} {
-		g.values = append(g.values, v...)
-	}
 	g.count++
+}
+
+// add adds elements to the list, which has to stay what the method returns: one answer that does not fit
+// spoils none of the others.
+func (g *gathering) add(value []byte) error {
+	c := g.call
+	if most := c.door.options.Limits.MessageBytes; len(g.values)+len(value) >= most {
+		return problemf(codeBadReply, "the answers have more than %d octets together", most)
+	}
+	list := append(append(append(make([]byte, 0, len(value)+len("[]")), '['), value...), ']')
+	if _, err := c.transcoder.ResultFromJSON(nil, c.method, wire.Binary, list); err != nil {
+		return &problem{word: codeBadReply, detail: err.Error()}
+	}
+	g.values = append(append(g.values, ','), value...)
+	return nil
 }
 
 // value returns the elements that an answer is, as JSON without brackets. An instance that speaks
@@ -100,8 +116,8 @@ func (g *gathering) value(r *reply) ([]byte, error) {
 	form, ok, _ := wire.Detect(r.body)
 	if !isThrift(r.contentType) {
 		value := bytes.TrimSpace(r.body)
-		if len(value) == 0 {
-			return nil, problemf(codeBadReply, "an empty answer")
+		if !json.Valid(value) {
+			return nil, problemf(codeBadReply, "the answer is no JSON")
 		}
 		if value[0] == '[' && !g.call.method.Function.Returns.True().Elem.IsArray() {
 			return inside(value)
