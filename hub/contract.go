@@ -35,7 +35,10 @@ func (c *Contract) load(name string) (*contract.Entry, []error) {
 	if c.File == "" {
 		return nil, []error{errors.New("file: it is needed")}
 	}
-	source, err := ReadContract(c.File, c.Include)
+	program, source, err := readIDL(c.File, c.Include)
+	if err == nil {
+		err = CheckIDL(program) // while positions are those of this machine's files
+	}
 	if err != nil {
 		return nil, faultsOf("file", err)
 	}
@@ -74,7 +77,8 @@ func virtualHostName(name string) string {
 	return name
 }
 
-// loadContracts makes the contracts of the configuration. Each fault begins with the path of its key.
+// loadContracts makes the contracts of the configuration, those without a fault. Each fault begins with
+// the path of its key.
 func (o *Options) loadContracts() (contracts []*contract.Entry, faults []error) {
 	if len(o.Contracts) > contractsMost {
 		return nil, []error{fmt.Errorf("contracts: more than %d", contractsMost)}
@@ -96,7 +100,9 @@ func (o *Options) loadContracts() (contracts []*contract.Entry, faults []error) 
 		for _, err := range wrong {
 			faults = append(faults, fmt.Errorf("%s.%w", path, err))
 		}
-		contracts = append(contracts, e)
+		if len(wrong) == 0 {
+			contracts = append(contracts, e)
+		}
 	}
 	return contracts, faults
 }

@@ -358,17 +358,23 @@ func TestConfiguredContract(t *testing.T) {
 		"bad":  {File: write("bad.thrift", "service s {\n  void f(")},
 		"gone": {File: filepath.Join(dir, "gone.thrift")},
 		"none": {},
+		"note": {File: write("idl/note.thrift", "service n {\n  void f() (parley.timeout = 'soon')\n}")},
 		"one":  {File: write("one.thrift", "service s {}")},
 		"two":  {File: filepath.Join(dir, "one.thrift")},
 	}
 	err := o.Validate()
 	for _, want := range []string{
 		"contracts.bad.file: ", "bad.thrift:2:", "contracts.gone.file: ", "contracts.none.file: it is needed",
+		"contracts.note.file: " + filepath.Join(dir, "idl", "note.thrift") + ":2:8: parley.timeout",
 		"contracts.two.services: ",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("faults without %q: %v", want, err)
 		}
+	}
+	// A file may have changed since it was found good.
+	if loaded, _ := o.loadContracts(); len(loaded) != 1 || loaded[0].Contract.Name != "one" {
+		t.Errorf("%d contracts, want one", len(loaded))
 	}
 }
 
