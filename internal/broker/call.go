@@ -216,12 +216,8 @@ func (v *VirtualHost) forward(to string, answer *Message, from string, t *turn) 
 	if to == "" {
 		return
 	}
-	out := &Message{
-		Envelope: answer.Envelope, Format: answer.Format, Props: answer.Props,
-		Overlay: answer.Overlay, Edited: answer.Edited, Body: answer.Body,
-	}
+	out := answer.borrowed()
 	out.Exchange, out.Key = nil, []byte(to)
-	out.failure = answer.failure
 	out.showFailure()
 	if from != "" {
 		out.Overlay = out.Overlay.With(HeaderFrom, from)

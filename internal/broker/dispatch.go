@@ -334,6 +334,20 @@ func (w *dispatch) answerError(err error, t *turn) {
 // header too, the headers have it.
 func (m *Message) Failure() string { return m.failure }
 
+// isError reports whether an answer is an error: it says so itself, or its endpoint does. One that cannot
+// be read is no answer.
+func (m *Message) isError() bool {
+	if m.failure != "" {
+		return true
+	}
+	p, err := m.Properties()
+	if err != nil {
+		return true
+	}
+	_, failed := p.Headers.Text(HeaderError)
+	return failed
+}
+
 // showFailure puts the failure of a service into the headers, for askers whose protocol has no status
 // (rest.md §4).
 func (m *Message) showFailure() {

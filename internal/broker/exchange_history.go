@@ -119,10 +119,7 @@ func (v *VirtualHost) replay(b *binding, t *turn) {
 	}
 	for _, m := range messages {
 		// Routing may note something in the message, which others have, too.
-		out := &Message{
-			Envelope: m.Envelope, Format: m.Format, Props: m.Props, Overlay: m.Overlay,
-			Edited: m.Edited, Body: m.Body,
-		}
+		out := m.borrowed()
 		if b.target != nil {
 			if r := v.findRoute(b.target, out); len(r.queues) > 0 {
 				v.put(out, r, t, owed{})

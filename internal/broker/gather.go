@@ -172,10 +172,8 @@ func (q *Queue) enqueueCopy(g *gather, m *Message, t *turn) {
 		q.enqueue(m, entry{copyN: n}, t)
 		return
 	}
-	out := &Message{
-		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Overlay: m.Overlay, Edited: true,
-		Body: m.Body,
-	}
+	out := m.borrowed()
+	out.Edited = true
 	out.ReplyTo = g.copyAddress(n)
 	rec := newRecord(RecordPublish)
 	rec.Message, rec.turn = out, t

@@ -87,6 +87,15 @@ func (m *Message) Clone() *Message {
 	return out
 }
 
+// borrowed returns a message with what m says, to be changed where m must not be: it is no copy of the
+// bytes, and lives no longer than they do.
+func (m *Message) borrowed() *Message {
+	return &Message{
+		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Overlay: m.Overlay, Edited: m.Edited,
+		Body: m.Body, failure: m.failure,
+	}
+}
+
 // Properties decodes the raw properties and applies what the hub changed. The result is the
 // caller's.
 func (m *Message) Properties() (Properties, error) {
@@ -160,7 +169,7 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s, _ := messagePool.Get().(*Message)
 	s.Envelope = m.Envelope
 	s.Format, s.Overlay, s.Edited = m.Format, m.Overlay, m.Edited
-	s.gather, s.request, s.row = m.gather, m.request, m.row
+	s.gather, s.request, s.row, s.failure = m.gather, m.request, m.row, m.failure
 	n := len(m.Exchange) + len(m.Key) + len(m.ReplyTo) + len(m.CorrelationID) + len(m.Type) +
 		len(m.ContentType) + len(m.UserID) + len(m.Props) + len(m.Body)
 	s.buf = getBuffer(n)
@@ -217,7 +226,7 @@ func (m *Message) release() {
 	putBuffer(m.buf)
 	m.Envelope = Envelope{}
 	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil
-	m.gather, m.request, m.row, m.buf, m.held = nil, nil, nil, nil, nil
+	m.gather, m.request, m.row, m.failure, m.buf, m.held = nil, nil, nil, "", nil, nil
 	messagePool.Put(m)
 }
 

@@ -119,6 +119,12 @@ func recordSamples() map[string]*broker.Record {
 				Key: "k", Fingerprint: "f", MessageID: "m", Routed: 3,
 			},
 		}},
+		"failed request": {Type: broker.RecordMeta, Meta: &broker.Meta{
+			Kind: broker.MetaRequestPut, VHost: "/", Request: &broker.RequestMeta{
+				ID: "id", User: "u", Token: "t", State: broker.RequestFailed, CreatedMS: 1, ForgetMS: 2,
+				Answer: 77, Failure: "exception", Callback: "https://ci.example/", Posted: broker.CallbackDone,
+			},
+		}},
 		"callback": {Type: broker.RecordMeta, Meta: &broker.Meta{
 			Kind: broker.MetaRequestPut, VHost: "/", Request: &broker.RequestMeta{
 				ID: "id", User: "u", Token: "t", State: broker.RequestExpired, CreatedMS: 1,

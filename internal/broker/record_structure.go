@@ -107,7 +107,7 @@ func (s *Structure) All() []PlacedMeta {
 // placed returns a request's row with the place of its answer, which is not in the record that came
 // with it.
 func (m *Meta) placed(at LSN) *Meta {
-	if m.Request.State != RequestDone || m.Request.Answer != 0 {
+	if !m.Request.State.Answered() || m.Request.Answer != 0 {
 		return m
 	}
 	out, request := *m, *m.Request

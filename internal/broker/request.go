@@ -16,6 +16,7 @@ const (
 	RequestQueued   RequestState = "queued"
 	RequestRunning  RequestState = "running"
 	RequestDone     RequestState = "done"
+	RequestFailed   RequestState = "failed" // done, and its answer is an error
 	RequestCanceled RequestState = "canceled"
 	RequestExpired  RequestState = "expired"
 	// RequestSent is that of a publish that happens once: nobody answers it.
@@ -65,7 +66,9 @@ type Request struct {
 	failed error    // why it was not stored
 	answer *Message // kept; nil before it came, and once the log has it
 	at     LSN      // where the log has the answer; 0 where it does not
-	forget time.Time
+	// failure is that of the answer: see Message.Failure.
+	failure string
+	forget  time.Time
 	// logged is the state that the log has; "" before it has any.
 	logged RequestState
 	gone   bool // past its retention
@@ -353,6 +356,12 @@ func (q *Request) end(state RequestState, answer *Message, t *turn) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.b.clock.Now()
+	if answer != nil {
+		q.failure = answer.failure
+		if answer.isError() {
+			state = RequestFailed
+		}
+	}
 	q.state, q.forget = state, now.Add(requestRetention)
 	if kept := q.began.Add(requestKeyRetention); q.key != "" && kept.After(q.forget) {
 		q.forget = kept
@@ -368,6 +377,9 @@ func (q *Request) end(state RequestState, answer *Message, t *turn) {
 	q.change()
 	close(q.ended)
 }
+
+// Answered reports whether a request has ended with an answer.
+func (s RequestState) Answered() bool { return s == RequestDone || s == RequestFailed }
 
 // bury remembers that a request was there, and returns which one is forgotten for it, if any.
 func (t *requestTable) bury(id string, of requestOwner) (forgotten string, whose requestOwner) {

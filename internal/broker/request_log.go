@@ -32,6 +32,8 @@ type RequestMeta struct {
 	// Callback is where the result is to be posted, Posted what became of that.
 	Callback string
 	Posted   CallbackState
+	// Failure is that of its answer, in state RequestFailed; see [Message.Failure].
+	Failure string
 }
 
 // answersQueue is the queue in which the log keeps the answers of a virtual host's requests. It is
@@ -96,6 +98,7 @@ func (q *Request) meta(state RequestState) *Meta {
 		ID: q.ID, Service: q.Service, Operation: q.Operation, User: q.User, State: state,
 		CreatedMS: q.Created.UnixMilli(), Answer: q.at, Key: q.key, Fingerprint: q.fingerprint,
 		MessageID: q.MessageID, Routed: q.Routed, Callback: q.callback, Posted: q.posted,
+		Failure: q.failure,
 	}
 	if q.row != nil {
 		r.Token, r.DeadlineMS = q.row.token, q.b.ToWall(q.row.deadline).UnixMilli()
@@ -201,10 +204,7 @@ func (q *Request) logEnd(t *turn) {
 		return
 	}
 	q.logged = q.state
-	kept := Message{
-		Envelope: q.answer.Envelope, Format: q.answer.Format, Props: q.answer.Props,
-		Overlay: q.answer.Overlay, Edited: q.answer.Edited, Body: q.answer.Body,
-	}
+	kept := q.answer.borrowed()
 	// The log keeps what is persistent, and nothing here expires by itself.
 	kept.Persistent, kept.Expires, kept.DeadlineMS = true, false, 0
 	a := &q.vh.answers
@@ -213,7 +213,7 @@ func (q *Request) logEnd(t *turn) {
 	to := t.owes
 	t.owes, t.pending = owed{}, to.ticket != nil
 	parts := []Record{
-		{Type: RecordPublish, Queues: []uint32{a.id}, Message: &kept, answers: q},
+		{Type: RecordPublish, Queues: []uint32{a.id}, Message: kept, answers: q},
 		{Type: RecordMeta, Meta: q.meta(q.state)},
 	}
 	if t.along != nil {
@@ -296,7 +296,9 @@ func (b *Broker) logForgotten(id, vhost string) {
 func (q *Request) read(at LSN, fn func(answer *Message)) (found bool, err error) {
 	err = q.b.log.ReadQueue(q.vh.answers.id, at-1, func(lsn LSN, r *Record) bool {
 		if found = lsn == at; found {
-			fn(r.Message)
+			answer := r.Message.borrowed() // the log may show it to others too
+			answer.failure = q.failure
+			fn(answer)
 		}
 		return false
 	})
@@ -321,7 +323,8 @@ func (r *recovery) recallRequest(m *Meta) error {
 		Created: time.UnixMilli(row.CreatedMS), began: from(row.CreatedMS), b: b, vh: v, key: row.Key,
 		fingerprint: row.Fingerprint, state: row.State, logged: row.State, at: row.Answer,
 		MessageID: row.MessageID, Routed: row.Routed, callback: row.Callback, posted: row.Posted,
-		ended: make(chan struct{}), stored: make(chan struct{}),
+		failure: row.Failure,
+		ended:   make(chan struct{}), stored: make(chan struct{}),
 	}
 	close(q.stored)
 	if row.State != RequestSent {
@@ -334,7 +337,7 @@ func (r *recovery) recallRequest(m *Meta) error {
 	switch row.State {
 	case RequestQueued, RequestRunning:
 		return b.replies.add(q.row)
-	case RequestDone, RequestCanceled, RequestExpired, RequestSent:
+	case RequestDone, RequestFailed, RequestCanceled, RequestExpired, RequestSent:
 	default:
 		return fmt.Errorf("%w: a request in state %q", ErrRecordDamaged, row.State)
 	}
@@ -352,7 +355,7 @@ func (r *recovery) recallRequest(m *Meta) error {
 //nolint:gochecknoglobals // a table, never written
 var requestStates = [...]RequestState{
 	1: RequestQueued, 2: RequestRunning, 3: RequestDone, 4: RequestCanceled, 5: RequestExpired,
-	6: RequestSent, 7: requestGone,
+	6: RequestSent, 7: requestGone, 8: RequestFailed,
 }
 
 // requestCallback is set in the state of a request with a callback, which stands at the end then.
@@ -375,6 +378,9 @@ func appendRequest(dst []byte, r *RequestMeta) []byte {
 	if r.State == RequestSent {
 		dst = appendText(dst, r.MessageID)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Routed))
+	}
+	if r.State == RequestFailed {
+		dst = appendText(dst, r.Failure)
 	}
 	if r.Callback != "" {
 		dst = append(appendText(dst, r.Callback), uint8(r.Posted))
@@ -401,6 +407,9 @@ func (d *recordReader) request() *RequestMeta {
 	r.ForgetMS, r.Answer = int64(d.uint64()), LSN(d.uint64())
 	if r.State == RequestSent {
 		r.MessageID, r.Routed = d.text(), int(d.uint64())
+	}
+	if r.State == RequestFailed {
+		r.Failure = d.text()
 	}
 	if callback {
 		r.Callback, r.Posted = d.text(), CallbackState(d.uint8())

@@ -194,15 +194,13 @@ func (c *conn) awaitResult(id string, r *broker.Request, timeout time.Duration) 
 func (c *conn) writeResult(id string, r *broker.Request) {
 	state := r.State()
 	found, err := r.View(func(m *broker.Message) {
-		if state = broker.RequestDone; isFailure(m) {
-			state = stateFailed
-		}
+		state = r.State() // it may have come since
 		c.writeAnswer(id, `"state":"`+string(state)+`",`, m, nil)
 	})
 	switch {
 	case err != nil:
 		c.refuseFrom(id, faultOf(err))
-	case !found && state == broker.RequestDone:
+	case !found && state.Answered():
 		c.refuseFrom(id, newFault(codeResultGone, "the answer is past its retention"))
 	case !found:
 		b, open := c.begin()
@@ -217,19 +215,6 @@ func (c *conn) writeResult(id string, r *broker.Request) {
 		c.out.End(b)
 		c.flushSoon()
 	}
-}
-
-// stateFailed is that of a request whose answer is an error.
-const stateFailed broker.RequestState = "failed"
-
-// isFailure reports whether an answer is an error.
-func isFailure(m *broker.Message) bool {
-	p, err := m.Properties()
-	if err != nil {
-		return true
-	}
-	_, failed := p.Headers.Text(broker.HeaderError)
-	return failed || m.Failure() != ""
 }
 
 // refuseFrom answers with an error, from any goroutine.

@@ -279,6 +279,24 @@ func TestRequestInline(t *testing.T) {
 	h.do("POST", "/v1/services/svc/do", "x", "Prefer: wait=0, respond-async").want(202)
 }
 
+// rest.md §5.2: a request whose answer is an error has failed; what the error is the answer says.
+func TestRequestFailed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	p := h.peer("svc")
+	p.consume("svc")
+	at := h.do("POST", "/v1/services/svc/do", "x", "Prefer: respond-async").want(202).
+		header.Get("Location")
+	p.answer(p.next(), "", broker.Field{Name: broker.HeaderError, Value: "out-of-tea"})
+	var b requestBody
+	h.do("GET", at, "", "Prefer: wait=10").want(303).json(&b)
+	if b.State != "failed" {
+		t.Errorf("state %q", b.State)
+	}
+	h.do("GET", at+"/response", "").problem(422, "exception")
+}
+
 // rest.md §5.2: DELETE cancels and is repeatable; a deadline ends a request too.
 func TestRequestCancelAndExpire(t *testing.T) {
 	t.Parallel()

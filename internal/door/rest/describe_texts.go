@@ -158,7 +158,7 @@ func otherMemberTexts() map[string]string {
 		"routing_key":          "The key that it was published with.",
 		"service":              "Who is asked.",
 		"source":               "The exchange that routes.",
-		"state":                "queued, running, done, canceled or expired.",
+		"state":                "queued, running, done, failed (the answer is an error), canceled or expired.",
 		"status":               "HTTP's status for it.",
 		"timestamp":            "When it was sent, in seconds since 1970.",
 		"title":                "The code in words.",

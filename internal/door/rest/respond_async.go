@@ -163,7 +163,7 @@ func (d *Door) getRequest(v *visit) error {
 		return nil
 	}
 	switch r.State() {
-	case broker.RequestDone:
+	case broker.RequestDone, broker.RequestFailed:
 		h.Set("Location", v.requestPath(r)+"/response")
 		return v.reply(http.StatusSeeOther, showRequest(r))
 	case broker.RequestQueued, broker.RequestRunning:
@@ -209,7 +209,7 @@ func endOf(r *broker.Request) *problem {
 		return problemf("deadline", "no answer from '%s' before the deadline", r.Service)
 	case broker.RequestCanceled:
 		return problemf("result-gone", "the request was canceled")
-	case broker.RequestDone:
+	case broker.RequestDone, broker.RequestFailed:
 		return problemf("result-gone", "the answer is past its retention")
 	case broker.RequestQueued, broker.RequestRunning, broker.RequestSent:
 	}

@@ -90,7 +90,7 @@ func (c *call) result() error {
 		return err
 	case found:
 		return c.answerGot()
-	case r.State() == broker.RequestDone:
+	case r.State().Answered():
 		return &broker.Error{
 			Code: broker.CodeResultGone, Op: "result", Text: "the answer is past its retention",
 		}
