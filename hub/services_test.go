@@ -114,9 +114,10 @@ func TestHTTPService(t *testing.T) {
 	}}}
 	h := start(t, o)
 
-	r, body := ask(t, h, "PUT", "/v1/services/greeter/echo?a=b%20c", "some text", "X-Ask: yes")
+	r, body := ask(t, h, "PUT", "/v1/services/greeter/echo?a=b%20c", "some text", "X-Ask: yes",
+		"Prefer: wait=9")
 	if r.StatusCode != http.StatusAccepted || body != "some text" ||
-		r.Header.Get("X-Echo") != "PUT a=b%20c yes" {
+		r.Header.Get("X-Echo") != "PUT a=b%20c yes" || r.Header.Get("Preference-Applied") != "wait=9" {
 		t.Errorf("echo: %d %q %v", r.StatusCode, body, r.Header)
 	}
 	r, _ = ask(t, h, "GET", "/v1/services/greeter/moved", "")

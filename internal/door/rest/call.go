@@ -47,6 +47,7 @@ func (d *Door) service(v *visit) error {
 		timeout = v.defaultTimeout()
 	}
 	timeout = max(timeout, time.Millisecond) // 0 would be the heart's default
+	v.waits(prefer)
 	if len(v.r.Header.Values("Idempotency-Key")) > 0 || (d.options.KeysRequired && !v.isSafe()) {
 		return d.callOnce(v, timeout)
 	}
@@ -65,10 +66,6 @@ func (d *Door) service(v *visit) error {
 	got, err := d.call(v, m, timeout)
 	if err != nil {
 		return err
-	}
-	if prefer.hasWait {
-		v.w.Header().Set("Preference-Applied", "wait="+
-			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
 	}
 	return v.answerAgreed(got)
 }

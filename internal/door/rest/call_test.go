@@ -46,7 +46,7 @@ func TestCallAnsweredByAnotherDoor(t *testing.T) {
 	p.consume("greeter")
 	c := h.async("POST", "/v1/services/greeter/SayHello?lang=en", "Ada", "Content-Type: text/plain",
 		"Parley-Header-Color: blue", "X-Trace: 7", "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=",
-		"Parley-Timeout-Ms: 5000", "Connection: x-hop", "X-Hop: 1")
+		"Parley-Timeout-Ms: 5000", "Connection: x-hop", "X-Hop: 1", "Prefer: wait=8")
 	ask := p.next()
 	if ask.body != "Ada" || ask.properties.Type != "SayHello" ||
 		ask.properties.ContentType != "text/plain" {
@@ -73,7 +73,8 @@ func TestCallAnsweredByAnotherDoor(t *testing.T) {
 		broker.Field{Name: "etag", Value: `"1"`}, broker.Field{Name: "set-cookie", Value: "a=b"})
 	r := h.got(c).want(203)
 	if string(r.body) != "Hello, Ada" || r.header.Get("Content-Type") != "text/plain" ||
-		r.header.Get("Etag") != `"1"` || r.header.Get("Set-Cookie") != "" {
+		r.header.Get("Etag") != `"1"` || r.header.Get("Set-Cookie") != "" ||
+		r.header.Get("Preference-Applied") != "wait=8" {
 		t.Fatalf("answer %q, headers %v", r.body, r.header)
 	}
 }
@@ -244,11 +245,12 @@ func TestRequest(t *testing.T) {
 	if s := state(); s != "running" {
 		t.Fatalf("state %q, want running", s)
 	}
-	waiting := h.async("GET", at, "", "Prefer: wait=10")
+	waiting := h.async("GET", at, "", "Prefer: wait=100")
 	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "42", "Content-Type: text/plain",
 		"Parley-Header-Http-Status: 299").want(201)
-	if r := h.got(waiting).want(303); r.header.Get("Location") != at+"/response" {
-		t.Fatalf("location %q", r.header.Get("Location"))
+	if r := h.got(waiting).want(303); r.header.Get("Location") != at+"/response" ||
+		r.header.Get("Preference-Applied") != "wait=60" {
+		t.Fatalf("headers %v", r.header)
 	}
 	for range 2 {
 		if r := h.do("GET", at+"/response", "").want(299); string(r.body) != "42" {

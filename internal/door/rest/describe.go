@@ -344,12 +344,12 @@ func serviceOperations() map[string]operation {
 					status: http.StatusOK, about: "It has no answer yet, or will get none. As events" +
 						" each change, until the end.",
 					body:    &content{types: []string{typeJSON, typeEvents}, schema: "Request"},
-					headers: []string{"Retry-After", "ETag"},
+					headers: []string{"Retry-After", "ETag", "Preference-Applied"},
 				},
 				outcome{status: http.StatusNotModified, about: "It is as you know it."},
 				outcome{
 					status: http.StatusSeeOther, about: "It has its answer, at Location.",
-					body: jsonOf("Request", nil), headers: []string{"Location"},
+					body: jsonOf("Request", nil), headers: []string{"Location", "Preference-Applied"},
 				},
 			),
 			problems: []string{wordNotFound, "result-gone"},

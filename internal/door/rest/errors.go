@@ -257,6 +257,7 @@ func (v *visit) fail(err error) {
 	h.Set("Content-Type", typeProblem)
 	h.Set("Cache-Control", "no-store")
 	h.Del("Location")
+	h.Del("Preference-Applied")
 	if b.Code == wordKeyMissing || b.Code == "key-reused" || b.Code == "outstanding" {
 		h.Add("Link", "<"+b.Type+`>; rel="describedby"`) // rest.md §5.3
 	}

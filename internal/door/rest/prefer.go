@@ -52,6 +52,18 @@ func parsePrefer(h http.Header) preferences {
 	return p
 }
 
+// waits tells the client that its wait=N is obeyed (RFC 7240 §3), if it asked for one.
+func (v *visit) waits(p preferences) {
+	if p.hasWait {
+		v.w.Header().Set("Preference-Applied", p.waiting())
+	}
+}
+
+// waiting is the preference wait as it is obeyed.
+func (p preferences) waiting() string {
+	return "wait=" + strconv.FormatInt(int64(p.wait/time.Second), 10)
+}
+
 // grpcUnits are the units of grpc-timeout.
 const grpcUnits = "HMSmun"
 

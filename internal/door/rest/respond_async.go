@@ -44,8 +44,7 @@ func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration)
 	h.Set("Preference-Applied", "respond-async")
 	h.Set("Location", v.requestPath(request))
 	if prefer.hasWait && v.await(request, prefer.wait) {
-		h.Set("Preference-Applied", "respond-async, wait="+
-			strconv.FormatInt(int64(prefer.wait/time.Second), 10))
+		h.Set("Preference-Applied", "respond-async, "+prefer.waiting())
 		return v.response(request)
 	}
 	v.retryLater()
@@ -149,7 +148,10 @@ func (d *Door) getRequest(v *visit) error {
 	if strings.Contains(v.r.Header.Get("Accept"), typeEvents) && v.r.Method != http.MethodHead {
 		return v.watch(r)
 	}
-	if prefer := parsePrefer(v.r.Header); prefer.hasWait && v.r.Header.Get("If-None-Match") != "" {
+	prefer := parsePrefer(v.r.Header)
+	prefer.wait = min(prefer.wait, requestWaitMax)
+	v.waits(prefer)
+	if prefer.hasWait && v.r.Header.Get("If-None-Match") != "" {
 		v.awaitChange(r, prefer.wait)
 	} else if prefer.hasWait {
 		v.await(r, prefer.wait)
@@ -180,7 +182,7 @@ func (d *Door) getResponse(v *visit) error {
 		return err
 	}
 	if prefer := parsePrefer(v.r.Header); prefer.hasWait {
-		v.await(r, prefer.wait)
+		v.await(r, prefer.wait) // the answer is the service's as it was, and does not say so
 	}
 	return v.response(r)
 }
