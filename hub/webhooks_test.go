@@ -133,3 +133,14 @@ func isEvent(t *testing.T, data []byte) {
 		t.Errorf("event %s, %v", data, err)
 	}
 }
+
+// TestSubscriptionFault: what is wrong with a subscription is said in words of JSON, with the place.
+func TestSubscriptionFault(t *testing.T) {
+	t.Parallel()
+	r, body := ask(t, start(t, doors()), "PUT", "/v1/subscriptions/s",
+		`{"source":{"queue":"q"},"push":{"url":"http://127.0.0.1/","retry":{"attempts":"3"}}}`)
+	if r.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"pointer":"/push/retry/attempts"`) ||
+		!strings.Contains(body, `"detail":"push.retry.attempts must be a whole number, not string"`) {
+		t.Errorf("%d %s", r.StatusCode, body)
+	}
+}

@@ -108,7 +108,10 @@ func decodeDefinition(data []byte) (Definition, error) {
 	in := json.NewDecoder(bytes.NewReader(data))
 	in.DisallowUnknownFields()
 	if err := in.Decode(&d); err != nil {
-		return d, badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+		return d, &broker.Error{
+			Code: broker.CodeBadRequest, Op: "subscription", Err: err,
+			Text: strings.TrimPrefix(err.Error(), "json: "),
+		}
 	}
 	d.Push.setDefaults()
 	if err := d.Source.check(); err != nil {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -220,7 +219,7 @@ func readLine(line []byte) (out batchMessage, err error) {
 	decoder.UseNumber()
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&e); err != nil {
-		return out, badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+		return out, jsonFault(err)
 	}
 	out.delay = millis(e.DelayMS)
 	out.properties, out.body, err = e.properties()

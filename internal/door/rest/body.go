@@ -4,12 +4,14 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -163,9 +165,42 @@ func (v *visit) decode(into any, mayBeEmpty bool) error {
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(into); err != nil {
-		return badRequest("%v", strings.TrimPrefix(err.Error(), "json: "))
+		return jsonFault(err)
 	}
 	return nil
+}
+
+// jsonFault says what a decoder refused, in words of JSON: the client knows nothing of Go's types.
+func jsonFault(err error) *problem {
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	p := badRequest("%s must be %s, not %s", cmp.Or(e.Field, "the body"), jsonWant(e.Type), e.Value)
+	if e.Field != "" {
+		p.pointer = "/" + strings.ReplaceAll(e.Field, ".", "/") // no member here has one in its name
+	}
+	return p
+}
+
+// jsonWant says what JSON a type is read from.
+func jsonWant(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Uint8:
+		return "a whole number from 0 to 255"
+	default:
+		return "a whole number"
+	}
 }
 
 // acceptsJSON reports whether a body of this type is read as JSON: JSON itself, no type at all, and

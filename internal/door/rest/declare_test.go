@@ -87,6 +87,39 @@ func TestDeclareRefuses(t *testing.T) {
 	h.do("PUT", "/v1/queues/other", `{"later":1}`, "Prefer: handling=lenient").want(201)
 }
 
+// What is wrong with a JSON body is said in words of JSON, with the place.
+func TestJSONFaults(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	for _, tc := range []struct{ method, path, body, pointer, detail string }{
+		{"PUT", "/v1/queues/q", `[]`, "", "the body must be an object, not array"},
+		{"PUT", "/v1/queues/q", `{"durable":"yes"}`, "/durable", "durable must be true or false, not string"},
+		{"PUT", "/v1/queues/q", `{"arguments":1}`, "/arguments", "arguments must be an object, not number"},
+		{"POST", "/v1/queues/q/leases", `{"max":"1"}`, "/max", "max must be a whole number, not string"},
+		{"POST", "/v1/queues/q/leases", `{"max":1.5}`, "/max", "max must be a whole number, not number 1.5"},
+		{"POST", "/v1/bindings", `{"source":1}`, "/source", "source must be a string, not number"},
+		{"POST", "/v1/leases/batch", `{"entries":{}}`, "/entries", "entries must be an array, not object"},
+		{
+			"PATCH", "/v1/leases/x", `{"nack":{"delay_ms":[]}}`, "/nack/delay_ms",
+			"nack.delay_ms must be a whole number, not array",
+		},
+		{"POST", "/v1/queues/q/leases", `{"most":1}`, "", `unknown field "most"`},
+	} {
+		var got problemBody
+		h.do(tc.method, tc.path, tc.body).want(400).json(&got)
+		if got.Code != "bad-request" || got.Detail != tc.detail || got.Pointer != tc.pointer {
+			t.Errorf("%s %s %s: %+v", tc.method, tc.path, tc.body, got)
+		}
+	}
+	var batch struct{ Results []lineResult }
+	h.do("POST", "/v1/queues/q/messages", `{"priority":256}`, ndjson).want(200).json(&batch)
+	if r := batch.Results[0]; r.Status != 400 ||
+		r.Detail != "priority must be a whole number from 0 to 255, not number 256" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // security.md §3: JSON nests at most 64 deep: N - 1, N and N + 1.
 func TestJSONDepth(t *testing.T) {
 	t.Parallel()

@@ -156,14 +156,18 @@ func (t *target) message(p *broker.Properties, body []byte) (*broker.Message, er
 	return m, nil
 }
 
-// explain says of a queue what the heart says of the default exchange: a message for a queue that
-// does not exist reaches none.
+// explain says what it means that a mandatory message reached no queue: of the default exchange, that
+// there is no such queue.
 func (t *target) explain(err error) error {
 	p := problemOf(err)
-	if t.exchange == "" && p.word == "unroutable" {
+	switch {
+	case p.word != "unroutable":
+		return err
+	case t.exchange == "":
 		return problemf(wordNotFound, "no queue '%s'", t.key)
 	}
-	return err
+	return problemf("unroutable", "no queue gets what is published to '%s' with key '%s'", t.exchange,
+		t.key)
 }
 
 // sent is a message that was published.

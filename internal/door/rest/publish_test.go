@@ -87,8 +87,8 @@ func TestPublish(t *testing.T) {
 	h := newHub(t)
 	h.do("POST", "/v1/queues/none/messages", "x").problem(404, "not-found")
 	h.do("POST", "/v1/exchanges/none/messages?key=k", "x").problem(404, "not-found")
-	h.do("POST", "/v1/exchanges/amq.direct/messages?key=k&mandatory=1", "x").
-		problem(404, "unroutable")
+	contains(t, h.do("POST", "/v1/exchanges/amq.direct/messages?key=k&mandatory=1", "x").
+		problem(404, "unroutable").body, `"detail":"no queue gets what is published to 'amq.direct' with key 'k'"`)
 	h.do("POST", "/v1/exchanges/amq.direct/messages?key=k&mandatory=maybe", "x").
 		problem(400, "bad-request")
 	r := h.do("POST", "/v1/exchanges/amq.direct/messages?key=k", "x").want(201)

@@ -5,6 +5,7 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -43,6 +44,9 @@ func (d *Door) putSubscription(v *visit) error {
 		return err
 	}
 	created, err := hooks.Put(v.r.Context(), v.client.conn, v.path("name"), definition)
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return jsonFault(e)
+	}
 	if err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ func (s *socket) command(data []byte) (lease string, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&c); err != nil {
-		return "", badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
+		return "", jsonFault(err)
 	}
 	given := 0
 	for _, some := range [...]bool{c.Ack != nil, c.Nack != nil, c.Extend != nil} {
