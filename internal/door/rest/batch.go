@@ -184,7 +184,7 @@ func (d *Door) publishBatch(b *batch, data []byte, entries [][]byte) error {
 }
 
 // batch is a batch under way. A publish that the heart refuses costs the worker its count, so the
-// next entry gets another.
+// next entry gets another; with a key nothing is counted.
 type batch struct {
 	v  *visit
 	to target
@@ -305,7 +305,7 @@ func (b *batch) wait() error {
 
 // worker returns the worker of the batch that is good for another publish.
 func (b *batch) worker() (*worker, error) {
-	if n := len(b.workers); n > 0 && !b.workers[n-1].spent {
+	if n := len(b.workers); n > 0 && (b.key != "" || !b.workers[n-1].spent) {
 		return b.workers[n-1], nil
 	}
 	w, err := b.v.client.worker()

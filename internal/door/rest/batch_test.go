@@ -97,6 +97,31 @@ func TestSendBatchRefused(t *testing.T) {
 	}
 }
 
+// A batch with a key is published through one session, however long it is: users may have few.
+func TestSendBatchOnceSessions(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	v := &visit{door: h.door}
+	var err error
+	if v.client, err = h.door.client(clientKey{user: "guest", vhost: "/"}); err != nil {
+		t.Fatal(err)
+	}
+	defer v.client.release()
+	b := batch{v: v, to: target{key: "q", mandatory: true}, read: readLine, key: "key"}
+	defer b.done()
+	const entries = 50
+	b.results, b.waits = make([]lineResult, entries), make([]*sent, entries)
+	for i := range entries {
+		if err := b.publish(i, []byte(`{"body":1}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(v.client.conn.Sessions()); n != 1 || h.stats("q").Ready != entries {
+		t.Errorf("%d sessions, %+v", n, h.stats("q"))
+	}
+}
+
 // Bounds of a batch.
 func TestSendBatchBounds(t *testing.T) {
 	t.Parallel()
