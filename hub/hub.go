@@ -26,6 +26,7 @@ type Hub struct {
 	log     boundLog
 	broker  *broker.Broker
 	metrics *metric.Registry
+	objects *metric.Registry // what names objects of users
 	room    *listen.Room
 	clock   steadyClock
 	called  *services
@@ -64,10 +65,12 @@ func newHub(o Options, makeLog func(*Hub) (boundLog, error)) (*Hub, error) {
 		return nil, fmt.Errorf("users: %w", err)
 	}
 	h := &Hub{
-		options: o, users: users, metrics: metric.NewRegistry(), failed: make(chan error, 1),
+		options: o, users: users, metrics: metric.NewRegistry(), objects: metric.NewRegistry(), failed: make(chan error, 1),
 		room: newRoom(&o), clock: newClock(),
 	}
 	h.called = newServices(h)
+	h.metrics.Collect(h.called.collectSums)
+	h.objects.Collect(h.called.collect)
 	h.described = newContracts(h)
 	h.contracts = h.described.registry
 	if h.log, err = makeLog(h); err != nil {

@@ -332,7 +332,9 @@ func (s *services) List(vhost string) []restdoor.ServiceStatus {
 	defer s.mu.Unlock()
 	for key, c := range s.byName {
 		if key.vhost == vhost {
-			out = append(out, showService(c.pool.Status()))
+			status := showService(c.pool.Status())
+			status.Waiting = c.waiting(key.name)
+			out = append(out, status)
 		}
 	}
 	slices.SortFunc(out, func(a, b restdoor.ServiceStatus) int {
@@ -341,17 +343,27 @@ func (s *services) List(vhost string) []restdoor.ServiceStatus {
 	return out
 }
 
+// waiting returns how many messages wait in the service's queue.
+func (c *called) waiting(name string) int {
+	if q, ok := c.vh.Queue(name); ok {
+		return q.Stats().Ready
+	}
+	return 0
+}
+
 func showService(s endpoint.Status) restdoor.ServiceStatus {
 	out := restdoor.ServiceStatus{
-		Name: s.Service, InFlight: s.InFlight, Free: s.Free,
+		Name: s.Service, InFlight: s.InFlight, Free: s.Free, Limit: s.Limit,
+		MedianMS: inMS(s.Median), TailMS: inMS(s.Tail), Counts: restdoor.ServiceCounts(s.Counts),
 		Instances: make([]restdoor.InstanceStatus, 0, len(s.Members)),
 	}
 	for i := range s.Members {
 		m := &s.Members[i]
 		out.Instances = append(out.Instances, restdoor.InstanceStatus{
 			ID: m.Name, URL: m.URL, Address: m.Address, State: m.State.String(), Reason: m.Reason,
-			InFlight: m.InFlight, LatencyMS: float64(m.Latency) / float64(time.Millisecond),
-			Successes: m.Successes, Failures: m.Failures,
+			InFlight: m.InFlight, LatencyMS: inMS(m.Latency), Streams: m.Streams, Weight: m.Weight,
+			Successes: m.Successes, Failures: m.Failures, Ejections: m.Ejections,
+			Since: m.Since.UTC().Format(broker.DeadlineLayout),
 		})
 	}
 	for _, b := range s.Breakers {
@@ -365,6 +377,8 @@ func showService(s endpoint.Status) restdoor.ServiceStatus {
 	}
 	return out
 }
+
+func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // shutdown waits for the calls under way until ctx ends.
 func (s *services) shutdown(ctx context.Context) error {

@@ -42,6 +42,9 @@ type Options struct {
 	Product, Version string
 	// Metrics are what the hub counts. Default: none.
 	Metrics *metric.Registry
+	// Objects are what it counts of what users have named: their series have the label vhost. Default:
+	// none.
+	Objects *metric.Registry
 	// Logger; default: nothing is logged.
 	Logger *slog.Logger
 }

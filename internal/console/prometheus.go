@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"net/http"
 	"slices"
@@ -120,7 +121,7 @@ func showMetrics(v *visit) error {
 		c.writeObjects(p)
 		c.writeCounts(p)
 		c.writeHealth(p)
-		writeRegistry(p, c.options.Metrics)
+		writeRegistry(p, c.options.Metrics.All())
 	})
 }
 
@@ -230,9 +231,9 @@ func oneIf(on bool) float64 {
 }
 
 // writeRegistry shows the hub's own series, which are sorted by name.
-func writeRegistry(p page, r *metric.Registry) {
+func writeRegistry(p page, all iter.Seq[*metric.Series]) {
 	last := ""
-	for s := range r.All() {
+	for s := range all {
 		if s.Name != last {
 			kind := map[metric.Kind]string{
 				metric.KindCounter: counter, metric.KindGauge: gauge,
@@ -270,8 +271,20 @@ func writeHistogram(p page, s *metric.Series) {
 	p.series(s.Name+"_count", s.Labels, float64(snapshot.Count))
 }
 
-// showObjects shows the numbers of each queue, of one virtual host (?vhost=) or all, up to
-// objectsMax queues.
+// inVirtualHosts returns those of the series that are in one of some virtual hosts.
+func inVirtualHosts(shown map[string]bool, all iter.Seq[*metric.Series]) iter.Seq[*metric.Series] {
+	return func(yield func(*metric.Series) bool) {
+		for s := range all {
+			at := slices.IndexFunc(s.Labels, func(l metric.Label) bool { return l.Name == "vhost" })
+			if at >= 0 && shown[s.Labels[at].Value] && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// showObjects shows the numbers of each queue, and of each service that the hub calls, of one virtual
+// host (?vhost=) or all, up to objectsMax queues.
 func showObjects(v *visit) error {
 	type shown struct {
 		labels []metric.Label
@@ -279,10 +292,12 @@ func showObjects(v *visit) error {
 	}
 	var all []shown
 	dropped := 0
+	vhosts := map[string]bool{}
 	for _, vh := range v.vhosts() {
 		if want := v.r.URL.Query().Get("vhost"); want != "" && want != vh.Name() {
 			continue
 		}
+		vhosts[vh.Name()] = true
 		for _, q := range vh.Queues() {
 			if len(all) >= objectsMax {
 				dropped++
@@ -336,5 +351,6 @@ func showObjects(v *visit) error {
 		}
 		p.one("parley_queues_not_shown", gauge, "Queues above the bound of this page",
 			float64(dropped))
+		writeRegistry(p, inVirtualHosts(vhosts, v.console.options.Objects.All()))
 	})
 }

@@ -209,3 +209,44 @@ func BenchmarkHistogram(b *testing.B) {
 		h.Observe(value & (1<<30 - 1))
 	}
 }
+
+// TestRegistryCollect: what comes and goes is listed among the rest, as it is at each walk.
+func TestRegistryCollect(t *testing.T) {
+	t.Parallel()
+	r := NewRegistry()
+	r.Counter(Desc{Name: "b_total"}).Add(7)
+	names := []string{"z", "a"}
+	r.Collect(func(list func(Series)) {
+		for i, name := range names {
+			list(Series{
+				Desc: Desc{Name: "c", Labels: []Label{{"of", name}}}, Kind: KindGauge,
+				Func: func() int64 { return int64(i) },
+			})
+		}
+	})
+	walk := func() (out []string) {
+		for s := range r.All() {
+			text := s.Name
+			for _, l := range s.Labels {
+				text += " " + l.Value
+			}
+			out = append(out, text)
+		}
+		return out
+	}
+	if got := walk(); !slices.Equal(got, []string{"b_total", "c a", "c z"}) {
+		t.Errorf("listed %q", got)
+	}
+	names = names[:1]
+	if got := walk(); !slices.Equal(got, []string{"b_total", "c z"}) {
+		t.Errorf("then %q", got)
+	}
+	names = make([]string, MaxSeries)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	if got := walk(); len(got) != MaxSeries || r.Dropped() != 1 {
+		t.Errorf("%d series, %d dropped", len(got), r.Dropped())
+	}
+	(*Registry)(nil).Collect(nil)
+}

@@ -4,6 +4,7 @@ package metric
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,13 +43,14 @@ type Desc struct {
 	Scale float64
 }
 
-// Series is a named metric. Exactly one of the pointers is set, by Kind; a gauge has either.
+// Series is a named metric. Exactly one of what follows Kind is set: what has that name, or for counters
+// and gauges Func.
 type Series struct {
 	Desc
 	Kind      Kind
 	Counter   *Counter
 	Gauge     *Gauge
-	GaugeFunc func() int64
+	Func      func() int64
 	Histogram *Histogram
 }
 
@@ -64,8 +66,8 @@ func (s *Series) Value() float64 {
 		return float64(s.Counter.Value()) * scale
 	case s.Gauge != nil:
 		return float64(s.Gauge.Value()) * scale
-	case s.GaugeFunc != nil:
-		return float64(s.GaugeFunc()) * scale
+	case s.Func != nil:
+		return float64(s.Func()) * scale
 	case s.Histogram != nil:
 		return float64(s.Histogram.Snapshot().Count)
 	}
@@ -76,14 +78,15 @@ func (s *Series) Value() float64 {
 // metric return the same one for the same kind, name and labels, and always a usable one: above
 // MaxSeries it is simply not listed. A nil Registry lists nothing.
 type Registry struct {
-	mu      sync.Mutex
-	series  map[string]*Series
-	dropped Counter
+	mu         sync.Mutex
+	series     map[string]*Series
+	collectors []func(list func(Series))
+	dropped    Counter
 }
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{mu: sync.Mutex{}, series: make(map[string]*Series), dropped: Counter{}}
+	return &Registry{series: make(map[string]*Series)}
 }
 
 // Counter returns the counter of that description.
@@ -99,7 +102,7 @@ func (r *Registry) Gauge(desc Desc) *Gauge {
 // GaugeFunc lists a gauge that is asked for its value when the registry is walked. A second one
 // of the same description takes the place of the first. The function is called without a lock.
 func (r *Registry) GaugeFunc(desc Desc, value func() int64) {
-	series := Series{Desc: desc, Kind: KindGauge, GaugeFunc: value}
+	series := Series{Desc: desc, Kind: KindGauge, Func: value}
 	if r == nil {
 		return
 	}
@@ -109,6 +112,17 @@ func (r *Registry) GaugeFunc(desc Desc, value func() int64) {
 	delete(r.series, key)
 	r.mu.Unlock()
 	r.addAs(key, series)
+}
+
+// Collect has fn list series each time the registry is walked: those of what comes and goes. They are
+// made for that walk, and are of the names that no other has. fn is called without a lock.
+func (r *Registry) Collect(fn func(list func(Series))) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.collectors = append(r.collectors, fn)
 }
 
 // Histogram returns the histogram of that description; the bounds count for the first caller.
@@ -166,21 +180,29 @@ func (r *Registry) All() iter.Seq[*Series] {
 		if r == nil {
 			return
 		}
-		r.mu.Lock()
-		keys := make([]string, 0, len(r.series))
-		for key := range r.series {
-			keys = append(keys, key)
-		}
-		slices.Sort(keys)
-		list := make([]*Series, len(keys))
-		for i, key := range keys {
-			list[i] = r.series[key]
-		}
-		r.mu.Unlock()
-		for _, series := range list {
-			if !yield(series) {
+		list := r.list()
+		for _, key := range slices.Sorted(maps.Keys(list)) {
+			if !yield(list[key]) {
 				return
 			}
 		}
 	}
+}
+
+// list returns the series that there are now, by their keys.
+func (r *Registry) list() map[string]*Series {
+	r.mu.Lock()
+	list, collectors := maps.Clone(r.series), slices.Clone(r.collectors)
+	r.mu.Unlock()
+	for _, collect := range collectors {
+		collect(func(s Series) {
+			if len(list) >= MaxSeries {
+				r.dropped.Inc()
+				return
+			}
+			s.sortLabels()
+			list[s.key()] = &s
+		})
+	}
+	return list
 }

@@ -72,9 +72,29 @@ type ServiceStatus struct {
 	Name      string           `json:"name"`
 	InFlight  int              `json:"in_flight"`
 	Free      int              `json:"free"`
+	Limit     int              `json:"limit"`
+	Waiting   int              `json:"waiting"`
+	MedianMS  float64          `json:"median_ms"`
+	TailMS    float64          `json:"tail_ms"`
+	Counts    ServiceCounts    `json:"counts"`
 	Instances []InstanceStatus `json:"instances"`
 	// Breakers are those that are not closed, by operation.
 	Breakers map[string]string `json:"breakers,omitempty"`
+}
+
+// ServiceCounts are what has happened with a service, since the hub began to call it.
+type ServiceCounts struct {
+	Calls          uint64 `json:"calls"`
+	Attempts       uint64 `json:"attempts"`
+	Failed         uint64 `json:"failed"`
+	Retries        uint64 `json:"retries"`
+	RetriesRefused uint64 `json:"retries_refused"`
+	Hedges         uint64 `json:"hedges"`
+	HedgesWon      uint64 `json:"hedges_won"`
+	Expired        uint64 `json:"expired"`
+	Panics         uint64 `json:"panics"`
+	Ejections      uint64 `json:"ejections"`
+	Refused        uint64 `json:"refused"`
 }
 
 // InstanceStatus shows one address of a server.
@@ -84,10 +104,14 @@ type InstanceStatus struct {
 	Address   string  `json:"address"`
 	State     string  `json:"state"`
 	Reason    string  `json:"reason,omitempty"`
+	Since     string  `json:"since"`
+	Weight    int     `json:"weight"`
 	InFlight  int     `json:"in_flight"`
+	Streams   int     `json:"streams"`
 	LatencyMS float64 `json:"latency_ms"`
 	Successes uint64  `json:"successes"`
 	Failures  uint64  `json:"failures"`
+	Ejections int     `json:"ejections"`
 }
 
 // mayAttach asks for an administrator: where the hub connects to is for nobody else to say
