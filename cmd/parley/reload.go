@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"reflect"
+	"slices"
 	"syscall"
 
 	"github.com/parley-ipc/parley/hub"
@@ -22,20 +22,14 @@ type reloader struct {
 	hub     *hub.Hub
 	logger  *slog.Logger
 	sources config.Sources
-	// options and values are what the hub runs with.
+	// options are what the hub runs with.
 	options hub.Options
-	values  []config.Value
 }
 
 // newReloader remembers what the hub started with.
 func newReloader(h *hub.Hub, s config.Sources, logger *slog.Logger) (*reloader, error) {
-	r := &reloader{hub: h, logger: logger, sources: s}
-	var err error
-	if r.options, err = config.Load(s); err != nil {
-		return nil, err
-	}
-	r.values, err = config.Explain(s)
-	return r, err
+	o, err := config.Load(s)
+	return &reloader{hub: h, logger: logger, sources: s, options: o}, err
 }
 
 // hangups yields a value at each SIGHUP until stop is called.
@@ -68,18 +62,9 @@ func (r *reloader) reload() {
 		r.logger.Error("configuration not reloaded", "error", err)
 		return
 	}
-	var waits []string
-	for i, v := range next.values { // the keys are the same, in the same order
-		if v.Value != r.values[i].Value && v.Key != memoryKey {
-			waits = append(waits, v.Key)
-		}
-	}
-	if !reflect.DeepEqual(next.options.Users, r.options.Users) {
-		waits = append(waits, "users")
-	}
-	if !reflect.DeepEqual(next.options.Contracts, r.options.Contracts) {
-		waits = append(waits, "contracts")
-	}
+	waits := slices.DeleteFunc(config.Changed(r.options, next.options), func(key string) bool {
+		return key == memoryKey
+	})
 	if n := next.options.Limits.MemoryBytes; n != r.options.Limits.MemoryBytes {
 		r.options.Limits.MemoryBytes = n
 		r.hub.SetMemoryBytes(n)

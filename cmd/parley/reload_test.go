@@ -47,6 +47,11 @@ func TestReload(t *testing.T) {
 		{"name: one\nlimits: {memory_bytes: lots}\n", `msg="configuration not reloaded"`},
 		{"name: two\ndrain: 3s\n", `msg="publishers go on"`},
 		{"users: [{name: eve, tags: [management]}]\n", `need_restart="[name users]"`},
+		{
+			"name: one\norigins: ['http://a']\nservices: {s: {timeout: 1s}}\nwebhooks: {networks: ['::1']}\n",
+			`need_restart="[origins services webhooks.networks]"`,
+		},
+		{"name: one\n", `need_restart=[]`},
 	} {
 		write(step.text)
 		log.Reset()

@@ -26,6 +26,8 @@ type Setting struct {
 
 // Sources are where options come from. The zero value gives the defaults.
 type Sources struct {
+	// Defaults changes the defaults before anything else is read; nil leaves them.
+	Defaults func(*hub.Options)
 	// File is the path of a YAML file; empty for none.
 	File string
 	// Environ is as os.Environ returns it; nil for none.
@@ -89,8 +91,31 @@ func Explain(s Sources) ([]Value, error) {
 	return out, nil
 }
 
+// Changed returns the keys that two options have differently, sorted; of lists and maps only their own.
+func Changed(a, b hub.Options) []string {
+	var out []string
+	changed(reflect.ValueOf(a), reflect.ValueOf(b), "", func(key string) { out = append(out, key) })
+	slices.Sort(out)
+	return out
+}
+
+func changed(a, b reflect.Value, prefix string, fn func(key string)) {
+	for _, f := range fields(a.Type()) {
+		a, b, key := a.Field(f.index), b.Field(f.index), prefix+f.name
+		switch {
+		case a.Kind() == reflect.Struct && !isScalar(a.Type()):
+			changed(a, b, key+".", fn)
+		case !reflect.DeepEqual(a.Interface(), b.Interface()):
+			fn(key)
+		}
+	}
+}
+
 func load(s Sources) (hub.Options, map[string]string, error) {
 	o := hub.Defaults()
+	if s.Defaults != nil {
+		s.Defaults(&o)
+	}
 	l := newLoader()
 	root := reflect.ValueOf(&o).Elem()
 	if s.File != "" {
