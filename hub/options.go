@@ -164,20 +164,22 @@ type Product struct {
 
 // Defaults returns the options of a hub that nobody configured.
 func Defaults() Options {
+	door := func(address string) Door { return Door{Listen: address, TLSListen: Off} }
 	return Options{
 		Name: "hub", Sync: "always", Listen: Off, Drain: 10 * time.Second,
 		Log: Log{SegmentBytes: 64 << 20}, Listeners: listen.DefaultLimits(),
 		Doors: Doors{
-			AMQP:       Door{Listen: "127.0.0.1:5672"},
-			STOMP:      Door{Listen: "127.0.0.1:61613"},
-			WebSTOMP:   Door{Listen: "127.0.0.1:15674"},
-			REST:       Door{Listen: "127.0.0.1:8080"},
-			Management: Door{Listen: "127.0.0.1:15672"},
-			Thrift:     Door{Listen: "127.0.0.1:9090"},
-			Line:       Door{Listen: "127.0.0.1:7070"},
-			Prometheus: Door{Listen: Off},
-			ActiveMQ:   Door{Listen: Off},
+			AMQP:       door("127.0.0.1:5672"),
+			STOMP:      door("127.0.0.1:61613"),
+			WebSTOMP:   door("127.0.0.1:15674"),
+			REST:       door("127.0.0.1:8080"),
+			Management: door("127.0.0.1:15672"),
+			Thrift:     door("127.0.0.1:9090"),
+			Line:       door("127.0.0.1:7070"),
+			Prometheus: door(Off),
+			ActiveMQ:   door(Off),
 		},
+		REST: restdoor.DefaultRules(), Limits: broker.DefaultLimits(),
 	}
 }
 

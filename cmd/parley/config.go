@@ -18,20 +18,25 @@ func (a *app) configCommand() *cobra.Command {
 	cmd.AddCommand(a.configVerb(&cobra.Command{
 		Use:   "validate",
 		Short: "Say whether serve would take file, environment and flags",
-	}, nil), a.configVerb(&cobra.Command{
+		Long: "Say whether serve would take file, environment and flags, and all that is wrong with them, each\n" +
+			"with its place. Nothing is opened.\n\n" + exitHelp,
+	}, func([]config.Value) error {
+		a.note("valid")
+		return nil
+	}), a.configVerb(&cobra.Command{
 		Use:   "print",
 		Short: "Show every value and where it comes from",
 		Long: "Show the value of every key, and where it comes from: a place in the file, a variable, a\n" +
 			"flag, or default. Lists and maps, such as users, are not shown.\n\n" + exitHelp,
 	}, func(values []config.Value) error {
-		p := a.printer()
+		p := a.listPrinter()
 		for _, v := range values {
 			r := row{{"key", v.Key}, {"value", v.Value}, {"origin", v.Origin}}
 			if err := p.put(r, []byte(v.Key+": "+v.Value+"\n")); err != nil {
 				return err
 			}
 		}
-		return nil
+		return p.flush()
 	}))
 	return cmd
 }
@@ -43,7 +48,7 @@ func (a *app) configVerb(cmd *cobra.Command, show func([]config.Value) error) *c
 	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		values, err := config.Explain(a.sources(cmd, &f))
-		if err != nil || show == nil {
+		if err != nil {
 			return err
 		}
 		return show(values)

@@ -189,7 +189,7 @@ func (a *app) listContractsCommand() *cobra.Command {
 			if err := door.ask(cmd.Context(), a, q, &all); err != nil {
 				return err
 			}
-			p := a.printer()
+			p := a.listPrinter()
 			for i := range all.Items {
 				c := &all.Items[i]
 				from := "pushed"
@@ -206,7 +206,7 @@ func (a *app) listContractsCommand() *cobra.Command {
 					return err
 				}
 			}
-			return nil
+			return p.flush()
 		},
 	}
 	door.add(cmd)
@@ -250,7 +250,7 @@ func (a *app) showContract(c *hubContract) error {
 		}
 		return nil
 	}
-	p := a.printer()
+	p := a.listPrinter()
 	for _, queue := range slices.Sorted(maps.Keys(c.Methods)) {
 		for _, m := range c.Methods[queue] {
 			about, _, _ := strings.Cut(m.About, "\n")
@@ -266,7 +266,7 @@ func (a *app) showContract(c *hubContract) error {
 			}
 		}
 	}
-	return nil
+	return p.flush()
 }
 
 func (a *app) removeContractCommand() *cobra.Command {

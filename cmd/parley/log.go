@@ -62,7 +62,7 @@ func (a *app) showLog(dir string, segments bool) error {
 	if err != nil {
 		return err
 	}
-	p := a.printer()
+	p := a.listPrinter()
 	if !segments {
 		for _, q := range report.Queues {
 			r := row{
@@ -77,7 +77,7 @@ func (a *app) showLog(dir string, segments bool) error {
 				return err
 			}
 		}
-		return nil
+		return p.flush()
 	}
 	for _, s := range report.Segments {
 		r := row{
@@ -94,7 +94,7 @@ func (a *app) showLog(dir string, segments bool) error {
 			return err
 		}
 	}
-	return nil
+	return p.flush()
 }
 
 func (a *app) showRecords(dir string) error {

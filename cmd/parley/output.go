@@ -115,6 +115,8 @@ type printer struct {
 	tmpl   *template.Template
 	widths []int
 	head   bool // the table's head is written
+	hold   bool // rows of a table wait for flush
+	held   [][]string
 }
 
 // printer returns a printer; format auto is a table on a terminal and JSON lines elsewhere.
@@ -131,6 +133,24 @@ func (a *app) printer() *printer {
 		p.tmpl = template.Must(template.New("output").Parse(text))
 	}
 	return p
+}
+
+// listPrinter returns a printer that keeps the rows of a table until flush, when it knows the widths.
+func (a *app) listPrinter() *printer {
+	p := a.printer()
+	p.hold = true
+	return p
+}
+
+// flush writes the rows that wait.
+func (p *printer) flush() error {
+	for _, texts := range p.held {
+		if err := p.line(texts); err != nil {
+			return err
+		}
+	}
+	p.held = nil
+	return nil
 }
 
 // put writes one row; raw is what -o raw writes of it.
@@ -214,13 +234,21 @@ func (p *printer) tableRow(r row) error {
 		}
 		p.widths[i] = max(p.widths[i], utf8.RuneCountInString(texts[i]))
 	}
+	lines := [][]string{texts}
 	if !p.head {
 		p.head = true
-		if err := p.line(names); err != nil {
+		lines = [][]string{names, texts}
+	}
+	if p.hold {
+		p.held = append(p.held, lines...)
+		return nil
+	}
+	for _, line := range lines {
+		if err := p.line(line); err != nil {
 			return err
 		}
 	}
-	return p.line(texts)
+	return nil
 }
 
 func (p *printer) line(texts []string) error {

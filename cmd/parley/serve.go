@@ -45,7 +45,6 @@ func (a *app) serveCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.dev, "dev", false, "keep everything in memory, and start the demo services")
 	flags.BoolVar(&f.demo, "demo", false, "start demo services, each over another protocol")
-	flags.BoolVar(&f.listenAll, "listen-all", false, "listen on all addresses, not loopback only")
 	flags.StringVar(&f.pprof, "pprof", "", "serve profiles at http://ADDR/debug/pprof/")
 	return cmd
 }
@@ -56,10 +55,14 @@ func (f *serveFlags) addConfig(cmd *cobra.Command) {
 	flags.StringVarP(&f.file, "config", "c", "", "configuration file (YAML)")
 	flags.StringVar(&f.data, "data", "", "data directory")
 	flags.StringVar(&f.listen, "listen", "", "one address for all doors, beside their own")
+	flags.BoolVar(&f.listenAll, "listen-all", false, "listen on all addresses, not loopback only")
 	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: always, interval or off")
 }
 
 func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) error {
+	if f.dev && cmd.Flags().Changed("data") {
+		return usagef("--dev keeps everything in memory, and --data on disk")
+	}
 	o, err := a.options(cmd, f)
 	if err != nil {
 		return err
@@ -112,6 +115,12 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 // sources are file, environment and flags.
 func (a *app) sources(cmd *cobra.Command, f *serveFlags) config.Sources {
 	s := config.Sources{File: f.file, Environ: a.environ()}
+	s.Defaults = func(o *hub.Options) {
+		o.Data = a.stateDirectory()
+		if f.listenAll {
+			openDoors(&o.Doors)
+		}
+	}
 	for _, flag := range []struct{ name, path, value string }{
 		{"data", "data", f.data},
 		{"sync", "sync", f.sync},
@@ -133,9 +142,6 @@ func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if f.listenAll {
-		openDoors(&o.Doors)
-	}
 	switch {
 	case f.dev:
 		o.Data = ""
@@ -145,22 +151,14 @@ func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
 	return o, nil
 }
 
-// openDoors makes the doors that still have their default address listen on all addresses.
+// openDoors makes the doors listen on all addresses that are open by default.
 func openDoors(d *hub.Doors) {
-	defaults := hub.Defaults().Doors
-	mine, theirs := doorList(d), doorList(&defaults)
-	for i, door := range mine {
-		if host, port, err := net.SplitHostPort(door.Listen); err == nil && host != "" &&
-			door.Listen == theirs[i].Listen {
+	for _, door := range []*hub.Door{
+		&d.AMQP, &d.STOMP, &d.WebSTOMP, &d.REST, &d.Management, &d.Thrift, &d.Line,
+	} {
+		if _, port, err := net.SplitHostPort(door.Listen); err == nil {
 			door.Listen = ":" + port
 		}
-	}
-}
-
-func doorList(d *hub.Doors) []*hub.Door {
-	return []*hub.Door{
-		&d.AMQP, &d.STOMP, &d.WebSTOMP, &d.REST, &d.Management, &d.Thrift, &d.Line,
-		&d.Prometheus,
 	}
 }
 

@@ -88,31 +88,45 @@ type Limits struct {
 
 const unlimited = int(^uint(0) >> 1)
 
+// DefaultLimits returns what zero stands for; MemoryBytes and VolatileBytes, which depend on the
+// machine and on each other, are zero.
+func DefaultLimits() Limits {
+	return Limits{
+		MessageBytes: 128 << 20,
+		Connections:  -1, ConnectionsPerVHost: -1, ConnectionsPerUser: -1,
+		Queues: 100_000, Exchanges: 10_000, Bindings: 1_000_000,
+		ConsumersPerSession: 10_000, UnsettledPerSession: 1_000_000,
+		Requests: 100_000, CallsWaiting: 1_024, Delayed: 4_000_000,
+		WindowMessages: 4_096, WindowBytes: 4 << 20, BacklogBytes: 8 << 20,
+	}
+}
+
 func (l *Limits) setDefaults() {
 	set := func(field *int, value int) {
-		switch {
-		case *field == 0:
+		if *field == 0 {
 			*field = value
-		case *field < 0:
+		}
+		if *field < 0 {
 			*field = unlimited
 		}
 	}
-	set(&l.MessageBytes, 128<<20)
-	set(&l.Connections, unlimited)
-	set(&l.ConnectionsPerVHost, unlimited)
-	set(&l.ConnectionsPerUser, unlimited)
-	set(&l.Queues, 100_000)
-	set(&l.Exchanges, 10_000)
-	set(&l.Bindings, 1_000_000)
-	set(&l.ConsumersPerSession, 10_000)
-	set(&l.UnsettledPerSession, 1_000_000)
-	set(&l.Requests, 100_000)
-	set(&l.CallsWaiting, 1_024)
-	set(&l.Delayed, 4_000_000)
+	d := DefaultLimits()
+	set(&l.MessageBytes, d.MessageBytes)
+	set(&l.Connections, d.Connections)
+	set(&l.ConnectionsPerVHost, d.ConnectionsPerVHost)
+	set(&l.ConnectionsPerUser, d.ConnectionsPerUser)
+	set(&l.Queues, d.Queues)
+	set(&l.Exchanges, d.Exchanges)
+	set(&l.Bindings, d.Bindings)
+	set(&l.ConsumersPerSession, d.ConsumersPerSession)
+	set(&l.UnsettledPerSession, d.UnsettledPerSession)
+	set(&l.Requests, d.Requests)
+	set(&l.CallsWaiting, d.CallsWaiting)
+	set(&l.Delayed, d.Delayed)
 	set(&l.MemoryBytes, unlimited)
-	set(&l.WindowMessages, 4_096)
-	set(&l.WindowBytes, 4<<20)
-	set(&l.BacklogBytes, 8<<20)
+	set(&l.WindowMessages, d.WindowMessages)
+	set(&l.WindowBytes, d.WindowBytes)
+	set(&l.BacklogBytes, d.BacklogBytes)
 	if l.MemoryBytes == unlimited {
 		set(&l.VolatileBytes, unlimited)
 	}

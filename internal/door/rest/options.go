@@ -21,13 +21,8 @@ const Name = "rest"
 
 // Defaults of Options.
 const (
-	defaultGuest      = "guest"
-	defaultBodyBytes  = 16 << 20
-	defaultTimeout    = broker.DefaultTimeout
-	defaultLeasesMax  = 100_000
-	defaultStreamsMax = 10_000
-	defaultUserMax    = 1_000
-	defaultTopic      = "amq.topic"
+	defaultGuest = "guest"
+	defaultTopic = "amq.topic"
 )
 
 // Rules are what the operator of a hub decides about HTTP; hub.Options has them as rest. The zero value
@@ -49,16 +44,24 @@ type Rules struct {
 	KeysRequired bool `yaml:"keys_required"`
 }
 
+// DefaultRules returns what zero stands for.
+func DefaultRules() Rules {
+	return Rules{
+		BodyBytes: 16 << 20, CallTimeout: broker.DefaultTimeout, LeasesMax: 100_000,
+		StreamsMax: 10_000, StreamsPerUser: 1_000,
+	}
+}
+
 // Validate returns all faults at once.
 func (r *Rules) Validate() error {
 	var faults []error
 	if r.BodyBytes < 0 || r.BodyBytes > bodyBytesHard {
-		faults = append(faults, fmt.Errorf("rest.body_bytes: %d, want 1 to %d", r.BodyBytes,
-			bodyBytesHard))
+		faults = append(faults, fmt.Errorf("rest.body_bytes: %d is not between 1 and %d",
+			r.BodyBytes, bodyBytesHard))
 	}
 	if r.CallTimeout < 0 || r.CallTimeout > timeoutMax {
-		faults = append(faults, fmt.Errorf("rest.call_timeout: %v, want up to %v", r.CallTimeout,
-			timeoutMax))
+		faults = append(faults, fmt.Errorf("rest.call_timeout: %v is not between 0 and %v",
+			r.CallTimeout, timeoutMax))
 	}
 	for _, f := range []struct {
 		name string
@@ -70,7 +73,7 @@ func (r *Rules) Validate() error {
 		{"requests_per_minute", r.RequestsPerMinute},
 	} {
 		if f.n < 0 {
-			faults = append(faults, fmt.Errorf("rest.%s: %d, want 0 (default) or more", f.name, f.n))
+			faults = append(faults, fmt.Errorf("rest.%s: %d is negative", f.name, f.n))
 		}
 	}
 	return errors.Join(faults...)
@@ -140,13 +143,14 @@ func (o *Options) Validate() error {
 
 // withDefaults fills in what is zero.
 func (o Options) withDefaults() Options {
+	d := DefaultRules()
 	setDefault(&o.Guest, defaultGuest)
-	setDefault(&o.BodyBytes, defaultBodyBytes)
-	setDefault(&o.CallTimeout, defaultTimeout)
+	setDefault(&o.BodyBytes, d.BodyBytes)
+	setDefault(&o.CallTimeout, d.CallTimeout)
 	setDefault(&o.TopicExchange, defaultTopic)
-	setDefault(&o.LeasesMax, defaultLeasesMax)
-	setDefault(&o.StreamsMax, defaultStreamsMax)
-	setDefault(&o.StreamsPerUser, defaultUserMax)
+	setDefault(&o.LeasesMax, d.LeasesMax)
+	setDefault(&o.StreamsMax, d.StreamsMax)
+	setDefault(&o.StreamsPerUser, d.StreamsPerUser)
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
