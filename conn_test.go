@@ -38,7 +38,7 @@ func TestParseTarget(t *testing.T) {
 			t.Errorf("%s: %+v, %v\nwant %+v", tc.url, got, err, tc.want)
 		}
 	}
-	for _, bad := range []string{"http://hub", "hub:5672", "parley://h:port", "://", "parley://%zz"} {
+	for _, bad := range []string{"http://hub", "hub:5672", "parley://h:port", "parley://h:65536", "://", "parley://%zz"} {
 		if _, err := parseTarget(bad); !errors.Is(err, CodeBadRequest) {
 			t.Errorf("%s: %v, want %s", bad, err, CodeBadRequest)
 		}

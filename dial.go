@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +67,9 @@ func parseTarget(raw string) (target, error) {
 		return t, nil
 	}
 	if p := u.Port(); p != "" {
+		if _, err := strconv.ParseUint(p, 10, 16); err != nil {
+			return target{}, errorf(CodeBadRequest, "hub URL: port %s is more than 65535", p)
+		}
 		port = p
 	}
 	t.host = u.Hostname()

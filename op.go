@@ -4,6 +4,7 @@ package parley
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -114,7 +115,22 @@ func errorIn(d *delivery) *Error {
 	if len(d.body) > 0 {
 		e.Details = d.body
 	}
+	if e.Message == "" && d.props.ContentType == typeProblem {
+		e.Message = problemText(d.body)
+	}
 	return e
+}
+
+// typeProblem is the type of an error that a service answered over HTTP, or the hub for one of Thrift.
+const typeProblem = "application/problem+json"
+
+// problemText returns what a problem says (RFC 9457), "" for nothing.
+func problemText(body []byte) string {
+	var problem struct{ Detail, Title string }
+	if err := json.Unmarshal(body, &problem); err != nil || problem.Detail == "" {
+		return problem.Title
+	}
+	return problem.Detail
 }
 
 // ask sends a message whose answer comes to the connection's reply address. ctx has a deadline.

@@ -433,7 +433,7 @@ func TestJSONToThrift(t *testing.T) {
 	}
 	if _, err = say.Call(t.Context(), conn, struct {
 		Text string `json:"text"`
-	}{"Refused"}); err == nil || !strings.Contains(err.Error(), "exception") {
+	}{"Refused"}); err == nil || err.Error() != "exception: the service threw Refused" {
 		t.Errorf("an exception over AMQP: %v", err)
 	}
 }
