@@ -42,31 +42,31 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.notes)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(ctx, err)
-	a.report(err, code)
+	a.report(cmd, err, code)
 	return code
 }
 
 // report prints an error: a line for what failed and one for what to do.
-func (a *app) report(err error, code int) {
-	var usage usageError
-	switch {
-	case err == nil, code == exitInterrupted:
-		return
-	case errors.As(err, &usage):
-		fmt.Fprintf(a.notes, "parley: %v\nrun `parley --help`, or `parley VERB --help`\n", err)
+func (a *app) report(cmd *cobra.Command, err error, code int) {
+	if err == nil || code == exitInterrupted {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(a.notes, "parley: %s\n", line)
 	}
-	if hint := advice(err); hint != "" {
+	if _, usage := errors.AsType[usageError](err); usage {
+		fmt.Fprintf(a.notes, "        see: %s --help\n", cmd.CommandPath())
+	} else if hint := advice(err); hint != "" {
 		fmt.Fprintf(a.notes, "        %s\n", hint)
 	}
 	if a.verbose {
 		if e, ok := errors.AsType[*parley.Error](err); ok {
 			fmt.Fprintf(a.notes, "        code %s, exit %d\n", e.Code, code)
+			if len(e.Details) > 0 {
+				fmt.Fprintf(a.notes, "        %s\n", e.Details)
+			}
 		}
 	}
 }
@@ -76,25 +76,40 @@ func (a *app) root() *cobra.Command {
 		Use:   "parley",
 		Short: "Processes talk, whichever protocol each of them speaks",
 		Long: "parley is a message hub and its command line. `parley serve` runs the hub; the other\n" +
-			"verbs talk through one. Every flag can be set as PARLEY_CLI_NAME in the environment.\n\n" +
-			exitHelp,
+			"verbs talk through one. Every flag can be set as PARLEY_CLI_NAME in the environment.",
 		SilenceErrors: true, SilenceUsage: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		Version:           versionLine(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.fromEnv(cmd) },
 		Args:              noArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:              showHelp,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagFault)
+	root.SetVersionTemplate("{{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVar(&a.url, "url", parley.DefaultURL, "the hub: parley://USER:PASSWORD@HOST:PORT/VHOST")
-	f.StringVarP(&a.format, "output", "o", "auto", "auto, table, jsonl, json, raw or tmpl=TEMPLATE")
+	f.StringVar(&a.url, "url", parley.DefaultURL, "the hub's `URL`: parley://USER:PASSWORD@HOST:PORT/VHOST")
+	f.StringVarP(&a.format, "output", "o", "auto",
+		"`FORMAT` of what is printed: auto, table, jsonl, json, raw or tmpl=TEMPLATE; auto is a\n"+
+			"table on a terminal, else jsonl")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddCommand(
-		a.serveCommand(), a.callCommand(), a.resultCommand(), a.gatherCommand(), a.sendCommand(),
-		a.pubCommand(), a.subCommand(), a.replyCommand(), a.lineCommand(), a.configCommand(),
-		a.contractCommand(), a.logCommand(), a.exportCommand(), a.importCommand(),
-		a.versionCommand(),
-	)
+	completeWords(root, "output", "auto", "table", "jsonl", "json", "raw")
+	addHelp(root)
+	for group, verbs := range map[string][]*cobra.Command{
+		groupTalk: {
+			a.callCommand(), a.resultCommand(), a.gatherCommand(), a.sendCommand(), a.pubCommand(),
+			a.subCommand(), a.replyCommand(), a.lineCommand(),
+		},
+		groupHub: {
+			a.serveCommand(), a.configCommand(), a.contractCommand(), a.logCommand(),
+			a.exportCommand(), a.importCommand(),
+		},
+	} {
+		for _, verb := range verbs {
+			verb.GroupID = group
+			root.AddCommand(verb)
+		}
+	}
+	root.AddCommand(a.versionCommand())
+	completeNames(root)
 	return root
 }
 
@@ -115,15 +130,48 @@ func (a *app) fromEnv(cmd *cobra.Command) error {
 	if err := errors.Join(faults...); err != nil {
 		return usageError{err}
 	}
+	if err := checkNumbers(cmd); err != nil {
+		return err
+	}
 	return checkFormat(a.format)
+}
+
+// checkNumbers refuses negative numbers and times, which no flag takes, and 0 where it is not the
+// default: a time without an end, or no limit.
+func checkNumbers(cmd *cobra.Command) error {
+	var fault error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		text := f.Value.String()
+		switch f.Value.Type() {
+		case "int", "float64", "duration":
+		default:
+			return
+		}
+		if strings.HasPrefix(text, "-") {
+			fault = usagef("--%s %s is negative", f.Name, text)
+		} else if (text == "0" || text == "0s") && f.DefValue != text {
+			fault = usagef("--%s must be more than 0", f.Name)
+		}
+	})
+	return fault
 }
 
 // dial connects to the hub.
 func (a *app) dial(ctx context.Context, opts ...parley.Option) (*parley.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return parley.Dial(ctx, a.url, append([]parley.Option{parley.WithLogger(a.logger())}, opts...)...)
+	c, err := parley.Dial(ctx, a.url, append([]parley.Option{parley.WithLogger(a.logger())}, opts...)...)
+	if err != nil {
+		return nil, dialError{err}
+	}
+	return c, nil
 }
+
+// dialError is an error of connecting to the hub.
+type dialError struct{ err error }
+
+func (e dialError) Error() string { return e.err.Error() }
+func (e dialError) Unwrap() error { return e.err }
 
 // logger writes to standard error: warnings, and everything with --verbose.
 func (a *app) logger() *slog.Logger {
@@ -141,7 +189,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("unknown command or argument %q for %q", args[0], cmd.CommandPath())
+		return unknownCommand(cmd, args[0])
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (a *app) callCommand() *cobra.Command {
 		Use:   "call OP [BODY]",
 		Short: "Ask a service and wait for the answer",
 		Long: "Ask a service and print its answer. With --async, print an ID instead, with which\n" +
-			"`parley result` fetches the answer later.\n" + opHelp + bodyHelp + "\n" + exitHelp,
+			"`parley result` fetches the answer later.\n" + opHelp + bodyHelp,
 		Example: `  parley call greeter.SayHello '{"name":"Ada"}'`,
 		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,7 +88,7 @@ func (a *app) resultCommand() *cobra.Command {
 		Short: "Fetch the answer to a request that was started with call --async",
 		Long: "Fetch the answer to a request, once, from any machine. Nothing is lost when it is not\n" +
 			"there within --wait: ask again. What the service tells of its progress is shown on\n" +
-			"standard error.\n\n" + exitHelp,
+			"standard error.",
 		Args: argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conn, err := a.dial(cmd.Context())

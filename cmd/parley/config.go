@@ -13,13 +13,13 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Check and show the configuration of a hub",
 		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  showHelp,
 	}
 	cmd.AddCommand(a.configVerb(&cobra.Command{
 		Use:   "validate",
 		Short: "Say whether serve would take file, environment and flags",
 		Long: "Say whether serve would take file, environment and flags, and all that is wrong with them, each\n" +
-			"with its place. Nothing is opened.\n\n" + exitHelp,
+			"with its place. Nothing is opened.",
 	}, func([]config.Value) error {
 		a.note("valid")
 		return nil
@@ -27,7 +27,7 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "print",
 		Short: "Show every value and where it comes from",
 		Long: "Show the value of every key, and where it comes from: a place in the file, a variable, a\n" +
-			"flag, or default. Lists and maps, such as users, are not shown.\n\n" + exitHelp,
+			"flag, or default. Lists and maps, such as users, are not shown.",
 	}, func(values []config.Value) error {
 		p := a.listPrinter()
 		for _, v := range values {

@@ -17,7 +17,7 @@ func (a *app) contractCommand() *cobra.Command {
 		Use:   "contract",
 		Short: "Check Thrift IDL and what a next version breaks; hold a hub's services to it",
 		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  showHelp,
 	}
 	var include []string
 	check := &cobra.Command{
@@ -25,7 +25,7 @@ func (a *app) contractCommand() *cobra.Command {
 		Short: "Say whether files of Thrift IDL, with what they include, are valid",
 		Long: "Read files of Thrift IDL, with what they include, and show what each holds. Every fault is\n" +
 			"a line with file, line and column, those of annotations that a hub would refuse too. No hub is\n" +
-			"needed.\n\n" + exitHelp,
+			"needed.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("usage: %s", cmd.UseLine())
@@ -39,7 +39,7 @@ func (a *app) contractCommand() *cobra.Command {
 		Short: "Show what a new version of Thrift IDL breaks",
 		Long: "Compare two versions of a file of Thrift IDL, with what they include, by the rules of\n" +
 			"thrift --audit and a few more. The level of a change is error when callers or services of the\n" +
-			"old version stop working, else warning. With an error the command fails (1).\n\n" + exitHelp,
+			"old version stop working, else warning. With an error the command fails (1).",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef("usage: %s", cmd.UseLine())
@@ -69,7 +69,7 @@ func (a *app) checkContracts(files, include []string) error {
 			err = hub.CheckIDL(program)
 		}
 		if err != nil {
-			faults = append(faults, err)
+			faults = append(faults, fileFault(err))
 			continue
 		}
 		functions, warnings := 0, 0
@@ -102,11 +102,11 @@ func (a *app) checkContracts(files, include []string) error {
 func (a *app) diffContracts(from, to string, include []string) error {
 	old, err := hub.ReadIDL(from, include)
 	if err != nil {
-		return err
+		return fileFault(err)
 	}
 	next, err := hub.ReadIDL(to, include)
 	if err != nil {
-		return err
+		return fileFault(err)
 	}
 	p := a.printer()
 	changes := contract.Compare(old, next)

@@ -80,8 +80,7 @@ func (a *app) pushContractCommand() *cobra.Command {
 		Short: "Give a hub the contract of its services",
 		Long: "Read a file of Thrift IDL, with what it includes, and let the hub hold its services to it:\n" +
 			"each service of the file under its own name, or those that --service names. What breaks the\n" +
-			"contract of that name, as `parley contract diff` shows it, is refused (1) without --force.\n\n" +
-			exitHelp,
+			"contract of that name, as `parley contract diff` shows it, is refused (1) without --force.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef("usage: %s", cmd.UseLine())
@@ -105,7 +104,7 @@ func (a *app) pushContractCommand() *cobra.Command {
 func (a *app) pushContract(ctx context.Context, name, file string, f *pushFlags) error {
 	source, err := hub.ReadContract(file, f.include)
 	if err != nil {
-		return err
+		return fileFault(err)
 	}
 	source.I64 = f.i64
 	for _, pair := range f.services {
@@ -181,7 +180,7 @@ func (a *app) listContractsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ls",
 		Short: "List the contracts of a hub",
-		Long:  "List the contracts of services that the user may see.\n\n" + exitHelp,
+		Long:  "List the contracts of services that the user may see.",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var all struct{ Items []hubContract }
@@ -219,7 +218,7 @@ func (a *app) showContractCommand() *cobra.Command {
 		Use:   "show NAME",
 		Short: "Show the methods of a contract, or with -o raw its IDL",
 		Long: "Show the methods of a contract that a hub has. With -o raw its files are written, the one\n" +
-			"with the services last.\n\n" + exitHelp,
+			"with the services last.",
 		Args: argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var c hubContract
@@ -274,7 +273,7 @@ func (a *app) removeContractCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rm NAME",
 		Short: "Take a contract away; its services are no longer held to it",
-		Long:  "Take a contract away from a hub. One that is not there is no error.\n\n" + exitHelp,
+		Long:  "Take a contract away from a hub. One that is not there is no error.",
 		Args:  argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := restQuery{method: http.MethodDelete, path: contractPath(args[0])}

@@ -40,14 +40,14 @@ func (f *definitionsFlags) add(cmd *cobra.Command) {
 }
 
 const definitionsHelp = "Definitions are users with their password hashes, virtual hosts, permissions, parameters,\n" +
-	"policies, queues, exchanges and bindings, in RabbitMQ's form: both take what the other exports.\n\n"
+	"policies, queues, exchanges and bindings, in RabbitMQ's form: both take what the other exports."
 
 func (a *app) exportCommand() *cobra.Command {
 	var f definitionsFlags
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write everything but messages to standard output",
-		Long:  "Write the hub's definitions to standard output. " + definitionsHelp + exitHelp,
+		Long:  "Write the hub's definitions to standard output.\n" + definitionsHelp,
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.definitions(cmd.Context(), http.MethodGet, &f, nil)
@@ -62,9 +62,9 @@ func (a *app) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Take over what a hub, or RabbitMQ, has exported",
-		Long: "Take over definitions from a file, or from standard input for -. When anything is wrong with\n" +
-			"them nothing changes. Queues and exchanges that exist stay as they are. " + definitionsHelp +
-			exitHelp,
+		Long: "Take over definitions from a file, or from standard input for -. When anything is wrong\n" +
+			"with them nothing changes. Queues and exchanges that exist stay as they are.\n" +
+			definitionsHelp,
 		Args: argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			from := args[0]
@@ -75,12 +75,28 @@ func (a *app) importCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := checkJSON(args[0], data); err != nil {
+				return err
+			}
 			return a.definitions(cmd.Context(), http.MethodPost, &f, data)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only say whether the hub would take them")
 	return cmd
+}
+
+// checkJSON says where a file is no JSON; what it means is for the hub to say.
+func checkJSON(name string, data []byte) error {
+	var whole json.RawMessage
+	err := json.Unmarshal(data, &whole)
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok {
+		return err
+	}
+	before := data[:min(int(syntax.Offset), len(data))]
+	line, column := bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n')-1
+	return usagef("%s:%d:%d: %v", name, line, max(1, column), err)
 }
 
 // definitions asks the management door; what it answers goes to standard output.
@@ -102,8 +118,16 @@ func (a *app) definitions(ctx context.Context, method string, f *definitionsFlag
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 == 2 {
-		_, err := io.Copy(a.out, res.Body)
+		n, err := io.Copy(a.out, res.Body)
+		if err == nil && n > 0 {
+			_, err = io.WriteString(a.out, "\n")
+		}
 		return err
+	}
+	if res.StatusCode == http.StatusNotFound && f.vhost != "" {
+		return &parley.Error{
+			Code: parley.CodeNotFound, Message: fmt.Sprintf("no virtual host '%s'", f.vhost),
+		}
 	}
 	return definitionsFault(res)
 }

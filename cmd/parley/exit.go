@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"syscall"
 
 	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/hub"
@@ -47,6 +49,14 @@ type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
+
+// fileFault makes a file that cannot be read what it is: a wrong argument.
+func fileFault(err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return usageError{err}
+	}
+	return err
+}
 
 // exitCode translates an error.
 func exitCode(ctx context.Context, err error) int {
@@ -99,9 +109,15 @@ func advice(err error) string {
 	if _, damaged := errors.AsType[*hub.DamageError](err); damaged {
 		return "copy what is sound into a new directory: parley log salvage DIR NEWDIR"
 	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "is a hub running already? doors.NAME.listen is another address, or off"
+	}
 	var e *parley.Error
 	if !errors.As(err, &e) {
 		return ""
+	}
+	if _, dialing := errors.AsType[dialError](err); dialing && e.Code == parley.CodeDeadline {
+		return "--url is the hub's door for AMQP; what listens there does not answer as one"
 	}
 	switch e.Code { //nolint:exhaustive // for the rest the message says it
 	case parley.CodeUnreachable:

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ func (a *app) gatherCommand() *cobra.Command {
 		Short: "Ask every instance of a service and print the answers as they come",
 		Long: "Ask every instance of a service. Without flags it ends when all who were asked have\n" +
 			"answered, or at the timeout. One line for each answer; who is missing is named on\n" +
-			"standard error, and the exit code is 3 then.\n" + opHelp + bodyHelp + "\n" + exitHelp,
+			"standard error, and the exit code is 3 then.\n" + opHelp + bodyHelp,
 		Example: `  parley gather quote.Price '{"sku":7}' --timeout 1s`,
 		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,10 +43,12 @@ func (a *app) gatherCommand() *cobra.Command {
 			defer conn.Close()
 			p := a.printer()
 			var failed error
+			answers := 0
 			for reply, err := range op.Gather(cmd.Context(), conn, body, until, opts...) {
 				if reply.From == "" && err != nil {
-					return err
+					return ended(err, answers, until.Replies)
 				}
+				answers++
 				if err := p.put(gatherRow(reply, err), reply.Value); err != nil {
 					return err
 				}
@@ -63,6 +66,14 @@ func (a *app) gatherCommand() *cobra.Command {
 	f.BoolVar(&until.All, "all", false, "wait for all, also with --replies")
 	f.DurationVar(&until.Total, "timeout", 2*time.Second, "end it in any case")
 	return cmd
+}
+
+// ended is the error that a gather ends with; where nobody is missing, fewer than asked for are there.
+func ended(err error, answers, want int) error {
+	if e, ok := errors.AsType[*parley.Incomplete](err); ok && len(e.Missing) == 0 && answers < want {
+		return fmt.Errorf("%w: %d of %d answers", err, answers, want)
+	}
+	return err
 }
 
 // gatherRow is one answer, or the error that an instance answered.

@@ -24,7 +24,7 @@ func (a *app) lineCommand() *cobra.Command {
 		Use:   "line",
 		Short: "Connect standard input and output to the door for lines of JSON",
 		Long: "Connect standard input and output to the hub's door for JSON objects, one a line. At the\n" +
-			"end of the input it waits for the answers to what was asked.\n\n" + exitHelp,
+			"end of the input it waits for the answers to what was asked.",
 		Example: `  echo '{"op":"call","id":1,"service":"greeter","method":"SayHello","body":{"name":"Ann"}}' | parley line
   parley line --line unix:/run/parley/line.sock`,
 		Args: noArgs,

@@ -17,14 +17,14 @@ func (a *app) logCommand() *cobra.Command {
 		Use:   "log",
 		Short: "Look into a data directory, and save what is sound of a damaged one",
 		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  showHelp,
 	}
 	var segments, records bool
 	inspect := &cobra.Command{
 		Use:   "inspect DIR",
 		Short: "Show what a data directory holds: durable queues and their messages",
 		Long: "Show the durable queues in a data directory and how many messages wait in each. Nothing in\n" +
-			"the directory changes, and no hub may run on it meanwhile.\n\n" + exitHelp,
+			"the directory changes, and no hub may run on it meanwhile.",
 		Args: argsUpTo(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -43,8 +43,7 @@ func (a *app) logCommand() *cobra.Command {
 		Short: "Copy what is sound in a damaged data directory into a new one",
 		Long: "Copy what is sound in a data directory that a hub refuses to start on into a new directory,\n" +
 			"and list what is lost. The old one stays as it is. Start the hub on the new one then: every\n" +
-			"message counts as delivered before, and where acknowledgements were lost messages come back.\n\n" +
-			exitHelp,
+			"message counts as delivered before, and where acknowledgements were lost messages come back.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef("usage: %s", cmd.UseLine())

@@ -46,7 +46,7 @@ func (a *app) replyCommand() *cobra.Command {
 			"the request on its standard input; what it prints is the answer, and an exit code other\n" +
 			"than 0 is an error; lines on its standard error that begin with \"parley-progress:\" tell how\n" +
 			"far it is, as in \"parley-progress: 40 copying\". --body is a template: {{.Body}} {{.Count}}\n" +
-			"{{.Random 1 6}} {{.UUID}} {{.Time}}.\n" + opHelp + "\n" + exitHelp,
+			"{{.Random 1 6}} {{.UUID}} {{.Time}}.\n" + opHelp,
 		Example: `  parley reply greeter.SayHello --body '{"text":"Hello!"}'`,
 		Args:    argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

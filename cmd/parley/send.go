@@ -44,8 +44,7 @@ func (a *app) sendCommand() *cobra.Command {
 		Use:   "send QUEUE|OP [BODY]",
 		Short: "Hand a message to a queue or service, and do not wait for an answer",
 		Long: "Hand a message to a queue; exit code 0 means that the hub has it on disk. A name with\n" +
-			"dots is that of a queue when there is one, else SERVICE.OPERATION.\n" + bodyHelp + "\n" +
-			exitHelp,
+			"dots is that of a queue when there is one, else SERVICE.OPERATION.\n" + bodyHelp,
 		Example: `  parley send mail '{"to":"ada"}'`,
 		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,7 +99,7 @@ func (a *app) pubCommand() *cobra.Command {
 		Short: "Publish to everyone who follows",
 		Long: "Publish a message; exit code 0 means that every durable queue bound there has it on\n" +
 			"disk. A name without a slash is that of an exchange when there is one, else a topic.\n" +
-			bodyHelp + "\n" + exitHelp,
+			bodyHelp,
 		Example: "  parley pub orders.placed '{\"id\":1}'\n  parley pub amq.topic/orders.placed hello",
 		Args:    argsUpTo(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -128,6 +127,9 @@ func topicOf(
 	ctx context.Context, conn *parley.Conn, name string,
 ) (t parley.Topic[[]byte], err error) {
 	if exchange, key, ok := strings.Cut(name, "/"); ok {
+		if exchange == "" && key == "" {
+			return t, usagef("%q names no exchange and no key", name)
+		}
 		return parley.NewTopic[[]byte](key, parley.OnExchange(exchange)), nil
 	}
 	if name == "" {

@@ -37,7 +37,7 @@ func (a *app) serveCommand() *cobra.Command {
 			"Without a file it listens on loopback with its default ports. Each key of the file is\n" +
 			"also a variable: doors.amqp.listen is PARLEY_DOORS__AMQP__LISTEN. The order is default,\n" +
 			"file, environment, flag; the last one wins. SIGHUP reads them again: limits.memory_bytes\n" +
-			"changes at once, and the log names what waits for a restart.\n\n" + exitHelp,
+			"changes at once, and the log names what waits for a restart.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd, &f) },
 	}
@@ -45,18 +45,19 @@ func (a *app) serveCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.dev, "dev", false, "keep everything in memory, and start the demo services")
 	flags.BoolVar(&f.demo, "demo", false, "start demo services, each over another protocol")
-	flags.StringVar(&f.pprof, "pprof", "", "serve profiles at http://ADDR/debug/pprof/")
+	flags.StringVar(&f.pprof, "pprof", "", "serve profiles at http://`ADDR`/debug/pprof/")
 	return cmd
 }
 
 // addConfig adds the flags that are configuration, which the verb config has too.
 func (f *serveFlags) addConfig(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVarP(&f.file, "config", "c", "", "configuration file (YAML)")
-	flags.StringVar(&f.data, "data", "", "data directory")
-	flags.StringVar(&f.listen, "listen", "", "one address for all doors, beside their own")
+	flags.StringVarP(&f.file, "config", "c", "", "configuration `FILE` (YAML)")
+	flags.StringVar(&f.data, "data", "", "data `DIR`; default $XDG_STATE_HOME/parley, else ~/.local/state/parley")
+	flags.StringVar(&f.listen, "listen", "", "one `ADDR` for all doors, beside their own")
 	flags.BoolVar(&f.listenAll, "listen-all", false, "listen on all addresses, not loopback only")
-	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: always, interval or off")
+	flags.StringVar(&f.sync, "sync", "", "when a confirm is given: `always, interval or off`")
+	completeWords(cmd, "sync", "always", "interval", "off")
 }
 
 func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) error {

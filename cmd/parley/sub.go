@@ -30,12 +30,12 @@ func (a *app) subCommand() *cobra.Command {
 		Short: "Print the messages of a topic or queue as they come",
 		Long: "Print messages, one line each. A name is that of a queue when there is one: its messages\n" +
 			"are taken out of it, unless --peek leaves them there. Otherwise it is a topic, or a pattern\n" +
-			"with * for one word and # for any number.\n\n" + exitHelp,
+			"with * for one word and # for any number.",
 		Example: "  parley sub 'orders.#'\n  parley sub mail --count 1",
 		Args:    argsUpTo(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.asQueue && f.asTopic {
-				return usagef("--queue and --topic exclude each other")
+			if err := f.check(); err != nil {
+				return err
 			}
 			return a.sub(cmd.Context(), args[0], &f)
 		},
@@ -48,6 +48,19 @@ func (a *app) subCommand() *cobra.Command {
 	fl.BoolVar(&f.asQueue, "queue", false, "the name is a queue's")
 	fl.BoolVar(&f.asTopic, "topic", false, "the name is a topic's")
 	return cmd
+}
+
+// check refuses flags of which one makes the other mean nothing.
+func (f *subFlags) check() error {
+	switch {
+	case f.asQueue && f.asTopic:
+		return usagef("--queue and --topic exclude each other")
+	case f.group != "" && (f.asQueue || f.peek):
+		return usagef("--group is for topics, --queue and --peek are for queues")
+	case f.peek && (f.asTopic || f.timeout > 0):
+		return usagef("--peek shows what a queue holds now: no --topic, no --timeout")
+	}
+	return nil
 }
 
 func (a *app) sub(ctx context.Context, name string, f *subFlags) error {

@@ -20,6 +20,8 @@ func (a *app) versionCommand() *cobra.Command {
 			version, revision := buildVersion()
 			if asJSON {
 				a.format = "jsonl"
+			}
+			if a.format != "auto" && a.format != "raw" {
 				return a.printer().put(row{
 					{"version", version},
 					{"revision", revision},
@@ -27,13 +29,18 @@ func (a *app) versionCommand() *cobra.Command {
 					{"platform", runtime.GOOS + "/" + runtime.GOARCH},
 				}, nil)
 			}
-			_, err := fmt.Fprintf(a.out, "parley %s %s %s/%s\n",
-				version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(a.out, versionLine())
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as one JSON object")
 	return cmd
+}
+
+// versionLine is the version for people.
+func versionLine() string {
+	version, _ := buildVersion()
+	return fmt.Sprintf("parley %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildVersion is what the go command wrote into the binary.

@@ -60,7 +60,7 @@ func suggestVariable(name string, known map[string]string) string {
 		names = append(names, strings.TrimPrefix(k, EnvPrefix))
 	}
 	slices.Sort(names)
-	if n := nearest(strings.TrimPrefix(name, EnvPrefix), names); n != "" {
+	if n := Nearest(strings.TrimPrefix(name, EnvPrefix), names); n != "" {
 		return fmt.Sprintf("; did you mean %q?", EnvPrefix+n)
 	}
 	return ""

@@ -9,14 +9,14 @@ const maxNameBytes = 128
 
 // suggest returns `; did you mean "x"?`, or nothing when no known name is near.
 func suggest(name string, known []string) string {
-	if n := nearest(name, known); n != "" {
+	if n := Nearest(name, known); n != "" {
 		return fmt.Sprintf("; did you mean %q?", n)
 	}
 	return ""
 }
 
-// nearest returns the known name with the fewest slips to name, if they are few for its length.
-func nearest(name string, known []string) string {
+// Nearest returns the known name with the fewest slips to name, if they are few for its length.
+func Nearest(name string, known []string) string {
 	if len(name) > maxNameBytes {
 		return ""
 	}
