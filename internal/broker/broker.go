@@ -145,6 +145,8 @@ type Broker struct {
 
 	formats [256]Format
 
+	recovered atomic.Bool
+
 	// changing is held while a virtual host is added or deleted, or a limit or global parameter set.
 	changing sync.Mutex
 

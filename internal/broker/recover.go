@@ -37,6 +37,7 @@ func (b *Broker) Recover() error {
 	if _, err := b.log.Append(&Record{Type: RecordStart}, nil, 0); err != nil {
 		return fmt.Errorf("recovery: %w", err)
 	}
+	b.recovered.Store(true)
 	r.logAttempts(found)
 	if len(r.queues) > 0 {
 		b.logger.Info("recovered", "queues", len(r.queues), "messages", r.messages,
@@ -210,8 +211,11 @@ func (r *recovery) logAttempts(found *Recovered) {
 }
 
 // logStop ends the log in order: which messages were delivered and are not settled, and that these
-// are all. Connections are closed by then.
+// are all. Connections are closed by then. A start that failed before it had read the log ends nothing.
 func (b *Broker) logStop() {
+	if b.log.Keeps() && !b.recovered.Load() {
+		return
+	}
 	for _, v := range b.VirtualHosts() {
 		for _, q := range v.Queues() {
 			q.logDeliveries()
