@@ -118,14 +118,13 @@ func (c *conn) serve() {
 	if !c.handshake() {
 		return
 	}
-	c.log.Info("connection opened", "user", c.user, "vhost", c.broker.VHost,
-		"client_name", cut(c.client.name))
-	err := c.loop()
-	if err != nil {
-		c.log.Warn("connection closed", "user", c.user, "error", err)
+	log := c.log.With("user", c.user, "vhost", c.broker.VHost)
+	log.Info("connection opened", "client_name", cut(c.client.name))
+	if err := c.loop(); err != nil {
+		log.Warn("connection closed", "error", err)
 		return
 	}
-	c.log.Info("connection closed", "user", c.user)
+	log.Info("connection closed")
 }
 
 // closeBroker closes the sessions and deletes the exclusive queues.
