@@ -238,3 +238,67 @@ func TestRow15Request(t *testing.T) {
 		}
 	})
 }
+
+// laterClock is the clock of a process that has started since the wall clock was set: both show the
+// same, an hour ahead or behind of the test's.
+type laterClock struct {
+	clock
+	ahead time.Duration
+}
+
+func (c laterClock) Now() time.Time { return time.Now().Add(c.ahead) }
+
+func (c laterClock) Wall() time.Time { return c.Now() }
+
+// TestRow15Kept: an answer that came after the wall clock was set, and a key that was taken before, are
+// kept for as long as they should by the next process too.
+func TestRow15Kept(t *testing.T) {
+	t.Parallel()
+	testJumps(t, func(j jumped) {
+		t, c := j.t, j.clock
+		log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: c})
+		start := func(c broker.Clock) (*broker.Broker, *client) {
+			b := broker.New(broker.Options{Clock: c, Log: log})
+			log.Bind(b)
+			if err := b.Recover(); err != nil {
+				t.Fatal(err)
+			}
+			return b, newClient(t, b, "k")
+		}
+		first, k := start(c)
+		if _, err := k.DeclareQueue(broker.QueueParams{Name: "svc", Durable: true}); err != nil {
+			t.Fatal(err)
+		}
+		ask := broker.RequestParams{Service: "svc", Key: "key", Fingerprint: "f"}
+		keyed := k.mustRequest(ask, "keyed")
+		plain := k.mustRequest(broker.RequestParams{Service: "svc"}, "plain")
+		c.set(j.jump)
+		k.consume("svc", "t", 0)
+		synctest.Wait()
+		for _, d := range k.all() {
+			k.reply(d, "answer")
+			k.settle(d.tag, broker.Accepted)
+		}
+		synctest.Wait()
+		first.Close()
+
+		time.Sleep(time.Minute)
+		second, k := start(laterClock{ahead: j.jump})
+		defer second.Close()
+		time.Sleep(time.Hour - time.Minute - time.Second)
+		synctest.Wait()
+		if q, err := k.FindRequest(plain); err != nil || answerOf(t, q) != "answer" {
+			t.Errorf("a second before its time is over the answer is gone: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := k.findCode(plain); got != broker.CodeResultGone {
+			t.Errorf("after its time: %v", got)
+		}
+		time.Sleep(23*time.Hour - 2*time.Second)
+		synctest.Wait()
+		if got := k.mustRequest(ask, "keyed"); got != keyed {
+			t.Errorf("a second before its time is over the key is free")
+		}
+	})
+}

@@ -92,11 +92,12 @@ func answersMeta(kind MetaKind, id uint32) Meta {
 	return m
 }
 
-// meta returns the request as the log keeps it.
+// meta returns the request as the log keeps it: all its times by the wall clock as it is now, so that one
+// which was set meanwhile does not come between them.
 func (q *Request) meta(state RequestState) *Meta {
 	r := &RequestMeta{
 		ID: q.ID, Service: q.Service, Operation: q.Operation, User: q.User, State: state,
-		CreatedMS: q.Created.UnixMilli(), Answer: q.at, Key: q.key, Fingerprint: q.fingerprint,
+		CreatedMS: q.b.ToWall(q.began).UnixMilli(), Answer: q.at, Key: q.key, Fingerprint: q.fingerprint,
 		MessageID: q.MessageID, Routed: q.Routed, Callback: q.callback, Posted: q.posted,
 		Failure: q.failure,
 	}
