@@ -37,8 +37,9 @@ const (
 var errPower = errors.New("power loss")
 
 // TestRow01CrashSimulation runs random work on the log over a file system that loses power or whose
-// process ends at a drawn operation, and checks after each recovery that nothing durable is missing
-// or wrong, nothing settled is back, and that a crash in the recovery itself changes nothing.
+// process ends at a drawn operation, while somebody sets the wall clock now and then. It checks after
+// each recovery that nothing durable is missing or wrong, nothing settled is back, that a crash in the
+// recovery itself changes nothing, and always that messages have their times.
 func TestRow01CrashSimulation(t *testing.T) {
 	t.Parallel()
 	first, n := uint64(1), *simSeeds
@@ -68,13 +69,6 @@ func TestRow01CrashSimulation(t *testing.T) {
 	t.Logf("faults: cycles=%d seeds=%d", rounds, seed-first)
 }
 
-// stopped is a clock that stands: a simulation decides what happens when.
-type stopped struct{ clock }
-
-func (stopped) AfterFunc(time.Duration, func()) broker.Timer { return stopped{} }
-func (stopped) Stop() bool                                   { return true }
-func (stopped) Reset(time.Duration) bool                     { return true }
-
 // simulation is one seed: the log, and what must be true of it.
 type simulation struct {
 	t    *testing.T
@@ -83,6 +77,8 @@ type simulation struct {
 	fs   *crashFS
 	log  *store.File
 	sync store.SyncMode
+
+	clock *simClock
 
 	next     int
 	messages map[broker.LSN]*simMessage
@@ -96,6 +92,9 @@ type simMessage struct {
 	volatile  bool
 	confirmed bool
 	queues    map[uint32]bool // true: settled
+	// heart are its times by the clock of the present process, wall those by the wall clock of the one
+	// that appended it.
+	heart, wall simTimes
 }
 
 type simAck struct {
@@ -113,6 +112,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	t.Helper()
 	s := &simulation{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), fs: newCrashFS(),
+		clock:    newSimClock(),
 		messages: map[broker.LSN]*simMessage{}, queues: map[string]*simQueue{},
 	}
 	if s.rng.IntN(8) == 0 {
@@ -135,7 +135,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 func (s *simulation) options(fs *crashFS) store.FileOptions {
 	return store.FileOptions{
-		Dir: "data", FS: fs, Clock: stopped{}, FirstSegmentBytes: 16 << 10,
+		Dir: "data", FS: fs, Clock: s.clock, FirstSegmentBytes: 16 << 10,
 		LastSegmentBytes: 32 << 10, FrameBytes: 2 << 10, Life: s.rng.Uint64,
 		Sync: s.sync,
 	}
@@ -223,6 +223,7 @@ func failingSync(at int, next func(int, string, string) error) func(op int, what
 
 // act does one random thing.
 func (s *simulation) act() error {
+	s.tick()
 	switch n := s.rng.IntN(100); {
 	case n < 35:
 		return s.publish()
@@ -279,6 +280,7 @@ func (s *simulation) message() (*broker.Record, *simMessage) {
 	m := &simMessage{body: body, volatile: s.rng.IntN(10) == 0, queues: map[uint32]bool{}}
 	r := &broker.Record{Type: broker.RecordPublish, Message: &broker.Message{Body: []byte(body)}}
 	r.Message.Persistent = !m.volatile
+	s.stamp(m, r.Message)
 	for q := range uint32(simQueues) {
 		if s.rng.IntN(simQueues) == 0 || (q == simQueues-1 && len(r.Queues) == 0) {
 			r.Queues = append(r.Queues, q+1)
@@ -407,6 +409,7 @@ func (s *simulation) crash() {
 	}
 	again := left.killClone()
 	s.fs = left
+	s.restart()
 	s.open()
 	found := s.found()
 	s.check(found, strict)
@@ -504,6 +507,7 @@ func (s *simulation) read() map[simPlace]string {
 				s.t.Errorf("P4, seed %d: message %d follows message %d", s.seed, at, before)
 			}
 			before = at
+			s.checkTimes(at, r)
 			live[simPlace{at, q}] = string(r.Message.Body)
 			return true
 		})

@@ -94,10 +94,9 @@ func (l *File) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, erro
 	}
 	b := l.batch()
 	at := l.last + 1
-	l.stamp.At = at
 	l.last += broker.LSN(r.LSNs())
 	before := len(b.buf)
-	b.buf = broker.AppendRecord(b.buf, r, l.stamp)
+	b.buf = broker.AppendRecord(b.buf, r, l.shifts.mark(l.o.Clock, at))
 	b.count++
 	b.last = l.last
 	if t != nil {
@@ -133,7 +132,6 @@ func (l *File) batch() *batch {
 	} else {
 		b = &batch{buf: make([]byte, frameHeadBytes)}
 	}
-	l.stamp = l.shifts.mark(l.o.Clock, l.last+1)
 	l.batches = append(l.batches, b)
 	return b
 }

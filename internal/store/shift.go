@@ -10,21 +10,27 @@ import (
 )
 
 const (
-	// shiftsKept bounds how many times it is remembered that the wall clock was set. What is older has
-	// the oldest.
+	// shiftsKept bounds how many times it is remembered that the wall clock was set. When it has been set
+	// more often, what was appended after the first of them counts as appended before it.
 	shiftsKept = 64
 	// shiftStepMS is from what on another difference of the clocks is one.
 	shiftStepMS = 100
+	// markAge is for how long records get the same time: the clocks are read that seldom.
+	markAge = time.Millisecond
 )
 
 // shifts is by how much the wall clock was ahead of the heart's when records were appended. The log has
 // the times of the first, since an earlier process had another clock; what this process appended is
 // given back with the very times that it had, however often the wall clock was set meanwhile.
 type shifts struct {
-	list []shift // by LSN; what is in it does not change
+	// list is by LSN; what is in it does not change. The first is that of all earlier processes.
+	list []shift
 	// What comes before first was appended by earlier processes, up to openedMS by the wall clock.
 	first    broker.LSN
 	openedMS int64
+	// marked is the last mark, of read by the heart's clock.
+	marked broker.RecordMark
+	read   time.Time
 }
 
 type shift struct {
@@ -39,20 +45,30 @@ func newShifts(c broker.Clock, first broker.LSN) shifts {
 	}
 }
 
-// mark returns the times for records from an LSN on, and remembers their shift.
-func (s *shifts) mark(c broker.Clock, from broker.LSN) broker.RecordMark {
+// mark returns the times for a record. A batch may fill for as long as the disk is busy, so each record
+// has its own.
+func (s *shifts) mark(c broker.Clock, at broker.LSN) broker.RecordMark {
+	if now := c.Now(); now.Sub(s.read) >= markAge {
+		s.read = now
+		s.marked.ShiftMS = s.shift(c, at)
+		s.marked.TimeMS = now.UnixMilli() + s.marked.ShiftMS
+	}
+	s.marked.At = at
+	return s.marked
+}
+
+// shift returns by how much the wall clock is ahead, and remembers it for records from an LSN on.
+func (s *shifts) shift(c broker.Clock, from broker.LSN) int64 {
 	now := broker.ClockShift(c).Milliseconds()
 	last := s.list[len(s.list)-1]
 	if d := now - last.ms; d > -shiftStepMS && d < shiftStepMS {
-		now = last.ms // but for how long it took to read the clocks
-	} else {
-		if len(s.list) == shiftsKept {
-			s.list = slices.Clone(s.list[1:])
-		}
-		s.list = append(s.list, shift{from, now})
+		return last.ms // but for how long it took to read the clocks
 	}
-	wall := c.Now().Add(time.Duration(now) * time.Millisecond)
-	return broker.RecordMark{At: from, TimeMS: wall.UnixMilli(), ShiftMS: now}
+	if len(s.list) == shiftsKept {
+		s.list = slices.Delete(slices.Clone(s.list), 1, 2)
+	}
+	s.list = append(s.list, shift{from, now})
+	return now
 }
 
 // undo gives a record, as the log has it, its times by the heart's clock. One of the future was appended

@@ -70,9 +70,19 @@ func (l *shiftLog) put() {
 	}
 }
 
-func (l *shiftLog) want(what string, want ...times) {
+// declare makes the queue, without which no message outlives its process.
+func (l *shiftLog) declare() {
 	l.t.Helper()
-	var got []times
+	declared := broker.Meta{Kind: broker.MetaQueueDeclare, VHost: "/", QueueID: 1}
+	declared.Queue.Name, declared.Queue.Durable = "q", true
+	if _, err := l.Append(&broker.Record{Type: broker.RecordMeta, Meta: &declared}, nil, 0); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// times returns those of the messages as the log gives them back.
+func (l *shiftLog) times() (got []times) {
+	l.t.Helper()
 	after := func(ms int64) time.Duration { return time.UnixMilli(ms).Sub(l.start) }
 	err := l.ReadQueue(1, 0, func(_ broker.LSN, r *broker.Record) bool {
 		got = append(got, times{
@@ -83,7 +93,12 @@ func (l *shiftLog) want(what string, want ...times) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	return got
+}
+
+func (l *shiftLog) want(what string, want ...times) {
+	l.t.Helper()
+	if diff := cmp.Diff(want, l.times()); diff != "" {
 		l.t.Errorf("%s: times (-want +got)\n%s", what, diff)
 	}
 }
@@ -100,12 +115,7 @@ func TestClockSet(t *testing.T) {
 			l := &shiftLog{t: t, clock: c, start: start}
 			fs := newCrashFS()
 			l.open(fs)
-			declared := broker.Meta{Kind: broker.MetaQueueDeclare, VHost: "/", QueueID: 1}
-			declared.Queue.Name, declared.Queue.Durable = "q", true
-			r := &broker.Record{Type: broker.RecordMeta, Meta: &declared}
-			if _, err := l.Append(r, nil, 0); err != nil {
-				t.Fatal(err)
-			}
+			l.declare()
 			l.put()
 			c.pass(time.Minute)
 			c.wall = c.wall.Add(jump)
@@ -136,5 +146,46 @@ func TestClockSet(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestClockSetOften: however often the wall clock is set, the messages of earlier processes keep their
+// times, and so do those that were appended since it was set a few times ago.
+func TestClockSetOften(t *testing.T) {
+	t.Parallel()
+	start := time.UnixMilli(1_700_000_000_000)
+	c := &setClock{steady: start, wall: start}
+	l := &shiftLog{t: t, clock: c, start: start}
+	fs := newCrashFS()
+	l.open(fs)
+	l.declare()
+	l.put()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.open(fs)
+	const often, few = 100, 50
+	want := make([]times, 0, 1+often)
+	for i := range 1 + often {
+		at := time.Duration(i) * time.Second
+		want = append(want, times{at, at + time.Hour, at + 2*time.Hour})
+	}
+	for range often {
+		c.pass(time.Second)
+		c.wall = c.wall.Add(time.Minute)
+		l.put()
+	}
+	got := l.times()
+	if len(got) != len(want) {
+		t.Fatalf("%d messages, want %d", len(got), len(want))
+	}
+	if got[0] != want[0] {
+		t.Errorf("of the earlier process: %+v, want %+v", got[0], want[0])
+	}
+	if diff := cmp.Diff(want[often-few:], got[often-few:]); diff != "" {
+		t.Errorf("the last ones: times (-want +got)\n%s", diff)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -27,10 +27,9 @@ type writer struct {
 	checkpointBytes int
 	// covered are the segments that the last checkpoint covers, while the log is recovered.
 	covered []*segment
-	stamp   broker.RecordMark // with the time of the records in the batch; under File.mu
-	shifts  shifts            // under File.mu
-	marked  bool              // a mark stands where the next frame goes
-	stopped bool              // the writer has ended; under File.mu
+	shifts  shifts // under File.mu
+	marked  bool   // a mark stands where the next frame goes
+	stopped bool   // the writer has ended; under File.mu
 	timer   broker.Timer
 	due     bool                       // the time for a sync that nobody waits for is over; under File.mu
 	timing  bool                       // timer runs; under File.mu
