@@ -41,6 +41,11 @@ func TestAttemptsOutliveKill(t *testing.T) {
 	step(about(broker.RecordDelivery, 3, 4))
 	step(about(broker.RecordDelivery, 2, 2))
 	step(about(broker.RecordAck, 3))
+	step(persistent("9")) // eight records are before it
+	step(about(broker.RecordDelivery, 9, 7))
+	purge := about(broker.RecordPurge, 8)
+	purge.At = append(purge.At, 9)
+	step(purge)
 	l, err = store.OpenFile(damageOptions(unlocked(fs)))
 	if err != nil {
 		t.Fatal(err)

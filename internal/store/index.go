@@ -4,6 +4,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -189,6 +190,7 @@ func (x *index) change(m *broker.Meta, at broker.LSN) {
 // drop settles all messages of a queue.
 func (x *index) drop(queue uint32) {
 	delete(x.attempts, queue)
+	delete(x.suspect, queue)
 	for _, s := range x.segments {
 		if r := s.runs.find(queue); r != nil {
 			s.runs.live -= r.drop()
@@ -231,6 +233,9 @@ func (x *index) settle(queue uint32, at broker.LSN) {
 
 // purge settles the messages of a queue behind one place up to another.
 func (x *index) purge(queue uint32, after, upTo broker.LSN) error {
+	maps.DeleteFunc(x.attempts[queue], func(at broker.LSN, _ uint32) bool {
+		return at > after && at <= upTo
+	})
 	for _, s := range x.segments {
 		r := s.runs.find(queue)
 		if r == nil || r.live == 0 || s.last <= after || s.base > upTo {
