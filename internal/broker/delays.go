@@ -37,14 +37,13 @@ type delays struct {
 	// kept and keptBytes are of the messages that memory has.
 	kept, keptBytes int
 	last            LSN // the newest that the log has
-	// Messages up to suspect that were due by suspectMS may have been sent, and delivered, by a
-	// process that did not end in order and whose log lost that.
-	suspect   LSN
-	suspectMS int64
-	timer     Timer
-	armedMS   int64 // when the timer fires; 0 when it does not
-	sending   bool  // a goroutine sends what is due
-	stopped   bool
+	// Messages up to suspect may have been sent, and delivered, by a process that did not end in order.
+	// That they are not due yet proves nothing: somebody may have set the clock back since.
+	suspect LSN
+	timer   Timer
+	armedMS int64 // when the timer fires; 0 when it does not
+	sending bool  // a goroutine sends what is due
+	stopped bool
 }
 
 // delayed is one waiting message.
@@ -298,7 +297,7 @@ func (q *Queue) sendDelayed(e *delayed, t *turn) bool {
 	r.remember(out)
 	p := putting{
 		m: out, route: r, from: &origin{queue: q, at: e.lsn},
-		again: e.lsn != 0 && e.lsn <= d.suspect && e.dueMS <= d.suspectMS,
+		again: e.lsn != 0 && e.lsn <= d.suspect,
 	}
 	if err := q.vh.move(p, t).err; err != nil {
 		q.vh.b.logRefused("delayed message", "vhost", q.vh.name,
@@ -347,7 +346,7 @@ func (d *delays) stop() {
 
 // recallDelayed lets wait again what an earlier process left in the log.
 func (r *recovery) recallDelayed(q *Queue, suspect LSN) {
-	q.delays.suspect, q.delays.suspectMS = suspect, q.nowMS()
+	q.delays.suspect = suspect
 	err := r.b.log.ReadQueue(q.id, 0, func(at LSN, rec *Record) bool {
 		q.lock()
 		defer q.unlock()

@@ -3,6 +3,8 @@
 package store_test
 
 import (
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -97,4 +99,27 @@ func (s *simulation) checkTimes(at broker.LSN, r *broker.Record) {
 	if got := (simTimes{r.TimeMS, r.Message.DeadlineMS, r.Message.DueMS}); got != m.heart {
 		s.t.Errorf("times, seed %d: message %d has %+v, want %+v", s.seed, at, got, m.heart)
 	}
+}
+
+// hubClock is the clock of a process under synctest whose wall clock somebody sets.
+type hubClock struct {
+	clock
+	started time.Duration // what the wall clock was ahead of the test's when the process began
+	ahead   atomic.Int64  // what it has been set since
+}
+
+func (c *hubClock) Now() time.Time { return time.Now().Add(c.started) }
+
+func (c *hubClock) Wall() time.Time { return c.Now().Add(time.Duration(c.ahead.Load())) }
+
+// set sets the wall clock by an hour to or fro, now and then.
+func (c *hubClock) set(rng *rand.Rand) {
+	if rng.IntN(20) == 0 {
+		c.ahead.Add(int64(time.Duration(2*rng.IntN(2)-1) * time.Hour))
+	}
+}
+
+// next is the clock of the next process.
+func (c *hubClock) next() *hubClock {
+	return &hubClock{started: c.started + time.Duration(c.ahead.Load())}
 }

@@ -16,8 +16,9 @@ import (
 )
 
 // TestDelayedCrash: a hub whose disk loses power, or that is killed, at a drawn operation while
-// delayed messages come and become due. Afterwards each confirmed one is in its queue once, when its
-// time is over, none is there twice, and what a consumer saw before is flagged.
+// delayed messages come and become due, and somebody sets the wall clock. None is early. Afterwards each
+// confirmed one is in its queue once, when its time is over, none is there twice, and what a consumer saw
+// before is flagged.
 func TestDelayedCrash(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(60)
@@ -39,6 +40,8 @@ type confirmSink struct {
 	nacked    map[uint64]bool
 	bodies    []string
 	again     map[string]bool // of the bodies
+	due       map[string]time.Time
+	early     []string
 }
 
 func (s *confirmSink) Deliver(d *broker.Delivery) int {
@@ -46,6 +49,9 @@ func (s *confirmSink) Deliver(d *broker.Delivery) int {
 	defer s.mu.Unlock()
 	s.bodies = append(s.bodies, string(d.Message.Body))
 	s.again[string(d.Message.Body)] = d.Redelivered
+	if time.Now().Before(s.due[string(d.Message.Body)]) {
+		s.early = append(s.early, string(d.Message.Body))
+	}
 	return 1
 }
 
@@ -74,20 +80,20 @@ type delayedHub struct {
 	sink    *confirmSink
 }
 
-func openDelayed(t *testing.T, fs *crashFS) *delayedHub {
+func openDelayed(t *testing.T, fs *crashFS, c *hubClock) *delayedHub {
 	t.Helper()
 	log, err := store.OpenFile(store.FileOptions{
-		Dir: "data", FS: fs, Clock: clock{}, FirstSegmentBytes: 16 << 10, FrameBytes: 1 << 10,
+		Dir: "data", FS: fs, Clock: c, FirstSegmentBytes: 16 << 10, FrameBytes: 1 << 10,
 	})
 	if err != nil {
 		t.Fatalf("recovery: %v", err)
 	}
 	// A window of one: most of what waits is in the log alone.
 	h := &delayedHub{log: log, sink: &confirmSink{
-		nacked: map[uint64]bool{}, again: map[string]bool{},
+		nacked: map[uint64]bool{}, again: map[string]bool{}, due: map[string]time.Time{},
 	}}
 	h.heart = broker.New(broker.Options{
-		Clock: clock{}, Log: log, Limits: broker.Limits{WindowMessages: 1},
+		Clock: c, Log: log, Limits: broker.Limits{WindowMessages: 1},
 	})
 	log.Bind(h.heart)
 	if err := h.heart.Recover(); err != nil {
@@ -148,7 +154,8 @@ func delayedCrash(t *testing.T, seed uint64) {
 	const messages, longestMS = 150, 60
 	rng := rand.New(rand.NewPCG(seed, 2))
 	fs := newCrashFS()
-	hub := openDelayed(t, fs)
+	set := new(hubClock)
+	hub := openDelayed(t, fs, set)
 	hub.declare(t)
 	hub.session.EnableConfirms()
 	if _, err := hub.session.Consume(broker.ConsumerParams{Queue: "q", Prefetch: 20}); err != nil {
@@ -159,10 +166,15 @@ func delayedCrash(t *testing.T, seed uint64) {
 	fs.fail = crashing(fs.ops + 1 + rng.IntN(150))
 	fs.mu.Unlock()
 	for i := range messages {
+		set.set(rng)
+		delay := 1 + rng.IntN(longestMS)
 		m := broker.Message{
 			Body:    fmt.Appendf(nil, "%03d", i),
-			Overlay: broker.Table{{Name: "x-delay", Value: int32(1 + rng.IntN(longestMS))}},
+			Overlay: broker.Table{{Name: "x-delay", Value: int32(delay)}},
 		}
+		hub.sink.mu.Lock()
+		hub.sink.due[string(m.Body)] = time.Now().Add(time.Duration(delay) * time.Millisecond)
+		hub.sink.mu.Unlock()
 		m.Exchange, m.Persistent = []byte("x"), true
 		if _, err := hub.session.Publish(&m, broker.PublishParams{}); err != nil {
 			break // the power is gone
@@ -178,8 +190,11 @@ func delayedCrash(t *testing.T, seed uint64) {
 			confirmed = append(confirmed, fmt.Sprintf("%03d", seq-1))
 		}
 	}
-	seen := hub.sink.bodies
+	seen, early := hub.sink.bodies, hub.sink.early
 	hub.sink.mu.Unlock()
+	if len(early) > 0 {
+		t.Errorf("delivered before they were due: %v", early)
+	}
 	var left *crashFS
 	if rng.IntN(3) == 0 {
 		left = fs.killClone()
@@ -188,8 +203,13 @@ func delayedCrash(t *testing.T, seed uint64) {
 	}
 	hub.close()
 
-	again := openDelayed(t, left)
-	time.Sleep(2 * longestMS * time.Millisecond)
+	set.set(rng) // while it is down
+	set = set.next()
+	again := openDelayed(t, left, set)
+	for range 2 * longestMS {
+		time.Sleep(time.Millisecond)
+		set.set(rng)
+	}
 	synctest.Wait()
 	got := again.drain(t)
 	slices.Sort(got)
