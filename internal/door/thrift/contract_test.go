@@ -31,6 +31,7 @@ service svc {
   list<string> poll(1: string name) ( parley.gather = "all", parley.publish = "polls" )
   string ask(1: string name) ( parley.request = "greet" )
   string fetch(1: string id) throws (1: Unlucky bad) ( parley.result = "greet" )
+  list<i32> count(1: string name)
   string slow(1: string name) ( parley.timeout = "30ms" )
 }`
 
@@ -382,6 +383,41 @@ func TestEmptyAnswer(t *testing.T) {
 	c := h.dial()
 	for _, method := range []string{"greet", "note"} {
 		c.call(wire.Binary, method, "Ada").failsWith(t, wire.InternalError, "bad-reply: the service's answer is no message")
+	}
+}
+
+// TestListWithoutType: a list that a service answers without a content type is JSON, though a message of
+// TJSON begins alike; such a one is taken for what it is.
+func TestListWithoutType(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, withContract(t, false))
+	h.serve("svc", func(q *question) *broker.Message {
+		body := []byte("[1, 2]")
+		if bytes.Contains(q.body, []byte("message")) {
+			head := wire.Head{Name: []byte(q.operation), Type: wire.Reply, Seq: 1}
+			var w wire.Writer
+			w.Reset(wire.JSON, nil)
+			w.MessageBegin(head)
+			w.StructBegin()
+			w.Field(wire.List, 0)
+			w.ListBegin(wire.I32, 2)
+			w.I32(1)
+			w.I32(2)
+			w.ListEnd()
+			w.StructEnd()
+			w.MessageEnd()
+			body = w.Bytes()
+		}
+		return answered(t, "", body)
+	})
+	c := h.dial()
+	for _, name := range []string{"array", "message"} {
+		c.send(ask(wire.Binary, "count", name, 5))
+		m := c.next()
+		want := "\x0f\x00\x00\x08\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x02\x00"
+		if !bytes.HasSuffix(m.Bytes, []byte(want)) {
+			t.Errorf("%s: %q", name, m.Bytes)
+		}
 	}
 }
 

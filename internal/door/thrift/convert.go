@@ -196,7 +196,7 @@ func (c *call) answerGot() error {
 		return nil
 	case known && !ok:
 		return problemf(codeBadReply, "the service's answer is no message")
-	case known, ok && isUnknown(c.got.contentType):
+	case known, ok && isUnknown(c.got.contentType) && (form.Protocol != wire.JSON || c.isTJSON()):
 		return c.answerThrift(form.Protocol)
 	}
 	if p := c.got.problem(); p != nil {
@@ -206,6 +206,13 @@ func (c *call) answerGot() error {
 		return problemf(codeBadReply, "the service's answer is not of Thrift")
 	}
 	return c.answerJSON()
+}
+
+// isTJSON tells a message of TJSON from a list that a service answers as JSON.
+func (c *call) isTJSON() bool {
+	c.reader.Reset(wire.JSON, c.got.body, c.door.options.Limits)
+	_, err := c.reader.MessageBegin()
+	return err == nil
 }
 
 // answerThrift makes the answer of a whole message: its head is the caller's, and what it holds is
