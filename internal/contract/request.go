@@ -6,7 +6,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -110,22 +113,47 @@ func (r *Route) bodyMembers(q *Request) (map[string]json.RawMessage, *ConvertErr
 	if q.Form != nil || queryByDefault(q.Verb) || len(bytes.TrimSpace(q.Body)) == 0 {
 		return nil, nil
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(q.Body, &members); err != nil || members == nil {
-		return nil, &ConvertError{Text: "expected an object"}
+	return readMembers(q.Body)
+}
+
+// readMembers takes an object apart, whose members have to be there once each.
+func readMembers(body []byte) (map[string]json.RawMessage, *ConvertError) {
+	bad := &ConvertError{Text: "expected an object"}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, bad
+	}
+	members := map[string]json.RawMessage{}
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return nil, bad
+		}
+		if _, again := members[name]; again {
+			return nil, (&ConvertError{Text: "a second time"}).under(name)
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return nil, bad
+		}
+		members[name] = value
+	}
+	if _, err := d.Token(); err != nil { // the brace
+		return nil, bad
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, bad
 	}
 	return members, nil
 }
 
 // unclaimed refuses members that no field has taken.
 func unclaimed(q *Request, members map[string]json.RawMessage) error {
-	if q.Lenient {
+	if q.Lenient || len(members) == 0 {
 		return nil
 	}
-	for name := range members {
-		return (&ConvertError{Text: "no such field"}).under(name)
-	}
-	return nil
+	return (&ConvertError{Text: "no such field"}).under(slices.Sorted(maps.Keys(members))[0])
 }
 
 // value returns the JSON of a field, nil when the request does not have it. It takes it out of the
