@@ -307,7 +307,7 @@ func (r *Route) Answer(result []byte) (Answer, error) {
 	for i := range r.Outputs {
 		o := &r.Outputs[i]
 		value, ok := members[o.Field.Name]
-		if !ok {
+		if !ok || o.Place != PlaceBody && string(value) == "null" { // which is unset
 			continue
 		}
 		switch o.Place {

@@ -211,6 +211,9 @@ func TestRouteAnswers(t *testing.T) {
 		!slices.Equal(a.Headers, [][2]string{{"Content-Type", "image/png"}}) {
 		t.Errorf("%+v %q %v", a, a.Body, err)
 	}
+	if a, err = find.Answer([]byte(`{"status":null,"tag":null}`)); err != nil || a.Status != 0 || a.Headers != nil {
+		t.Errorf("%+v %v", a, err)
+	}
 	for _, bad := range []string{`[]`, `null`, ``, `{"status":99}`, `{"status":"x"}`} {
 		if a, err := find.Answer([]byte(bad)); err == nil {
 			t.Errorf("%s: %+v", bad, a)
