@@ -388,6 +388,9 @@ func (p *passage) copy(reply *broker.Reply) error {
 	}
 	for {
 		n, err := reply.Stream.Read(p.buf[:])
+		if isClosed(p.v.client.gone) { // what streams may last for ever, and its user is not let in any more
+			return problemf(wordDraining, "the hub ended the connection")
+		}
 		if n > 0 {
 			p.v.giveTime(n)
 			if _, failed := p.v.w.Write(p.buf[:n]); failed != nil {
