@@ -49,9 +49,10 @@ func (d *Door) agree(v *visit) error {
 		return err
 	}
 	a.contentType = v.r.Header.Get("Content-Type")
-	packed := v.r.Header.Get("Content-Encoding")
-	if packed != "" && !strings.EqualFold(packed, "identity") && !isThrift(a.contentType) {
-		return problemf(wordMediaType, "the contract's methods take no packed bodies")
+	if !isThrift(a.contentType) {
+		if err := v.unpacked(); err != nil {
+			return err
+		}
 	}
 	switch {
 	case a.route != nil:

@@ -126,6 +126,9 @@ type lineResult struct {
 
 // publishLines sends a batch of lines (rest.md §5.1).
 func (d *Door) publishLines(v *visit, to target) error {
+	if err := v.unpacked(); err != nil {
+		return err
+	}
 	data, err := v.body()
 	if err != nil {
 		return err
@@ -147,6 +150,9 @@ func (d *Door) publishLines(v *visit, to target) error {
 
 // publishEvents sends a batch of CloudEvents (rest.md §5.7).
 func (d *Door) publishEvents(v *visit, to target) error {
+	if err := v.unpacked(); err != nil {
+		return err
+	}
 	data, err := v.body()
 	if err != nil {
 		return err

@@ -146,6 +146,9 @@ func (v *visit) decode(into any, mayBeEmpty bool) error {
 	if !acceptsJSON(v.r.Header.Get("Content-Type")) {
 		return problemf(wordMediaType, "this route takes application/json")
 	}
+	if err := v.unpacked(); err != nil {
+		return err
+	}
 	data, err := v.body()
 	if err != nil {
 		return err
@@ -168,6 +171,17 @@ func (v *visit) decode(into any, mayBeEmpty bool) error {
 		return jsonFault(err)
 	}
 	return nil
+}
+
+// unpacked refuses a packed body where this door reads it (RFC 9110 §15.5.16). Where it passes bodies on
+// they may be packed.
+func (v *visit) unpacked() error {
+	packed := v.r.Header.Get("Content-Encoding")
+	if packed == "" || strings.EqualFold(packed, "identity") {
+		return nil
+	}
+	return problemf(wordMediaType, "the hub reads what comes here, and takes no packed bodies (%.40q)",
+		packed)
 }
 
 // jsonFault says what a decoder refused, in words of JSON: the client knows nothing of Go's types.

@@ -274,9 +274,11 @@ func TestRequestInline(t *testing.T) {
 	p := h.peer("svc")
 	p.consume("svc")
 	c := h.async("POST", "/v1/services/svc/do", "x", "Prefer: respond-async, wait=10")
-	p.answer(p.next(), "quick")
-	if r := h.got(c).want(200); string(r.body) != "quick" {
-		t.Fatalf("answer %q", r.body)
+	p.answer(p.next(), "quick", broker.Field{Name: "http-status", Value: int32(201)})
+	if r := h.got(c).want(201); string(r.body) != "quick" || r.header.Get("Location") != "" ||
+		r.header.Get("Preference-Applied") != "respond-async, wait=10" ||
+		!strings.Contains(r.header.Get("Link"), `rel="status"`) {
+		t.Fatalf("answer %q, headers %v", r.body, r.header)
 	}
 	h.do("POST", "/v1/services/svc/do", "x", "Prefer: wait=0, respond-async").want(202)
 }

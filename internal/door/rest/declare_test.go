@@ -87,6 +87,23 @@ func TestDeclareRefuses(t *testing.T) {
 	h.do("PUT", "/v1/queues/other", `{"later":1}`, "Prefer: handling=lenient").want(201)
 }
 
+// RFC 9110 §15.5.16: a packed body is refused where the hub reads it, and passes where it does not.
+func TestPackedBodies(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("q")
+	const gzip = "Content-Encoding: gzip"
+	h.do("POST", "/v1/queues/q/leases", "\x1f\x8b", gzip).problem(415, "media-type")
+	for _, kind := range []string{"application/x-ndjson", "application/cloudevents+json", "application/cloudevents-batch+json"} {
+		h.do("POST", "/v1/queues/q/messages", "\x1f\x8b", gzip, "Content-Type: "+kind).problem(415, "media-type")
+	}
+	h.do("POST", "/v1/queues/q/messages", "\x1f\x8b", gzip).want(201)
+	if m := h.one("q"); m.ContentEncoding != "gzip" || m.BodyB64 == nil {
+		t.Errorf("message %+v", m)
+	}
+	h.do("POST", "/v1/queues/q/leases", "{}", "Content-Encoding: identity").want(204)
+}
+
 // What is wrong with a JSON body is said in words of JSON, with the place.
 func TestJSONFaults(t *testing.T) {
 	t.Parallel()

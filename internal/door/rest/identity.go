@@ -97,8 +97,8 @@ func (d *Door) cors(w http.ResponseWriter, r *http.Request) (answered bool) {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Link, Preference-Applied,"+
-		" RateLimit, RateLimit-Policy, Parley-Lease, Parley-Attempt")
+	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Link, ETag, Preference-Applied,"+
+		" RateLimit, RateLimit-Policy, Parley-Lease, Parley-Lease-Ms, Parley-Attempt")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}

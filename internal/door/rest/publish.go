@@ -98,6 +98,11 @@ func (d *Door) publish(v *visit, to target) error {
 		return err
 	}
 	to.delay = delay
+	if mode == structuredEvent {
+		if err := v.unpacked(); err != nil {
+			return err
+		}
+	}
 	body, err := v.body()
 	if err != nil {
 		return err

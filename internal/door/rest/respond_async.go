@@ -42,13 +42,13 @@ func (d *Door) respondAsync(v *visit, prefer preferences, timeout time.Duration)
 	}
 	h := v.w.Header()
 	h.Set("Preference-Applied", "respond-async")
-	h.Set("Location", v.requestPath(request))
-	if prefer.hasWait && v.await(request, prefer.wait) {
+	h.Add("Link", "<"+v.requestPath(request)+`>; rel="status"`)
+	if prefer.hasWait && v.await(request, prefer.wait) { // Location would be taken for the service's
 		h.Set("Preference-Applied", "respond-async, "+prefer.waiting())
 		return v.response(request)
 	}
+	h.Set("Location", v.requestPath(request))
 	v.retryLater()
-	h.Add("Link", "<"+v.requestPath(request)+`>; rel="status"`)
 	return v.reply(http.StatusAccepted, showRequest(request))
 }
 
