@@ -12,9 +12,9 @@ import (
 const (
 	// timeoutMaxMS bounds the time that a call, a gather or a wait may take: a day.
 	timeoutMaxMS = 86_400_000
-	// unreadBytes is how much may wait to be written to a client before answers become errors: its
-	// subscriptions and its reading were stopped long before.
-	unreadBytes = 64 << 20
+	// unreadFactor is how many times Options.OutputBytes may wait to be written to a client before answers
+	// become errors: its subscriptions and its reading were stopped long before.
+	unreadFactor = 32
 )
 
 // call asks a service and answers with its answer.
@@ -80,7 +80,7 @@ func (c *conn) correlate() {
 // writeAnswer writes the answer to a question, or why there is none. more are members that come before
 // it, each with its comma. It is called from any goroutine.
 func (c *conn) writeAnswer(id, more string, m *broker.Message, err *broker.Error) {
-	if c.out.Buffered() > unreadBytes {
+	if c.isUnread() {
 		c.door.late.Add(1)
 		m, err = nil, &broker.Error{Code: broker.CodeOverloaded, Text: "the client does not read"}
 	}
@@ -100,6 +100,11 @@ func (c *conn) writeAnswer(id, more string, m *broker.Message, err *broker.Error
 	}
 	c.out.End(b)
 	c.flushSoon()
+}
+
+// isUnread reports whether so much waits for the client that it gets no answers any more.
+func (c *conn) isUnread() bool {
+	return c.out.Buffered() > unreadFactor*c.door.options.OutputBytes
 }
 
 // flushSoon flushes, unless the read loop is going to.

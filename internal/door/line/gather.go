@@ -19,10 +19,16 @@ func (c *conn) gather(cmd *command) *fault {
 	}
 	id := string(cmd.id)
 	c.owe(id)
+	var unread []string // who has answered, and the client does not read
 	failed := c.session.Gather(broker.GatherParams{
 		Message: &c.composer.message, Terms: terms,
-		Reply: func(from string, m *broker.Message) { c.writeReply(id, from, m) },
+		Reply: func(from string, m *broker.Message) {
+			if !c.writeReply(id, from, m) {
+				unread = append(unread, from)
+			}
+		},
 		End: func(r broker.GatherResult) {
+			r.Complete, r.Missing = r.Complete && len(unread) == 0, append(r.Missing, unread...)
 			c.open.remove(id)
 			c.writeEnd(id, &r)
 			c.paid()
@@ -129,11 +135,11 @@ func (r *untilReader) member(name string, v *value) *fault {
 	return err
 }
 
-// writeReply writes one answer of a gather.
-func (c *conn) writeReply(id, from string, m *broker.Message) {
-	if c.out.Buffered() > unreadBytes {
+// writeReply writes one answer of a gather, unless the client does not read.
+func (c *conn) writeReply(id, from string, m *broker.Message) (written bool) {
+	if c.isUnread() {
 		c.door.late.Add(1)
-		return
+		return false
 	}
 	b := c.out.BeginSize(m.Size() + headRoom)
 	if !c.shut {
@@ -143,6 +149,7 @@ func (c *conn) writeReply(id, from string, m *broker.Message) {
 	}
 	c.out.End(b)
 	c.flushSoon()
+	return true
 }
 
 // writeEnd writes how a gather ended.

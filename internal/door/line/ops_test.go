@@ -5,6 +5,8 @@ package line
 import (
 	"encoding/base64"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -334,6 +336,65 @@ func TestLimits(t *testing.T) {
 	other.do(`{"op":"result","id":5,"request":"`+r+`","timeout_ms":60000}`,
 		`{"id":5,"error":{"code":"quota","message":"1 results are waited for","retry_after_ms":1000}}`)
 	other.do(`{"op":"result","id":5,"request":"`+r+`","timeout_ms":0}`, `{"id":5,"state":"queued"}`)
+}
+
+// A client that does not read gets no answers beyond a bound, and is told so: its calls are overloaded, and
+// who has answered its gather is missing.
+func TestUnreadAnswers(t *testing.T) {
+	t.Parallel()
+	const asked, size = 8, 1 << 20
+	h := newHub(t, setup{options: func(o *Options) { o.OutputBytes = 1 << 10 }})
+	h.queue("svc")
+	c, s := h.dial(), h.dial()
+	if nc, ok := c.net.(*net.TCPConn); !ok || nc.SetReadBuffer(256<<10) != nil {
+		t.Fatal("the system's buffers might take it all")
+	}
+	s.do(`{"op":"serve","id":"svc","service":"svc","prefetch":`+strconv.Itoa(asked)+`}`, `{"id":"svc"}`)
+	for i := range asked {
+		id := strconv.Itoa(i)
+		s.do(`{"op":"subscribe","id":`+id+`,"topic":"t"}`, `{"id":`+id+`}`)
+	}
+	answer := func() {
+		t.Helper()
+		deliveries := make([]string, asked)
+		for i := range deliveries {
+			deliveries[i] = field(t, s.want(`{"event":"message",...`), "delivery")
+		}
+		for _, d := range deliveries {
+			s.do(`{"op":"reply","id":"r","delivery":"`+d+`","body":"`+long(size)+`"}`, `{"id":"r"}`)
+		}
+	}
+	c.send(`{"op":"gather","id":1,"topic":"t","timeout_ms":60000}`)
+	answer()
+	got := 0
+	for line := c.next(); ; line = c.next() {
+		if strings.HasPrefix(line, `{"event":"answer","id":1,`) {
+			got++
+			continue
+		}
+		missing := strings.Count(line, `"amq.gen-`)
+		if !matches(`{"event":"gather_end","id":1,"complete":false,"missing":[...]}`, line) ||
+			got == 0 || missing == 0 || got+missing != asked {
+			t.Errorf("%d answers, then %s", got, line)
+		}
+		break
+	}
+	for i := range asked {
+		c.send(`{"op":"call","id":` + strconv.Itoa(i) + `,"service":"svc","timeout_ms":60000}`)
+	}
+	answer()
+	got = 0
+	for range asked {
+		switch line := c.next(); {
+		case matches(`{"id":...,"body":"...`, line):
+			got++
+		case !matches(`{"id":...,"error":{"code":"overloaded","message":"the client does not read",...`, line):
+			t.Errorf("got %.100s", line)
+		}
+	}
+	if got == 0 || got == asked {
+		t.Errorf("%d answers of %d", got, asked)
+	}
 }
 
 // line.md §2, publish and subscribe: topics, with a queue that goes and with one that stays.
