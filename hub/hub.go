@@ -125,7 +125,7 @@ func (h *Hub) openDoors(ctx context.Context) error {
 	shared := !closed(h.options.Listen)
 	var doors []*opened
 	for _, d := range h.options.Doors.all() {
-		if !d.built || (!shared && closed(d.door.Listen) && closed(d.door.TLSListen)) {
+		if !shared && closed(d.door.Listen) && closed(d.door.TLSListen) {
 			continue
 		}
 		o, err := h.open(ctx, d)

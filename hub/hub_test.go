@@ -21,9 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func doors() Options {
 	o := Defaults()
 	for _, d := range o.Doors.all() {
-		if d.built {
-			d.door.Listen = "127.0.0.1:0"
-		}
+		d.door.Listen = "127.0.0.1:0"
 	}
 	o.Drain = time.Second
 	return o

@@ -222,22 +222,20 @@ func (o *Options) setDefaults() {
 type namedDoor struct {
 	name string
 	door *Door
-	// built says that this build has the door.
-	built bool
 }
 
 // all lists the doors in the order of Doors.
 func (d *Doors) all() []namedDoor {
 	return []namedDoor{
-		{"amqp", &d.AMQP, true},
-		{"stomp", &d.STOMP, true},
-		{"webstomp", &d.WebSTOMP, true},
-		{"rest", &d.REST, true},
-		{"management", &d.Management, true},
-		{"thrift", &d.Thrift, true},
-		{"line", &d.Line, true},
-		{"prometheus", &d.Prometheus, true},
-		{"activemq", &d.ActiveMQ, true},
+		{"amqp", &d.AMQP},
+		{"stomp", &d.STOMP},
+		{"webstomp", &d.WebSTOMP},
+		{"rest", &d.REST},
+		{"management", &d.Management},
+		{"thrift", &d.Thrift},
+		{"line", &d.Line},
+		{"prometheus", &d.Prometheus},
+		{"activemq", &d.ActiveMQ},
 	}
 }
 
