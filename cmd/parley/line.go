@@ -39,6 +39,8 @@ func (a *app) bridge(ctx context.Context, address string) error {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
+	} else if _, _, err := net.SplitHostPort(address); err != nil {
+		return usagef("--line %q is not HOST:PORT or unix:PATH", address)
 	}
 	dialer := net.Dialer{Timeout: connectTimeout}
 	conn, err := dialer.DialContext(ctx, network, address)

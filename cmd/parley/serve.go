@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/hub"
 	"github.com/parley-ipc/parley/internal/config"
 )
@@ -95,7 +96,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 	var demo *demo
 	if f.demo || f.dev {
 		if demo, err = startDemo(ctx, h, o.Logger); err != nil {
-			return errors.Join(fmt.Errorf("demo: %w", err), h.Shutdown(context.WithoutCancel(ctx)))
+			return errors.Join(demoFault(err), h.Shutdown(context.WithoutCancel(ctx)))
 		}
 		demo.introduce(a.notes)
 	}
@@ -111,6 +112,14 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command, f *serveFlags) erro
 		demo.stop()
 	}
 	return h.Shutdown(context.WithoutCancel(ctx))
+}
+
+// demoFault says why the demo services are not there; they log in as anybody on this machine may.
+func demoFault(err error) error {
+	if errors.Is(err, parley.CodeUnauthenticated) {
+		return usagef("the demo services are guest with the password guest, and this hub lets no guest in")
+	}
+	return fmt.Errorf("demo: %w", err)
 }
 
 // sources are file, environment and flags.
