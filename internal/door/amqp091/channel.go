@@ -89,7 +89,11 @@ func (ch *channel) forget() {
 // closeWith ends the channel by an exception of the server's (§1.5.2.5).
 func (ch *channel) closeWith(f *fault) {
 	ch.shut()
-	ch.c.log.Warn("channel closed", "user", ch.c.user, "channel", ch.id, "error", f)
+	log := ch.c.log.Warn
+	if f.onlyAsked() {
+		log = ch.c.log.Info
+	}
+	log("channel closed", "user", ch.c.user, "channel", ch.id, "error", f)
 	ch.send(&wire.ChannelClose{
 		ReplyCode: uint16(f.code), ReplyText: f.Error(),
 		ClassID: f.method.Class(), MethodID: f.method.Method(),

@@ -24,6 +24,12 @@ func (f *fault) Error() string { return replyText(f.code, f.text) }
 // closesConnection reports whether the fault reaches beyond its channel.
 func (f *fault) closesConnection() bool { return f.hard || f.code.Hard() }
 
+// onlyAsked reports whether the fault is how a passive declaration says that there is no such thing.
+func (f *fault) onlyAsked() bool {
+	return f.code == wire.NotFound &&
+		(f.method == wire.IDQueueDeclare || f.method == wire.IDExchangeDeclare)
+}
+
 // cutMark ends a reply text that was too long.
 const cutMark = "..."
 
