@@ -156,7 +156,9 @@ func (a *app) options(cmd *cobra.Command, f *serveFlags) (hub.Options, error) {
 	case f.dev:
 		o.Data = ""
 	case o.Data == "":
-		o.Data = a.stateDirectory()
+		if o.Data = a.stateDirectory(); o.Data == "" {
+			return o, usagef("no data directory: neither --data nor HOME is set; --dev keeps all in memory")
+		}
 	}
 	return o, nil
 }
