@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -165,6 +167,19 @@ func (a *app) dial(ctx context.Context, opts ...parley.Option) (*parley.Conn, er
 		return nil, dialError{err}
 	}
 	return c, nil
+}
+
+// beside returns the address of another door, which a flag may name: else it is at the usual port of the
+// hub that --url names.
+func (a *app) beside(flag, scheme, port string) string {
+	if flag != "" {
+		return flag
+	}
+	host := "127.0.0.1"
+	if hub, err := url.Parse(a.url); err == nil && hub.Hostname() != "" {
+		host = hub.Hostname()
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // dialError is an error of connecting to the hub.

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	defaultManagement = "http://127.0.0.1:15672"
+	portManagement = "15672"
 	// definitionsTimeout bounds an import: each thing in it is safe on the disk before the next.
 	definitionsTimeout = 5 * time.Minute
 	// answerBytesMax bounds an answer that is an error.
@@ -34,8 +34,9 @@ type definitionsFlags struct {
 }
 
 func (f *definitionsFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.management, "management", defaultManagement,
-		"the management door; the user is that of --url")
+	cmd.Flags().StringVar(&f.management, "management", "",
+		"the management door, `http://HOST:PORT`; default port 15672 of the host in --url, whose\n"+
+			"user counts in any case")
 	cmd.Flags().StringVar(&f.vhost, "vhost", "", "only what is in this virtual host")
 }
 
@@ -78,7 +79,15 @@ func (a *app) importCommand() *cobra.Command {
 			if err := checkJSON(args[0], data); err != nil {
 				return err
 			}
-			return a.definitions(cmd.Context(), http.MethodPost, &f, data)
+			if err := a.definitions(cmd.Context(), http.MethodPost, &f, data); err != nil {
+				return err
+			}
+			if f.dryRun {
+				a.note("valid; nothing was changed")
+			} else {
+				a.note("imported")
+			}
+			return nil
 		},
 	}
 	f.add(cmd)
@@ -101,6 +110,7 @@ func checkJSON(name string, data []byte) error {
 
 // definitions asks the management door; what it answers goes to standard output.
 func (a *app) definitions(ctx context.Context, method string, f *definitionsFlags, body []byte) error {
+	f.management = a.beside(f.management, "http://", portManagement)
 	ctx, cancel := context.WithTimeout(ctx, definitionsTimeout)
 	defer cancel()
 	r, err := a.definitionsRequest(ctx, method, f, body)

@@ -15,11 +15,11 @@ import (
 	"github.com/parley-ipc/parley"
 )
 
-// lineAddress is where a hub listens for lines when nobody says otherwise.
-const lineAddress = "127.0.0.1:7070"
+// portLine is where a hub listens for lines when nobody says otherwise.
+const portLine = "7070"
 
 func (a *app) lineCommand() *cobra.Command {
-	address := lineAddress
+	var address string
 	cmd := &cobra.Command{
 		Use:   "line",
 		Short: "Connect standard input and output to the door for lines of JSON",
@@ -28,9 +28,12 @@ func (a *app) lineCommand() *cobra.Command {
 		Example: `  echo '{"op":"call","id":1,"service":"greeter","method":"SayHello","body":{"name":"Ann"}}' | parley line
   parley line --line unix:/run/parley/line.sock`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.bridge(cmd.Context(), address) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.bridge(cmd.Context(), a.beside(address, "", portLine))
+		},
 	}
-	cmd.Flags().StringVar(&address, "line", address, "the door: HOST:PORT or unix:PATH")
+	cmd.Flags().StringVar(&address, "line", "",
+		"the door, `HOST:PORT` or unix:PATH; default port 7070 of the host in --url")
 	return cmd
 }
 

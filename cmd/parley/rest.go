@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	defaultREST = "http://127.0.0.1:8080"
+	portREST = "8080"
 	// restAnswerTime bounds one request to the REST door.
 	restAnswerTime = time.Minute
 	// restAnswerBytes bounds an answer of the REST door: a contract is a MiB, escaped twice that.
@@ -31,8 +31,9 @@ const (
 type restDoor struct{ address string }
 
 func (d *restDoor) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.address, "rest", defaultREST,
-		"the REST door; user and virtual host are those of --url")
+	cmd.Flags().StringVar(&d.address, "rest", "",
+		"the REST door, `http://HOST:PORT`; default port 8080 of the host in --url, whose user and\n"+
+			"virtual host count in any case")
 }
 
 // restQuery is a request to the REST door.
@@ -46,6 +47,7 @@ type restQuery struct {
 // ask sends a request, and decodes the answer into what `into` points to, unless that is nil. A problem
 // is a *parley.Error, with the problem as its details.
 func (d *restDoor) ask(ctx context.Context, a *app, q restQuery, into any) error {
+	d.address = a.beside(d.address, "http://", portREST)
 	ctx, cancel := context.WithTimeout(ctx, restAnswerTime)
 	defer cancel()
 	r, err := d.request(ctx, a, q)
