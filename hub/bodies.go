@@ -8,7 +8,7 @@ import (
 )
 
 // bodies knows which services want calls that come in Thrift as they are: those that are declared so,
-// and those whose servers speak it (thrift.md §6, where bodies turn). Looking takes no lock.
+// and those whose servers speak it (thrift.md, JSON, where bodies turn). Looking takes no lock.
 type bodies struct {
 	known atomic.Pointer[map[serviceKey]wants]
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // TestGatherTen: ten servers, of which one is dead and one is slow: a gather ends at its rule, names both,
-// and the slow one hears that nobody waits (rest.md §6, 6).
+// and the slow one hears that nobody waits (rest.md).
 func TestGatherTen(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32 // by calls that are not over

@@ -15,7 +15,7 @@ import (
 )
 
 // TestRequestCanceled: a request that is cancelled while an HTTP service works on it ends there too, and
-// what comes later is nobody's (rest.md §5.2).
+// what comes later is nobody's (rest.md, Calls).
 func TestRequestCanceled(t *testing.T) {
 	t.Parallel()
 	begun, ended := make(chan string, 8), make(chan string, 8)

@@ -175,7 +175,7 @@ func TestServiceLoops(t *testing.T) {
 	}
 }
 
-// TestInstances: administrators attach servers at run time, for a time or for good (rest.md §5.9).
+// TestInstances: administrators attach servers at run time, for a time or for good (rest.md, Services).
 func TestInstances(t *testing.T) {
 	t.Parallel()
 	server := greeter(t)
@@ -344,7 +344,7 @@ func streamer(t *testing.T, gone chan<- string) *httptest.Server {
 	return s
 }
 
-// TestServiceStreams: bodies go through as they come, both ways, however long they are (rest.md §5.2).
+// TestServiceStreams: bodies go through as they come, both ways, however long they are (rest.md, Calls).
 func TestServiceStreams(t *testing.T) {
 	t.Parallel()
 	gone := make(chan string, 8)
@@ -423,7 +423,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestServiceRefusals: no slot for a stream, nobody to be reached, no time (rest.md §4).
+// TestServiceRefusals: no slot for a stream, nobody to be reached, no time (rest.md, Problems).
 func TestServiceRefusals(t *testing.T) {
 	t.Parallel()
 	gone := make(chan string, 8)

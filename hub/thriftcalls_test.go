@@ -16,7 +16,7 @@ import (
 )
 
 // TestThriftDeadline: a call from HTTP goes through the queue to a server of Thrift, which is told what
-// is left of the time, never more; what waits spends from it (resilience.md §2).
+// is left of the time, never more; what waits spends from it (resilience.md).
 func TestThriftDeadline(t *testing.T) {
 	t.Parallel()
 	const most = 14 * time.Second
@@ -76,7 +76,7 @@ func show(t *testing.T, h *Hub) string {
 
 // TestThriftAttempts: an exception 6 is the service's failure. A method that the contract calls
 // idempotent is tried again, another one is not, and enough of them open the method's breaker; what is
-// declared, or unknown, never does (resilience.md §1).
+// declared, or unknown, never does (resilience.md, What counts as what).
 func TestThriftAttempts(t *testing.T) {
 	t.Parallel()
 	var attempts atomic.Int32

@@ -351,7 +351,7 @@ func echoOptions(t *testing.T, services map[string]Service) Options {
 }
 
 // TestJSONToThrift: who knows only JSON calls a service of Thrift by its contract, through REST on the
-// caller's goroutine and through the queue, as a gather and over AMQP (thrift.md §3.1, §6).
+// caller's goroutine and through the queue, as a gather and over AMQP (thrift.md, Services).
 func TestJSONToThrift(t *testing.T) {
 	t.Parallel()
 	address := thriftServer(t, echoThrift)

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/listen"
 )
 
-// Limits of the HTTP server before a WebSocket (security.md section 7, H4).
+// Limits of the HTTP server before a WebSocket (security.md, H4).
 const (
 	webHeaderTime  = 5 * time.Second
 	webHeaderBytes = 64 << 10

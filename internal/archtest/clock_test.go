@@ -10,7 +10,7 @@ import (
 )
 
 // TestRow15ElapsedTime: what calls services decides by elapsed time, whatever is done to the wall clock
-// (resilience.md §8, row 15). A time.Time has both, and is compared by what has elapsed unless its
+// (resilience.md, row 15). A time.Time has both, and is compared by what has elapsed unless its
 // monotonic reading is taken away; nothing there takes it away or reads the clock's face. time.Unix is
 // for deadlines of connections that have passed.
 func TestRow15ElapsedTime(t *testing.T) {

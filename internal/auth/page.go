@@ -35,7 +35,7 @@ type Page struct {
 }
 
 // Foreign reports whether it is a page of another origin than the host's, and of none of those that
-// are allowed (security.md §7, H1). That counts whatever the request's method: a browser adds
+// are allowed (security.md, H1). That counts whatever the request's method: a browser adds
 // credentials by itself, and a GET may consume messages.
 func (p Page) Foreign(allowed map[string]bool) bool {
 	switch len(p.Origins) {

@@ -3,7 +3,7 @@
 package auth
 
 // Silent says who a client is that does not say it: the rules of doors whose protocol has no login,
-// or need none (security.md §10).
+// or need none (security.md).
 type Silent struct {
 	// User is who every client of the listener is; "" when each one has to show it.
 	User string

@@ -56,7 +56,7 @@ func (b *Broker) FromWall(t time.Time) time.Time {
 }
 
 // DeadlineOf returns when a call that is delivered ends, by the wall clock, and how much time it has
-// left, 0 at least: each hop gets the remaining time (resilience.md §2). The message has a deadline.
+// left, 0 at least: each hop gets the remaining time (resilience.md). The message has a deadline.
 func (b *Broker) DeadlineOf(m *Message) (at time.Time, left time.Duration) {
 	end := b.timeOf(m.DeadlineMS)
 	return b.ToWall(end), max(end.Sub(b.clock.Now()), 0)

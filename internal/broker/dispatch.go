@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What an endpoint's failures cost a message that waits in its queue (resilience.md §6).
+// What an endpoint's failures cost a message that waits in its queue (resilience.md).
 const (
 	// endpointAttempts is after how many deliveries a message that nobody is answered for is
 	// dead-lettered, where the queue has no limit of its own.
@@ -172,7 +172,7 @@ func (w *dispatch) settle(reply *Reply, err error, t *turn) {
 		w.answerError(err, t) // nobody hears the first
 		w.a.settle(w.tag, Accepted, t)
 	case answers && w.stored() && !unseen(err):
-		// A service that may have acted on it is not asked again (resilience.md §1); whoever asked
+		// A service that may have acted on it is not asked again (resilience.md, What counts as what); whoever asked
 		// is told.
 		w.answerError(err, t)
 		w.a.settle(w.tag, Accepted, t)
@@ -349,7 +349,7 @@ func (m *Message) isError() bool {
 }
 
 // showFailure puts the failure of a service into the headers, for askers whose protocol has no status
-// (rest.md §4).
+// (rest.md, Problems).
 func (m *Message) showFailure() {
 	if m.failure != "" {
 		m.Overlay = m.Overlay.With(HeaderError, m.failure)

@@ -84,7 +84,7 @@ type EndpointCall struct {
 }
 
 // Head is what a door or an endpoint knows of a call or of an answer besides its body: headers with
-// names in lower case, among them http-method, http-path, http-query and http-status (rest.md §5.2).
+// names in lower case, among them http-method, http-path, http-query and http-status (rest.md, Calls).
 // It is borrowed as the call or the reply is.
 type Head interface {
 	// Get returns the first value of a header, "" when there is none.

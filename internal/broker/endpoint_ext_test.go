@@ -260,7 +260,7 @@ func TestDirectTakesTheCredit(t *testing.T) {
 	})
 }
 
-// A call asks first (resilience.md §4).
+// A call asks first (resilience.md).
 func TestDirectAsksFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -433,7 +433,7 @@ func TestEndpointGivesUp(t *testing.T) {
 	})
 }
 
-// Askers of other doors get the answer, and a failure in the headers (rest.md §4).
+// Askers of other doors get the answer, and a failure in the headers (rest.md, Problems).
 func TestEndpointAnswersMessages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -511,7 +511,7 @@ func TestEndpointCallEndsWithItsRow(t *testing.T) {
 	})
 }
 
-// A gather on a service asks each member once (rest.md §5.8).
+// A gather on a service asks each member once (rest.md, Gather).
 func TestEndpointGather(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -549,7 +549,7 @@ func TestEndpointGather(t *testing.T) {
 }
 
 // A service on a topic whose call was over with the gather's time is missing, also when its pool was the
-// first to know (rest.md §5.8).
+// first to know (rest.md, Gather).
 func TestEndpointGatherOnTopic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -598,7 +598,7 @@ func TestEndpointGatherOnTopic(t *testing.T) {
 }
 
 // A member that cannot be reached, breaks off or has no time left has not answered a gather: it is
-// missing, and nobody waits for it (rest.md §5.8). One that refuses the call has.
+// missing, and nobody waits for it (rest.md, Gather). One that refuses the call has.
 func TestEndpointGatherLosesMembers(t *testing.T) {
 	t.Parallel()
 	failed := func(code broker.Code) poolResult { return poolResult{err: &broker.Error{Code: code}} }
@@ -745,7 +745,7 @@ func TestEndpointGetsAnotherQueue(t *testing.T) {
 }
 
 // TestDrainWaitsForCalls: a hub that stops answers the calls under way first and lets no new ones
-// begin (resilience.md §8, row 8).
+// begin (resilience.md, row 8).
 func TestDrainWaitsForCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 )
 
 // A call that waits for endpoints leaves its queue, and is answered, as soon as too little time is left for
-// an answer (resilience.md §4): its caller learns it while that is of use, and a slot does not work for
+// an answer (resilience.md): its caller learns it while that is of use, and a slot does not work for
 // nobody. One that has been taken runs to its deadline.
 //
 // Too little is less than half of the answers take, in any case. But under overload all calls wait until

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// DirectReplyTo is the pseudo-queue of direct replies (amqp-0-9-1.md §7).
+// DirectReplyTo is the pseudo-queue of direct replies (amqp-0-9-1.md).
 const DirectReplyTo = "amq.rabbitmq.reply-to"
 
 // replyPrefix starts every reply address: prefix, hub, ".", token, and for the copies of a gather

@@ -11,7 +11,7 @@ import (
 )
 
 // A message that went back can be accepted by who had it until somebody else has got it
-// (rest.md §5.4), and the others keep their order.
+// (rest.md, Leases), and the others keep their order.
 func TestAcceptReturned(t *testing.T) {
 	t.Parallel()
 	const n = 9

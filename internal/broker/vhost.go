@@ -35,7 +35,7 @@ type VirtualHost struct {
 // defaultVHost is there always, and so not in the log.
 const defaultVHost = "/"
 
-// predeclared are the exchanges that every virtual host has (amqp-0-9-1.md §3).
+// predeclared are the exchanges that every virtual host has (amqp-0-9-1.md).
 //
 //nolint:gochecknoglobals,exhaustruct_v5 // a table, never written; what it leaves out is off
 var predeclared = [...]ExchangeParams{

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// tableDepthMax bounds how deep arguments and headers nest (security.md §3).
+// tableDepthMax bounds how deep arguments and headers nest (security.md).
 const tableDepthMax = 32
 
 // arguments is a JSON object on its way to a field table: whole numbers are 64 bits wide, all

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Limits of the HTTP server (security.md §2, §7 H4).
+// Limits of the HTTP server (security.md, H4).
 const (
 	headerTime     = 5 * time.Second
 	headerBytes    = 64 << 10

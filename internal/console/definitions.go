@@ -71,7 +71,7 @@ func (v *visit) download(sections []section) error {
 	return ignoreWrite(w.Flush())
 }
 
-// safeName keeps of a file name what cannot mean anything else (security.md §7, H11).
+// safeName keeps of a file name what cannot mean anything else (security.md, H11).
 func safeName(name string) string {
 	name = regexp.MustCompile(`[^A-Za-z0-9._-]`).ReplaceAllString(name, "_")
 	return strings.TrimLeft(name[:min(len(name), 100)], ".")

@@ -64,7 +64,7 @@ func unavailable(reason string) *fault {
 	return &fault{status: http.StatusServiceUnavailable, word: "unavailable", reason: reason}
 }
 
-// faultOf turns any error into a fault (amqp-0-9-1.md §8): the reason for what the heart refuses is
+// faultOf turns any error into a fault (management.md): the reason for what the heart refuses is
 // AMQP's explanation.
 func faultOf(err error) *fault {
 	if f, ok := errors.AsType[*fault](err); ok {

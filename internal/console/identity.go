@@ -16,7 +16,7 @@ import (
 // loginTime bounds one login, the wait for a hash slot included.
 const loginTime = 10 * time.Second
 
-// identify finds out who calls (security.md §10).
+// identify finds out who calls (security.md).
 func (v *visit) identify(ctx context.Context) error {
 	if err := checkOrigin(v.r); err != nil {
 		return err

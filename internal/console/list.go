@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Bounds of a list (security.md §7, H6 and H9).
+// Bounds of a list (security.md, H6 and H9).
 const (
 	pageSizeDefault = 100
 	pageSizeMax     = 500

@@ -28,7 +28,7 @@ const metricsPath = "/metrics"
 const objectsMax = 10_000
 
 // metricsTable are the routes of Prometheus's text format. What names queues has a role: metrics
-// without a login show no data of users (security.md §10).
+// without a login show no data of users (security.md).
 func (c *Console) metricsTable() []route {
 	return []route{
 		{"GET", metricsPath, public, showMetrics},

@@ -23,7 +23,7 @@ type route struct {
 	handle          handler
 }
 
-// table is every route there is (amqp-0-9-1.md §8). docs/management.md shows it.
+// table is every route there is (management.md). docs/management.md shows it.
 func (c *Console) table() []route {
 	return slices.Concat(
 		c.hubTable(), c.brokerTable(), c.userTable(), c.parameterTable(), c.metricsTable(),

@@ -86,7 +86,7 @@ func (o *Operations) document(service, base string) ([]byte, error) {
 	})
 }
 
-// problemSchema is a problem (RFC 9457) with the hub's own members (rest.md §4).
+// problemSchema is a problem (RFC 9457) with the hub's own members (rest.md, Problems).
 func problemSchema() Schema {
 	text := Schema{"type": "string"}
 	return Schema{

@@ -107,7 +107,7 @@ func TestDescriptionIsBounded(t *testing.T) { // not beside others, whose alloca
 	}
 }
 
-// TestSchemas: rest.md §5.10 and the mapping table of thrift.md §6, a row each.
+// TestSchemas: rest.md, The description and the mapping table of thrift.md, JSON, a row each.
 func TestSchemas(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, idl, want string }{

@@ -19,7 +19,7 @@ const (
 const AnyVerb = ""
 
 // Route is an HTTP method and path by which a method is reached, besides POST and its name
-// (CloudWeGo's mapping, thrift.md §8).
+// (CloudWeGo's mapping, thrift.md, Annotations).
 type Route struct {
 	// Verb is an HTTP method in upper case, or AnyVerb.
 	Verb string

@@ -11,7 +11,7 @@ import (
 // Schema is a JSON Schema (draft 2020-12), or any other JSON object of a description.
 type Schema = map[string]any
 
-// schemas makes the schemas of a contract's types, as thrift.md §6 writes them. Structs, exceptions and
+// schemas makes the schemas of a contract's types, as thrift.md, JSON writes them. Structs, exceptions and
 // enums are components, by their names.
 type schemas struct {
 	settings Settings

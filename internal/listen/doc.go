@@ -9,7 +9,7 @@
 //
 // A connection counts as not logged in until its handler calls loggedIn. Until then it is one of
 // at most 1,000 of its listener and 64 of its source address, and it is closed after 10 s
-// (security, section 2).
+// (security.md).
 //
 // Caveats:
 //   - Only loopback addresses and Unix sockets are opened unless Options.ListenAll says

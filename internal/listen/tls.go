@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	// tlsTime is how much of the handshake time TLS may take (security, section 2).
+	// tlsTime is how much of the handshake time TLS may take (security.md).
 	tlsTime = 5 * time.Second
 	// tlsBytes bounds what a client may send before it has spoken TLS to the end: crypto/tls
 	// alone would take certificates of 256 KiB.

@@ -17,7 +17,7 @@ import (
 const (
 	// DefaultMessageBytes is as much as a large frame of a door and its headers.
 	DefaultMessageBytes = 17 << 20
-	// firstMessageBytes bounds the messages of who has not logged in (security, section 2).
+	// firstMessageBytes bounds the messages of who has not logged in (security.md).
 	firstMessageBytes = 64 << 10
 	// earlyBytes bounds what these hold together: small ones may become large, and there may be many.
 	// It is more than a door takes for its first frame, so that the door can say what is wrong.

@@ -21,7 +21,7 @@ const (
 	inflightMax     = 256
 	batchDefault    = 10
 	batchMax        = 100
-	attemptsDefault = 20 // resilience.md §6
+	attemptsDefault = 20 // resilience.md
 	attemptsMax     = 100
 	firstDefault    = time.Second
 	mostDefault     = 5 * time.Minute

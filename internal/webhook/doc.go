@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package webhook posts messages and the results of requests to URLs of others (CloudEvents 1.0.2,
-// HTTP 1.1 Web Hooks for Event Delivery; rest.md §5.6).
+// HTTP 1.1 Web Hooks for Event Delivery; rest.md, Webhooks).
 //
 // A push subscription is a consumer that the hub runs itself: its credit is a window of posts under
 // way, which doubles with every success and halves with every failure, and the answer to a post is the

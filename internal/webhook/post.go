@@ -87,7 +87,7 @@ func (p *Pusher) try(ctx context.Context, o *post) outcome {
 	return out
 }
 
-// address sets what every post carries (rest.md §5.6).
+// address sets what every post carries (rest.md, Webhooks).
 func (p *Pusher) address(req *http.Request, o *post) {
 	h := req.Header
 	h.Set("WebHook-Request-Origin", p.name)

@@ -17,7 +17,7 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// rest.md §5.6: the handshake comes first, and each post carries what it has to.
+// rest.md, Webhooks: the handshake comes first, and each post carries what it has to.
 func TestPost(t *testing.T) {
 	t.Parallel()
 	h, to := newHub(t, nil), newTarget(t, nil)
@@ -66,7 +66,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: what the answers mean for a message, and how often it is posted.
+// rest.md, Webhooks: what the answers mean for a message, and how often it is posted.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -123,7 +123,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: Retry-After is obeyed, for the whole subscription, and does not count as an attempt.
+// rest.md, Webhooks: Retry-After is obeyed, for the whole subscription, and does not count as an attempt.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{429, 503} {
@@ -153,7 +153,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: the posts under way are bounded by the window, which grows up to max_inflight.
+// rest.md, Webhooks: the posts under way are bounded by the window, which grows up to max_inflight.
 func TestInflight(t *testing.T) {
 	t.Parallel()
 	var now, most atomic.Int64
@@ -191,7 +191,7 @@ func TestInflight(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: the rate that the target grants is obeyed.
+// rest.md, Webhooks: the rate that the target grants is obeyed.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	h, to := newHub(t, nil), newTarget(t, nil)
@@ -217,7 +217,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// rest.md §5.7: batches go only to who asked for them, up to the maximum.
+// rest.md, CloudEvents: batches go only to who asked for them, up to the maximum.
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -266,7 +266,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: the answer to a message with a reply address is its reply.
+// rest.md, Webhooks: the answer to a message with a reply address is its reply.
 func TestReply(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -347,7 +347,7 @@ func TestTopic(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: nobody is posted to who has not consented, and a changed URL is asked anew.
+// rest.md, Webhooks: nobody is posted to who has not consented, and a changed URL is asked anew.
 func TestHandshake(t *testing.T) {
 	t.Parallel()
 	h, to := newHub(t, nil), newTarget(t, nil)
@@ -476,7 +476,7 @@ func TestRestart(t *testing.T) {
 	h.eventually("it is settled", func() bool { return h.waiting("p") == 0 })
 }
 
-// rest.md §5.2: the result of a request goes to its callback, whose target has consented, also from
+// rest.md, Calls: the result of a request goes to its callback, whose target has consented, also from
 // the next process, and is tried again.
 func TestCallback(t *testing.T) {
 	t.Parallel()

@@ -94,7 +94,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: what each answer means.
+// rest.md, Webhooks: what each answer means.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -134,7 +134,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: the window doubles and halves, and is at least 1.
+// rest.md, Webhooks: the window doubles and halves, and is at least 1.
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	w := newWindow(10)
@@ -155,7 +155,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// resilience.md §6: 1 s x 2^n up to 5 min, with jitter.
+// resilience.md: 1 s x 2^n up to 5 min, with jitter.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	r := Retry{FirstMS: 1_000, MaxMS: 300_000}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// verdict is what the answer to a post means (rest.md §5.6).
+// verdict is what the answer to a post means (rest.md, Webhooks).
 type verdict int
 
 const (

@@ -8,7 +8,7 @@ import (
 )
 
 // window is how many posts may be under way: it doubles with each success and halves with each failure
-// (rest.md §5.6), so a target that is back gets its load in a few round trips, and one that fails is
+// (rest.md, Webhooks), so a target that is back gets its load in a few round trips, and one that fails is
 // left alone.
 type window struct{ size, limit int }
 

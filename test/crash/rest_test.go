@@ -83,7 +83,7 @@ func (r *reborn) request(t *testing.T, method, path, body string) []byte {
 }
 
 // TestSendOnceUnderKills: senders give up and try again with the same keys, and the hub is killed again
-// and again; in the end each message is there, and once (rest.md §6, 1).
+// and again; in the end each message is there, and once (rest.md).
 func TestSendOnceUnderKills(t *testing.T) {
 	t.Parallel()
 	const senders, messages, kills = 4, 100, 3
@@ -139,7 +139,7 @@ func TestSendOnceUnderKills(t *testing.T) {
 }
 
 // TestStreamOverKills: a client of a durable topic that comes back with Last-Event-ID sees each message
-// once and in order, though the hub is killed again and again (rest.md §6, 4).
+// once and in order, though the hub is killed again and again (rest.md).
 func TestStreamOverKills(t *testing.T) {
 	t.Parallel()
 	const messages, each = 60, 7

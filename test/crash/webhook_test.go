@@ -178,7 +178,7 @@ func (l *load) count() int {
 }
 
 // TestWebhookTargetKilled kills the target several times under load, and the hub once: every message
-// that was confirmed is posted, attempts are counted, and none is given up (rest.md §6, 5).
+// that was confirmed is posted, attempts are counted, and none is given up (rest.md).
 func TestWebhookTargetKilled(t *testing.T) {
 	t.Parallel()
 	const each = 300 // messages between two kills
@@ -240,7 +240,7 @@ func TestWebhookTargetKilled(t *testing.T) {
 	t.Logf("%d messages, %d posts", len(l.confirmed), len(h.posts(t)))
 }
 
-// TestWebhookRetryAfter obeys Retry-After within 10 % (rest.md §6, 5).
+// TestWebhookRetryAfter obeys Retry-After within 10 % (rest.md).
 func TestWebhookRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"429", "503"} {
@@ -277,7 +277,7 @@ func TestWebhookRetryAfter(t *testing.T) {
 }
 
 // TestWebhookGone disables the subscription when its target is gone, and it still is after the hub was
-// killed; the message is back in its queue (rest.md §6, 5).
+// killed; the message is back in its queue (rest.md).
 func TestWebhookGone(t *testing.T) {
 	t.Parallel()
 	h := startHooks(t)
@@ -309,7 +309,7 @@ func TestWebhookGone(t *testing.T) {
 }
 
 // TestWebhookCallback kills the hub while a request with a callback waits for its answer, and again
-// when it has it, while nobody listens there: the result is posted by the third (rest.md §5.2).
+// when it has it, while nobody listens there: the result is posted by the third (rest.md, Calls).
 func TestWebhookCallback(t *testing.T) {
 	t.Parallel()
 	h := startHooks(t)

@@ -143,7 +143,7 @@ const (
 	structuredMode = event.ApplicationCloudEventsJSON
 )
 
-// TestCloudEventsSDK: the Go SDK's events in each mode in, and in each mode out of leases (rest.md §5.7).
+// TestCloudEventsSDK: the Go SDK's events in each mode in, and in each mode out of leases (rest.md, CloudEvents).
 func TestCloudEventsSDK(t *testing.T) {
 	t.Parallel()
 	h := startEvents(t)

@@ -260,7 +260,7 @@ func (d *described) request(t *testing.T, o operation) *http.Request {
 }
 
 // TestOpenAPIOfContract: what the hub says of a service with a contract is valid, stays the same, and is
-// all that a client needs to call every operation, and a server to answer it (rest.md §5.10).
+// all that a client needs to call every operation, and a server to answer it (rest.md, The description).
 func TestOpenAPIOfContract(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(o *hub.Options) { o.Doors.REST.Listen = free })

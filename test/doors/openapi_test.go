@@ -240,7 +240,7 @@ func (d *described) answered(t *testing.T, id string) {
 }
 
 // TestOpenAPI: the document is valid, its examples too, and the hub does what it says: every operation
-// is called with its example, and every answer is one that is described (rest.md §5.10).
+// is called with its example, and every answer is one that is described (rest.md, The description).
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	d := describe(t)

@@ -103,7 +103,7 @@ func refusals() []refusal {
 }
 
 // TestRefusals: every operation refuses what it has to, with a problem that the document has for it
-// (rest.md §2 and §4); an operation without such a request fails the test, and so does a route that the
+// (rest.md, Routes and Problems); an operation without such a request fails the test, and so does a route that the
 // first page does not link to.
 func TestRefusals(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 )
 
 // TestRESTSocket: a queue's stream as a WebSocket, plain and with TLS: messages, acknowledgements
-// inline, and the codes of its closes (rest.md §5.5).
+// inline, and the codes of its closes (rest.md, Streams).
 func TestRESTSocket(t *testing.T) {
 	t.Parallel()
 	ca := newIssuer(t)

@@ -50,7 +50,7 @@ func thriftException(t *testing.T, m wire.Message) *wire.ApplicationException {
 	return e
 }
 
-// thriftForms are the forms that the first octets tell apart (thrift.md §2).
+// thriftForms are the forms that the first octets tell apart (thrift.md, Wire formats).
 func thriftForms(t *testing.T, name string) map[string][]byte {
 	t.Helper()
 	how := &wire.Wrapping{Limits: wire.DefaultLimits(), Deflater: &wire.Deflater{}}
@@ -314,7 +314,7 @@ func TestThriftDrain(t *testing.T) {
 }
 
 // TestThriftIdentity: the name in a client's certificate is the user, as is the listener's own; a client
-// that a proxy brings from elsewhere is nobody (security.md §10).
+// that a proxy brings from elsewhere is nobody (security.md).
 func TestThriftIdentity(t *testing.T) {
 	t.Parallel()
 	ca := newIssuer(t)

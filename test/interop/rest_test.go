@@ -65,7 +65,7 @@ func h2specFails() map[string]string {
 	}
 }
 
-// TestH2Spec: the REST door without TLS against the conformance suite of HTTP/2 (rest.md §6, 7).
+// TestH2Spec: the REST door without TLS against the conformance suite of HTTP/2 (rest.md).
 func TestH2Spec(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t)
@@ -163,7 +163,7 @@ wrk.headers["Content-Type"] = "text/plain"
 	report(t, "wrk: "+strconv.Itoa(n/2)+" sends a second over HTTP, 16 connections, each safe on disk")
 }
 
-// TestCurlAlone: declare, bind, send, lease, answer and delete by curl, with nothing else (rest.md §6, 9).
+// TestCurlAlone: declare, bind, send, lease, answer and delete by curl, with nothing else (rest.md).
 func TestCurlAlone(t *testing.T) {
 	t.Parallel()
 	hub := startHub(t)

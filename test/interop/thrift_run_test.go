@@ -33,7 +33,7 @@ type thriftRun struct {
 	says      []string                  // the names of calls that were answered as they should be
 }
 
-// thriftCalls are the calls that every client makes, as they are in thrift.md §9.
+// thriftCalls are the calls that every client makes, as they are in thrift.md, Generated clients and servers.
 func thriftCalls() []string {
 	return []string{
 		"testVoid", "testString", "testBool", "testByte", "testI32", "testI64", "testDouble",

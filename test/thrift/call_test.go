@@ -223,7 +223,7 @@ func (c *caller) asThrift(f form) {
 }
 
 // TestHeadersGoOn: what is left of the time, the trace and plain headers go to servers that have room
-// for them (thrift.md §3.2).
+// for them (thrift.md, Door).
 func TestHeadersGoOn(t *testing.T) {
 	t.Parallel()
 	described := contracts(t)
@@ -260,7 +260,7 @@ func TestHeadersGoOn(t *testing.T) {
 }
 
 // TestTheirServerStops: a server of Apache's Go library waits for its clients when it stops, for ever by
-// default; it need not wait for the hub, once it drains (thrift.md §4).
+// default; it need not wait for the hub, once it drains (thrift.md, Services).
 func TestTheirServerStops(t *testing.T) {
 	t.Parallel()
 	socket, err := apache.NewTServerSocket("127.0.0.1:0")

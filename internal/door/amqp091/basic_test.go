@@ -82,7 +82,7 @@ func TestSplitContent(t *testing.T) {
 	}
 }
 
-// TestSettle is amqp-0-9-1.md §5 "ack, nack, reject" and "requeue".
+// TestSettle is amqp-0-9-1.md "ack, nack, reject" and "requeue".
 func TestSettle(t *testing.T) {
 	t.Parallel()
 	p := newServer(t, Options{}).open(t)
@@ -121,7 +121,7 @@ func TestSettle(t *testing.T) {
 	p.call(&wire.BasicGet{Queue: "q"}, &wire.BasicGetEmpty{})
 }
 
-// TestRecover is amqp-0-9-1.md §5 "recover".
+// TestRecover is amqp-0-9-1.md "recover".
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	p := newServer(t, Options{}).open(t)
@@ -140,7 +140,7 @@ func TestRecover(t *testing.T) {
 	p.content()
 }
 
-// TestQos is amqp-0-9-1.md §5 "qos": per consumer and shared.
+// TestQos is amqp-0-9-1.md "qos": per consumer and shared.
 func TestQos(t *testing.T) {
 	t.Parallel()
 	for _, global := range []bool{false, true} {
@@ -161,7 +161,7 @@ func TestQos(t *testing.T) {
 	}
 }
 
-// TestQosRaised is amqp-0-9-1.md §5 "qos": a higher shared limit resumes delivery at once, behind
+// TestQosRaised is amqp-0-9-1.md "qos": a higher shared limit resumes delivery at once, behind
 // qos-ok.
 func TestQosRaised(t *testing.T) {
 	t.Parallel()
@@ -221,7 +221,7 @@ func TestQosOfPyAMQP(t *testing.T) {
 	}
 }
 
-// TestCancel is amqp-0-9-1.md §5 "cancel": nothing comes after cancel-ok, what is unsettled stays,
+// TestCancel is amqp-0-9-1.md "cancel": nothing comes after cancel-ok, what is unsettled stays,
 // and a deleted queue tells its consumers.
 func TestCancel(t *testing.T) {
 	t.Parallel()
@@ -256,7 +256,7 @@ func TestCancel(t *testing.T) {
 	p.declare("q")
 }
 
-// TestGet is amqp-0-9-1.md §5 "get".
+// TestGet is amqp-0-9-1.md "get".
 func TestGet(t *testing.T) {
 	t.Parallel()
 	p := newServer(t, Options{}).open(t)
@@ -271,7 +271,7 @@ func TestGet(t *testing.T) {
 	}
 }
 
-// TestReturn is amqp-0-9-1.md §5 "mandatory": 312 NO_ROUTE with the content as it came, before the
+// TestReturn is amqp-0-9-1.md "mandatory": 312 NO_ROUTE with the content as it came, before the
 // confirm.
 func TestReturn(t *testing.T) {
 	t.Parallel()
@@ -313,7 +313,7 @@ func TestNoWait(t *testing.T) {
 	p.want(1, &wire.BasicQosOk{})
 }
 
-// TestCarbonCopies is amqp-0-9-1.md §3 "CC / BCC headers".
+// TestCarbonCopies is amqp-0-9-1.md "CC / BCC headers".
 func TestCarbonCopies(t *testing.T) {
 	t.Parallel()
 	p := newServer(t, Options{}).open(t)

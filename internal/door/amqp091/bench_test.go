@@ -232,7 +232,7 @@ func BenchmarkTransient(b *testing.B) {
 	}
 }
 
-// TestIdleChannelBytes is security.md §3: an idle channel takes at most 4 KB. It runs alone, since it
+// TestIdleChannelBytes is security.md: an idle channel takes at most 4 KB. It runs alone, since it
 // measures the whole heap.
 func TestIdleChannelBytes(t *testing.T) { //nolint:paralleltest // measures the whole heap
 	const channels, most = 2000, 4096

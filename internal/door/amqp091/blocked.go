@@ -10,7 +10,7 @@ import (
 )
 
 // blocking is the state of connection.blocked: while a resource alarm lasts, a connection that has
-// published is not read any more (amqp-0-9-1.md §2).
+// published is not read any more (amqp-0-9-1.md).
 type blocking struct {
 	c     *conn
 	alarm atomic.Bool // reason is set; read on every publish

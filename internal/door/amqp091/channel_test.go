@@ -11,7 +11,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
-// TestDiscardAfterClose is amqp-0-9-1.md §3: after the server's channel.close everything up to
+// TestDiscardAfterClose is amqp-0-9-1.md: after the server's channel.close everything up to
 // close-ok is discarded, also half a content, a second fault and an unknown method; other channels
 // go on, and the number is reusable at once.
 func TestDiscardAfterClose(t *testing.T) {
@@ -130,7 +130,7 @@ func TestQueues(t *testing.T) {
 	}
 }
 
-// TestExclusive is amqp-0-9-1.md §4 "exclusive": 405 with the text that clients match.
+// TestExclusive is amqp-0-9-1.md "exclusive": 405 with the text that clients match.
 func TestExclusive(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Options{})
@@ -142,7 +142,7 @@ func TestExclusive(t *testing.T) {
 		" property value does not match that of the original declaration.")
 }
 
-// TestConfirms is amqp-0-9-1.md §5 "confirms": numbers from 1, one ack for a read batch, and an ack
+// TestConfirms is amqp-0-9-1.md "confirms": numbers from 1, one ack for a read batch, and an ack
 // for what nobody takes.
 func TestConfirms(t *testing.T) {
 	t.Parallel()
@@ -244,7 +244,7 @@ func TestAckCoversNoNack(t *testing.T) {
 	}
 }
 
-// TestTx is amqp-0-9-1.md §5 "tx": nothing happens before commit, nothing at all after rollback.
+// TestTx is amqp-0-9-1.md "tx": nothing happens before commit, nothing at all after rollback.
 func TestTx(t *testing.T) {
 	t.Parallel()
 	p := newServer(t, Options{}).open(t)
@@ -311,7 +311,7 @@ func TestTxFaults(t *testing.T) {
 	}
 }
 
-// TestBlocked is amqp-0-9-1.md §2 "connection.blocked" and "while blocked": told once, only after a
+// TestBlocked is amqp-0-9-1.md "connection.blocked" and "while blocked": told once, only after a
 // publish; then the socket is not read, and consumers go on.
 func TestBlocked(t *testing.T) {
 	t.Parallel()
@@ -403,7 +403,7 @@ func TestSlowConsumer(t *testing.T) {
 	}
 }
 
-// TestDirectReplyTo is amqp-0-9-1.md §7: the address is rewritten, the answer comes to the reply
+// TestDirectReplyTo is amqp-0-9-1.md: the address is rewritten, the answer comes to the reply
 // consumer, and who answers too late is told nothing.
 func TestDirectReplyTo(t *testing.T) {
 	t.Parallel()
@@ -435,7 +435,7 @@ func TestDirectReplyTo(t *testing.T) {
 	service.wantChannelClose(wire.NotFound, "no queue '"+to+"' in vhost '/'")
 }
 
-// TestCalls is amqp-0-9-1.md §7 "Calls": the hub answers at once when nobody is there, and in time
+// TestCalls is amqp-0-9-1.md "Calls": the hub answers at once when nobody is there, and in time
 // when nobody answers; without the header it does neither.
 func TestCalls(t *testing.T) {
 	t.Parallel()
@@ -479,7 +479,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestGather is amqp-0-9-1.md §7 "Gather": every copy has an address of its own, answers say who
+// TestGather is amqp-0-9-1.md "Gather": every copy has an address of its own, answers say who
 // they are from, and a last message says who is missing.
 func TestGather(t *testing.T) {
 	t.Parallel()

@@ -200,7 +200,7 @@ func (c *conn) closeWith(f *fault) {
 }
 
 // sayClose writes connection.close and reads on until close-ok, for that long. The exclusive
-// queues are gone before the client can read the close (amqp-0-9-1.md §2).
+// queues are gone before the client can read the close (amqp-0-9-1.md).
 func (c *conn) sayClose(f *fault, wait time.Duration) {
 	c.closeBroker()
 	c.running = false

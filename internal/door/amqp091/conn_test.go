@@ -14,7 +14,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
-// TestSecFrames are rows A1, A2, A3 and A6 of security.md §4: the named error, and the end of the
+// TestSecFrames are rows A1, A2, A3 and A6 of security.md: the named error, and the end of the
 // connection for nobody else.
 func TestSecFrames(t *testing.T) {
 	t.Parallel()
@@ -243,7 +243,7 @@ func TestConnectionClose(t *testing.T) {
 	}
 }
 
-// TestForcedClose is amqp-0-9-1.md §2 "forced close": 320 with the reason, queues gone before it.
+// TestForcedClose is amqp-0-9-1.md "forced close": 320 with the reason, queues gone before it.
 func TestForcedClose(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Options{})
@@ -331,7 +331,7 @@ func (p *peer) waitForever() {
 	}
 }
 
-// TestSecA8Silence is amqp-0-9-1.md §2 "heartbeat": two silent checks of T, that is 2T to 3T.
+// TestSecA8Silence is amqp-0-9-1.md "heartbeat": two silent checks of T, that is 2T to 3T.
 func TestSecA8Silence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

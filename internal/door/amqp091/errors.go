@@ -76,7 +76,7 @@ func asFault(err error) *fault {
 	return nil
 }
 
-// replyCode translates the heart's codes (amqp-0-9-1.md §6.1).
+// replyCode translates the heart's codes (amqp-0-9-1.md).
 func replyCode(e *broker.Error) wire.ReplyCode {
 	switch e.Code {
 	case broker.CodeNotFound:

@@ -12,7 +12,7 @@ import (
 )
 
 // TestExceptions sends one method each and wants its exception with exact code and text
-// (amqp-0-9-1.md §2 to §7). Where the code closes the channel only, the connection goes on.
+// (amqp-0-9-1.md). Where the code closes the channel only, the connection goes on.
 func TestExceptions(t *testing.T) {
 	t.Parallel()
 	ttl := func(v any) wire.Table { return wire.Table{{Name: "x-message-ttl", Value: v}} }
@@ -374,7 +374,7 @@ func TestReplyText(t *testing.T) {
 	}
 }
 
-// TestReplyCodes: every code of the heart has the reply code of amqp-0-9-1.md §6.1.
+// TestReplyCodes: every code of the heart has the reply code of amqp-0-9-1.md.
 func TestReplyCodes(t *testing.T) {
 	t.Parallel()
 	session, connection := broker.ScopeSession, broker.ScopeConnection

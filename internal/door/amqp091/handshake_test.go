@@ -13,7 +13,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
-// TestProtocolHeader (§4.2.2, amqp-0-9-1.md §2 "header"): what is not 0-9-1 gets our header.
+// TestProtocolHeader (§4.2.2, amqp-0-9-1.md "header"): what is not 0-9-1 gets our header.
 func TestProtocolHeader(t *testing.T) {
 	t.Parallel()
 	testCases := []struct {
@@ -98,7 +98,7 @@ func TestServerProperties(t *testing.T) {
 	}
 }
 
-// TestLogin covers PLAIN, AMQPLAIN and the refusals of amqp-0-9-1.md §2 "auth failure",
+// TestLogin covers PLAIN, AMQPLAIN and the refusals of amqp-0-9-1.md "auth failure",
 // "mechanism", and TestSecA12's malformed responses.
 func TestSecA12Login(t *testing.T) {
 	t.Parallel()
@@ -165,7 +165,7 @@ func TestSecA12Login(t *testing.T) {
 	})
 }
 
-// TestTune is amqp-0-9-1.md §2 "tune" and "bad tune-ok", each limit at N-1, N, N+1.
+// TestTune is amqp-0-9-1.md "tune" and "bad tune-ok", each limit at N-1, N, N+1.
 func TestTune(t *testing.T) {
 	t.Parallel()
 	testCases := []struct {
@@ -221,7 +221,7 @@ func TestTune(t *testing.T) {
 	}
 }
 
-// TestOpen is amqp-0-9-1.md §2 "open" and "connection limits".
+// TestOpen is amqp-0-9-1.md "open" and "connection limits".
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	open := func(s *server, vhost string) *peer {
@@ -247,7 +247,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestSecLimitsBeforeLogin is security.md §2: frames of at most 8192 octets, channel 0 and methods
+// TestSecLimitsBeforeLogin is security.md: frames of at most 8192 octets, channel 0 and methods
 // of the connection class only, all within the handshake timeout.
 func TestSecLimitsBeforeLogin(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
-// A message that cannot be converted for a consumer must not end the consumer (security.md §11): it
+// A message that cannot be converted for a consumer must not end the consumer (security.md): it
 // is dead-lettered as if the client had rejected it. Deliver cannot call the heart, so it notes the
 // delivery and wakes the read loop, which may.
 

@@ -66,7 +66,7 @@ func (s *server) small(tb testing.TB) *peer {
 	return p
 }
 
-// TestPoison is security.md §11: what cannot be sent to a consumer is dead-lettered, and the consumer
+// TestPoison is security.md: what cannot be sent to a consumer is dead-lettered, and the consumer
 // gets what comes after it.
 func TestPoison(t *testing.T) {
 	t.Parallel()

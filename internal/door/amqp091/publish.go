@@ -12,7 +12,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
-// The headers that make a publish a call or a gather (amqp-0-9-1.md §7), and those that add
+// The headers that make a publish a call or a gather (amqp-0-9-1.md), and those that add
 // routing keys (§3).
 const (
 	headerTimeout     = broker.HeaderTimeout

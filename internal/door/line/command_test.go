@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// line.md §2: members and ops are found by the names that they print.
+// line.md, Ops: members and ops are found by the names that they print.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for m := range memberCount {
@@ -35,7 +35,7 @@ func values() map[kind]string {
 	}
 }
 
-// line.md §1: every member with every type that it does not take is a bad request, which leaves the
+// line.md, Rules: every member with every type that it does not take is a bad request, which leaves the
 // connection open.
 func TestWrongType(t *testing.T) {
 	t.Parallel()
@@ -68,7 +68,7 @@ func TestWrongType(t *testing.T) {
 	c.do(`{"id":0,"op":"ping"}`, `{"id":0}`)
 }
 
-// line.md §1, §2: what is no request of the protocol, with the answer.
+// line.md, Rules: what is no request of the protocol, with the answer.
 func TestBadRequest(t *testing.T) {
 	t.Parallel()
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -176,7 +176,7 @@ func manyHeaders(n int) string {
 	return "{" + strings.Join(list, ",") + "}"
 }
 
-// line.md §1: nesting at the limit, and headers at theirs, pass.
+// line.md, Rules: nesting at the limit, and headers at theirs, pass.
 func TestAtLimit(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -196,7 +196,7 @@ func TestAtLimit(t *testing.T) {
 	c.want(`{"event":"message",...,"headers":` + manyHeaders(headersMax) + `,"body_b64":""}`)
 }
 
-// line.md §1: what is no JSON object gets an error without an id, and the end.
+// line.md, Rules: what is no JSON object gets an error without an id, and the end.
 func TestNoObject(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -217,7 +217,7 @@ func TestNoObject(t *testing.T) {
 	}
 }
 
-// line.md §1: an id is a string or a whole number, and comes back as it is, in one form.
+// line.md, Rules: an id is a string or a whole number, and comes back as it is, in one form.
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, setup{}).dial()
@@ -233,7 +233,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// line.md §1: a request without an id is not answered, an error neither; it is counted.
+// line.md, Rules: a request without an id is not answered, an error neither; it is counted.
 func TestNoID(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -248,7 +248,7 @@ func TestNoID(t *testing.T) {
 	}
 }
 
-// line.md §1: ids are unique among those that are open.
+// line.md, Rules: ids are unique among those that are open.
 func TestIDInUse(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -269,7 +269,7 @@ func TestIDInUse(t *testing.T) {
 	c.do(`{"op":"ping","id":"s"}`, `{"id":"s"}`)
 }
 
-// line.md §1: the limit of a line at N-1, N and N+1 bytes, before and after login.
+// line.md, Rules: the limit of a line at N-1, N and N+1 bytes, before and after login.
 func TestLineLimit(t *testing.T) {
 	t.Parallel()
 	const body = 9_000
@@ -310,7 +310,7 @@ func TestLineLimit(t *testing.T) {
 	}
 }
 
-// line.md §1: a line without an end is too long as soon as it is.
+// line.md, Rules: a line without an end is too long as soon as it is.
 func TestEndlessLine(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -327,7 +327,7 @@ func TestEndlessLine(t *testing.T) {
 	_ = c.net.Close()
 }
 
-// line.md §6: a sender that writes one byte at a time.
+// line.md: a sender that writes one byte at a time.
 func TestOneByteAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})

@@ -357,7 +357,7 @@ func (c *conn) later(do func()) {
 	c.wakeReader()
 }
 
-// halfClosed answers what has been read, after the client's last word (line.md §1).
+// halfClosed answers what has been read, after the client's last word (line.md, Rules).
 func (c *conn) halfClosed() {
 	if line := c.reader.last(); len(line) > 0 {
 		c.busy.Store(true)

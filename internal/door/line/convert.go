@@ -230,7 +230,7 @@ type bodyOf struct {
 	flags   byte
 }
 
-// append appends the member body or body_b64, without a comma (line.md §2).
+// append appends the member body or body_b64, without a comma (line.md, Ops).
 func (o bodyOf) append(b []byte, s *scanner) []byte {
 	switch {
 	case o.flags&flagJSON != 0:

@@ -122,11 +122,11 @@ func openFault(err error, vhost []byte) *fault {
 	return f
 }
 
-// headerStatus is the header in which a service that speaks HTTP says its status (rest.md §5.2).
+// headerStatus is the header in which a service that speaks HTTP says its status (rest.md, Calls).
 const headerStatus = "http-status"
 
 // answerFault returns the error that an answer is: the hub's own, or the service's. A word that is no
-// code of the hub's is the service's own exception (rest.md §4). failure is what the heart knows of an
+// code of the hub's is the service's own exception (rest.md, Problems). failure is what the heart knows of an
 // answer that does not say it itself.
 func answerFault(p *broker.Properties, failure string, body bodyOf) *fault {
 	word, ok := p.Headers.Text(broker.HeaderError)

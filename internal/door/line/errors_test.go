@@ -92,7 +92,7 @@ func TestEndpoint(t *testing.T) {
 		`"message":"the breaker is open","retry_after_ms":7000}}`)
 }
 
-// line.md §3: every code of the heart has its word here, and the words are those of rest.md §4.
+// line.md, Errors: every code of the heart has its word here, and the words are those of rest.md, Problems.
 func TestCodes(t *testing.T) {
 	t.Parallel()
 	for code := broker.CodeInternal; ; code++ {
@@ -155,7 +155,7 @@ func TestUnreadable(t *testing.T) {
 	c.do(`{"op":"send","queue":"q","body":1}`, `{"event":"message","sub":"s",...,"body":1}`)
 }
 
-// line.md §2, result: past its retention an answer is result-gone.
+// line.md, Ops, result: past its retention an answer is result-gone.
 func TestResultGone(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(c *piped) {

@@ -94,7 +94,7 @@ func fatal(f *fault) *fault {
 	return f
 }
 
-// identify returns who the client is (security.md §10).
+// identify returns who the client is (security.md).
 func (c *conn) identify(hello *command) (string, *fault) {
 	user, err := hello.text(memberUser)
 	if err != nil {

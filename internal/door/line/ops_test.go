@@ -19,7 +19,7 @@ func hello(user, rest string) string {
 	return fmt.Sprintf(`{"op":"hello","id":"h","user":%q,"password":%q%s}`, user, user, rest)
 }
 
-// line.md §2, hello: who it is, where, and under which name.
+// line.md, Ops, hello: who it is, where, and under which name.
 func TestHello(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -58,7 +58,7 @@ func TestHello(t *testing.T) {
 
 func long(n int) string { return strings.Repeat("x", n) }
 
-// line.md §1: a client that shows and says nothing is the guest, on loopback alone; a listener's user
+// line.md, Rules: a client that shows and says nothing is the guest, on loopback alone; a listener's user
 // is everybody.
 func TestWhoWithoutHello(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,7 @@ func TestWhoWithoutHello(t *testing.T) {
 	c.ends()
 }
 
-// line.md §2: a body is any JSON value, or base64, and comes out as what its type says.
+// line.md, Ops: a body is any JSON value, or base64, and comes out as what its type says.
 func TestBodies(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -139,7 +139,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// line.md §2: what is sent beside the body is shown.
+// line.md, Ops: what is sent beside the body is shown.
 func TestMembersShown(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -156,7 +156,7 @@ func TestMembersShown(t *testing.T) {
 		`{"event":"message","sub":-7,...,"redelivered":false,"attempt":1,"body_b64":""}`)
 }
 
-// line.md §2, call and serve: the answer, an error of the service's, and who is not there.
+// line.md, Ops, call and serve: the answer, an error of the service's, and who is not there.
 func TestCall(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -199,7 +199,7 @@ func TestCall(t *testing.T) {
 	c.do(`{"op":"ping","id":1}`, `{"id":1}`) // and no second answer before
 }
 
-// line.md §2, reply: where no answer is wanted it only acknowledges; an error cannot stand twice.
+// line.md, Ops, reply: where no answer is wanted it only acknowledges; an error cannot stand twice.
 func TestReplyUnwanted(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -231,7 +231,7 @@ func (h *hub) unsettled(name string, n int) {
 	}
 }
 
-// line.md §2, reply: an answer to a queue is there when it is answered, with the question's id.
+// line.md, Ops, reply: an answer to a queue is there when it is answered, with the question's id.
 func TestReplyToQueue(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -264,7 +264,7 @@ func TestDirectReply(t *testing.T) {
 	c.want(`{"event":"message","sub":"r","queue":"amq.rabbitmq.reply-to",...,"correlation_id":"c","body":"yes"}`)
 }
 
-// line.md §2, send and publish: the codes of what goes nowhere.
+// line.md, Ops, send and publish: the codes of what goes nowhere.
 func TestSendRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -301,7 +301,7 @@ func TestSendRefused(t *testing.T) {
 	}
 }
 
-// line.md §3: what a body may have, a message, a table of the hub.
+// line.md, Errors: what a body may have, a message, a table of the hub.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	const body = 1_000
@@ -397,7 +397,7 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
-// line.md §2, publish and subscribe: topics, with a queue that goes and with one that stays.
+// line.md, Ops, publish and subscribe: topics, with a queue that goes and with one that stays.
 func TestTopics(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -424,7 +424,7 @@ func TestTopics(t *testing.T) {
 	b.do(`{"op":"subscribe","id":"c","queue":"none"}`, `{"id":"c","error":{"code":"not-found",...`)
 }
 
-// line.md §2, nack: at once and in place, after a while, to the dead letters.
+// line.md, Ops, nack: at once and in place, after a while, to the dead letters.
 func TestNack(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -453,7 +453,7 @@ func TestNack(t *testing.T) {
 	h.ready("q", 1) // what was to go back later goes back with its subscription
 }
 
-// line.md §2, request and result: the answer is kept, and read as often as asked.
+// line.md, Ops, request and result: the answer is kept, and read as often as asked.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -499,7 +499,7 @@ func TestRequest(t *testing.T) {
 	state(found.ID, `"state":"canceled"`)
 }
 
-// line.md §2, gather: who answered, who is missing, by which rule it ended.
+// line.md, Ops, gather: who answered, who is missing, by which rule it ended.
 func TestGather(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -555,7 +555,7 @@ func TestGather(t *testing.T) {
 	c.want(`{"event":"gather_end","id":3,"complete":false,"missing":["quote-1","quote-2","quote-3"]}`)
 }
 
-// line.md §2: {event:"cancel"} when a queue goes, and nothing after it.
+// line.md, Ops: {event:"cancel"} when a queue goes, and nothing after it.
 func TestCancelEvent(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -571,7 +571,7 @@ func TestCancelEvent(t *testing.T) {
 	c.do(`{"op":"subscribe","id":"s","queue":"q"}`, `{"id":"s"}`)
 }
 
-// line.md §2: {event:"closing"} when the hub stops, and when an administrator ends the connection.
+// line.md, Ops: {event:"closing"} when the hub stops, and when an administrator ends the connection.
 func TestClosing(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, setup{})
@@ -586,7 +586,7 @@ func TestClosing(t *testing.T) {
 	other.ends()
 }
 
-// line.md §6, 3: one connection that serves and calls with prefetch 1, 64 at a time, never deadlocks.
+// line.md: one connection that serves and calls with prefetch 1, 64 at a time, never deadlocks.
 func TestServesAndCalls(t *testing.T) {
 	t.Parallel()
 	const atOnce, rounds = 64, 20
@@ -630,7 +630,7 @@ func TestServesAndCalls(t *testing.T) {
 	h.unsettled("svc", 0)
 }
 
-// line.md §1: after a half-close what was asked is answered, subscriptions end, and then the
+// line.md, Rules: after a half-close what was asked is answered, subscriptions end, and then the
 // connection.
 func TestHalfClose(t *testing.T) {
 	t.Parallel()

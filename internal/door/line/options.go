@@ -27,7 +27,7 @@ const (
 	defaultWaitsMax     = 1_024
 	defaultUDPRate      = 20_000
 
-	bodyBytesHard = 512 << 20 // what no setting exceeds (security.md §3)
+	bodyBytesHard = 512 << 20 // what no setting exceeds (security.md)
 	// beforeLoginBytes bounds a line before login, and what a line may have besides its body.
 	beforeLoginBytes = 64 << 10
 )

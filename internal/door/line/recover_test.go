@@ -8,7 +8,7 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// line.md §6, 2: what was answered is there after the hub's end; a request whose asker is gone is read
+// line.md: what was answered is there after the hub's end; a request whose asker is gone is read
 // after a restart.
 func TestSurvivesRestart(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// depthMax is how deep values nest, the line's own object included (security.md §3).
+// depthMax is how deep values nest, the line's own object included (security.md).
 const depthMax = 64
 
 // kind is the type of a JSON value; as a bit, so that members can take several.

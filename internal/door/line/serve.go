@@ -10,7 +10,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Defaults of prefetch (line.md §2).
+// Defaults of prefetch (line.md, Ops).
 const (
 	servePrefetch     = 1
 	subscribePrefetch = 100

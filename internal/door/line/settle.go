@@ -86,7 +86,7 @@ func (c *conn) nack(cmd *command) *fault {
 	return nil
 }
 
-// delayMaxMS bounds how long a delivery may be kept back: half a day, as a lease (rest.md §5.4).
+// delayMaxMS bounds how long a delivery may be kept back: half a day, as a lease (rest.md, Leases).
 const delayMaxMS = 43_200_000
 
 // giveBackLater gives a delivery back after a while. It counts as unsettled until then.

@@ -16,7 +16,7 @@ const (
 	// headersMax bounds the headers of a message, headerValuesMax all values in them.
 	headersMax      = 100
 	headerValuesMax = 65_536
-	// headerDepthMax bounds how deep header values nest: what every door can write (security.md §3).
+	// headerDepthMax bounds how deep header values nest: what every door can write (security.md).
 	headerDepthMax = 32
 	// timestampMax is far beyond what RFC 3339 can write.
 	timestampMax = math.MaxInt32 * 100

@@ -82,7 +82,7 @@ func (c *piped) ends() {
 	}
 }
 
-// line.md §1: login within 10 s, whatever was sent of the first line.
+// line.md, Rules: login within 10 s, whatever was sent of the first line.
 func TestLoginTimeout(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", `{"op":`, "\n\n"} {
@@ -96,7 +96,7 @@ func TestLoginTimeout(t *testing.T) {
 	}
 }
 
-// security.md §3: a line that has begun has to end, within half a minute or at 1 KiB a second; a
+// security.md: a line that has begun has to end, within half a minute or at 1 KiB a second; a
 // connection that says nothing may stay.
 func TestSlowLine(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// datagramBytesMax is what fits into one frame of Ethernet with IPv4 and UDP (line.md §4).
+// datagramBytesMax is what fits into one frame of Ethernet with IPv4 and UDP (line.md, UDP).
 const datagramBytesMax = 1_472
 
 // drop is why a datagram was dropped.

@@ -79,7 +79,7 @@ func (p *packets) silent() {
 	}
 }
 
-// line.md §4: send and publish, volatile unless they say otherwise, and no answer.
+// line.md, UDP: send and publish, volatile unless they say otherwise, and no answer.
 func TestDatagrams(t *testing.T) {
 	t.Parallel()
 	p := newPackets(t, setup{})
@@ -166,7 +166,7 @@ func TestSecL8Flood(t *testing.T) {
 	blocked.ready("q", 1)
 }
 
-// line.md §4: the user is the listener's, or the guest on loopback; who may not come in is refused.
+// line.md, UDP: the user is the listener's, or the guest on loopback; who may not come in is refused.
 func TestDatagramUser(t *testing.T) {
 	t.Parallel()
 	p := newPackets(t, setup{options: func(o *Options) { o.User = "limited" }})

@@ -30,7 +30,7 @@ type agreed struct {
 }
 
 // agree looks up the contract of the service that is called, reads the arguments and checks them. Without
-// a contract nothing has changed, and v.agreed is nil (rest.md §2, thrift.md §6).
+// a contract nothing has changed, and v.agreed is nil (rest.md, Contracts).
 func (d *Door) agree(v *visit) error {
 	if d.options.Registry == nil {
 		return nil
@@ -219,7 +219,7 @@ func (a *agreed) operation() string {
 func (a *agreed) hasNoAnswer() bool { return a.method.Oneway || a.method.Publish != "" }
 
 // sendCall sends a call that nobody answers, as a message of the service or on a topic: 202 when it is
-// safe (rest.md §5.10).
+// safe (rest.md, The description).
 func (d *Door) sendCall(v *visit) error {
 	to := target{exchange: "", key: v.path("svc"), mandatory: true}
 	to.location = "/queues/" + url.PathEscape(to.key) + "/messages/"

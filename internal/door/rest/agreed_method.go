@@ -18,7 +18,7 @@ const (
 	headerMissing   = "Parley-Missing"
 )
 
-// methods carries out a method that its contract makes something else of than a call (thrift.md §8). A
+// methods carries out a method that its contract makes something else of than a call (thrift.md, Annotations). A
 // timeout of 0 is what is usual for it.
 func (d *Door) methods(v *visit, timeout time.Duration) (done bool, err error) {
 	switch m := v.agreed.method; {

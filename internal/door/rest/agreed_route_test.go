@@ -25,7 +25,7 @@ service things {
 }
 `
 
-// thrift.md §8: a method is called by its annotated path, its fields come from all over the request, and
+// thrift.md, Annotations: a method is called by its annotated path, its fields come from all over the request, and
 // those of its result go all over the answer. The service sees the call as it always does.
 func TestAnnotatedRoutes(t *testing.T) {
 	t.Parallel()

@@ -80,7 +80,7 @@ func (p *peer) serve(body, contentType string, headers ...broker.Field) {
 
 const asJSON = "Content-Type: application/json"
 
-// thrift.md §6: what the contract does not take never reaches the service, and the client learns where.
+// thrift.md, JSON: what the contract does not take never reaches the service, and the client learns where.
 func TestArgumentsAreChecked(t *testing.T) {
 	t.Parallel()
 	h := contracted(t, shopIDL)
@@ -219,7 +219,7 @@ func TestCallsWithoutAnAnswer(t *testing.T) {
 	h.do("POST", "/v1/services/shop/forget", `{"id":"9"}`, asJSON).problem(404, "no-service")
 }
 
-// thrift.md §6: a declared exception has the status that its contract gives it, its name and its fields,
+// thrift.md, JSON: a declared exception has the status that its contract gives it, its name and its fields,
 // in whichever form the service says it.
 func TestDeclaredExceptions(t *testing.T) {
 	t.Parallel()

@@ -124,7 +124,7 @@ type lineResult struct {
 	Detail    string `json:"detail,omitempty"`
 }
 
-// publishLines sends a batch of lines (rest.md §5.1).
+// publishLines sends a batch of lines (rest.md, Messages).
 func (d *Door) publishLines(v *visit, to target) error {
 	if err := v.unpacked(); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (d *Door) publishLines(v *visit, to target) error {
 	return d.publishBatch(&batch{v: v, to: to, read: readLine}, data, lines)
 }
 
-// publishEvents sends a batch of CloudEvents (rest.md §5.7).
+// publishEvents sends a batch of CloudEvents (rest.md, CloudEvents).
 func (d *Door) publishEvents(v *visit, to target) error {
 	if err := v.unpacked(); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (d *Door) publishEvents(v *visit, to target) error {
 }
 
 // publishBatch sends a batch. Its entries are published one after the other and waited for together;
-// they succeed or fail alone (rest.md §5.1). Of the request's own headers those count that are about
+// they succeed or fail alone (rest.md, Messages). Of the request's own headers those count that are about
 // all of it: the delay and the trace.
 func (d *Door) publishBatch(b *batch, data []byte, entries [][]byte) error {
 	own, delay, err := sendPropertiesIn(b.v.r.Header)

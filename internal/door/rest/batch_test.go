@@ -18,7 +18,7 @@ func (h *hub) results(path string, lines ...string) []lineResult {
 	return out.Results
 }
 
-// rest.md §5.1: a batch has one result for each entry, in order; they succeed or fail alone.
+// rest.md, Messages: a batch has one result for each entry, in order; they succeed or fail alone.
 func TestSendBatch(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

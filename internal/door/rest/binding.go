@@ -11,7 +11,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// bindingBody is the body of POST /bindings, and a row of GET /bindings (amqp-1-0.md §8).
+// bindingBody is the body of POST /bindings, and a row of GET /bindings.
 type bindingBody struct {
 	Source              string         `json:"source"`
 	DestinationQueue    string         `json:"destination_queue,omitempty"`

@@ -21,7 +21,7 @@ const (
 	headBytes    = 64 << 10  // of a body that are read into a buffer that grows
 	blockBytes   = 256 << 10 // of a block for the rest
 	bodiesFactor = 16        // bodies of the largest size that may be under way at once
-	jsonDepthMax = 64        // nesting of a JSON body (security.md §3)
+	jsonDepthMax = 64        // nesting of a JSON body (security.md)
 	bodyTime     = 30 * time.Second
 	bodyRate     = 1 << 10 // bytes a second that a body must come with, after bodyTime
 )

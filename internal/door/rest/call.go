@@ -15,7 +15,7 @@ import (
 	"github.com/parley-ipc/parley/internal/contract"
 )
 
-// headerStatus is the header in which a service's answer says its HTTP status (rest.md §5.2).
+// headerStatus is the header in which a service's answer says its HTTP status (rest.md, Calls).
 const headerStatus = "http-status"
 
 // service is ANY /services/{svc}/{path…}: a call whose answer is this request's answer, or, with
@@ -135,7 +135,7 @@ type callTerms struct {
 }
 
 // callMessage makes the message of a call out of the request: its body as it is, the operation as
-// type, and what HTTP knows more as headers (rest.md §5.2).
+// type, and what HTTP knows more as headers (rest.md, Calls).
 func (d *Door) callMessage(v *visit, terms callTerms) (*broker.Message, error) {
 	p, err := v.callProperties()
 	if err != nil {
@@ -197,7 +197,7 @@ func (v *visit) callProperties() (broker.Properties, error) {
 	set("http-method", v.calledBy())
 	set("http-path", v.calledAt())
 	set("http-query", v.calledWith())
-	if parsePrefer(v.r.Header).lenient { // for who turns the body (thrift.md §6)
+	if parsePrefer(v.r.Header).lenient { // for who turns the body (thrift.md, JSON)
 		set("prefer", "handling=lenient")
 	}
 	for name, value := range endToEnd(v.r.Header) {

@@ -37,7 +37,7 @@ func (h *hub) got(c <-chan *response) *response {
 	}
 }
 
-// rest.md §5.2: any service answers a call, here one of another door.
+// rest.md, Calls: any service answers a call, here one of another door.
 func TestCallAnsweredByAnotherDoor(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -79,7 +79,7 @@ func TestCallAnsweredByAnotherDoor(t *testing.T) {
 	}
 }
 
-// rest.md §5.4: a worker that leases and answers is a service.
+// rest.md, Leases: a worker that leases and answers is a service.
 func TestCallAnsweredByWorker(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -104,7 +104,7 @@ func TestCallAnsweredByWorker(t *testing.T) {
 	h.do("POST", "/v1/leases/"+m.Lease+"/reply", "again").problem(410, "lease-gone")
 }
 
-// rest.md §5.2: a polling worker counts as attached between its polls.
+// rest.md, Calls: a polling worker counts as attached between its polls.
 func TestCallWaitsForPollingWorker(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -119,7 +119,7 @@ func TestCallWaitsForPollingWorker(t *testing.T) {
 	h.got(c).want(http.StatusOK)
 }
 
-// rest.md §4: the errors of a call.
+// rest.md, Problems: the errors of a call.
 func TestCallErrors(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -171,7 +171,7 @@ func TestCallErrors(t *testing.T) {
 	}
 }
 
-// A call with any method and path reaches the service (rest.md §2).
+// A call with any method and path reaches the service (rest.md, Routes).
 func TestCallAnyMethod(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -220,7 +220,7 @@ func TestCallCallerGone(t *testing.T) {
 	})
 }
 
-// rest.md §5.2: respond-async, and its answer as often as asked.
+// rest.md, Calls: respond-async, and its answer as often as asked.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -266,7 +266,7 @@ func basic(user string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+user))
 }
 
-// rest.md §1: wait and respond-async together answer inline when it is done in time.
+// rest.md, Standards: wait and respond-async together answer inline when it is done in time.
 func TestRequestInline(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -283,7 +283,7 @@ func TestRequestInline(t *testing.T) {
 	h.do("POST", "/v1/services/svc/do", "x", "Prefer: wait=0, respond-async").want(202)
 }
 
-// rest.md §5.2: a request whose answer is an error has failed; what the error is the answer says.
+// rest.md, Calls: a request whose answer is an error has failed; what the error is the answer says.
 func TestRequestFailed(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -301,7 +301,7 @@ func TestRequestFailed(t *testing.T) {
 	h.do("GET", at+"/response", "").problem(422, "exception")
 }
 
-// rest.md §5.2: DELETE cancels and is repeatable; a deadline ends a request too.
+// rest.md, Calls: DELETE cancels and is repeatable; a deadline ends a request too.
 func TestRequestCancelAndExpire(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

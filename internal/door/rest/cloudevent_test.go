@@ -30,7 +30,7 @@ func attributes(m seen) map[string]any {
 	return out
 }
 
-// rest.md §5.7: the three modes, on every send route, come out as one and the same message.
+// rest.md, CloudEvents: the three modes, on every send route, come out as one and the same message.
 func TestCloudEventModes(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -191,7 +191,7 @@ func TestCloudEventData(t *testing.T) {
 	}
 }
 
-// rest.md §5.7: an event comes out in binary or structured mode, whichever way its attributes are
+// rest.md, CloudEvents: an event comes out in binary or structured mode, whichever way its attributes are
 // spelled inside the hub; its trace goes on as the message's.
 func TestCloudEventLease(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ const (
 	durationMax  = 315_360_000_000
 )
 
-// propertiesIn reads the properties of a message out of the headers of HTTP (rest.md §5.1).
+// propertiesIn reads the properties of a message out of the headers of HTTP (rest.md, Messages).
 func propertiesIn(h http.Header) (broker.Properties, error) {
 	var p broker.Properties
 	r := headerReader{from: h, to: &p}
@@ -75,7 +75,7 @@ func (r *headerReader) all() {
 	r.own()
 	r.trace()
 	if key := h.Get("Idempotency-Key"); key != "" {
-		r.header("idempotency-key", key) // it travels on (rest.md §5.3)
+		r.header("idempotency-key", key) // it travels on (rest.md, Messages)
 	}
 }
 

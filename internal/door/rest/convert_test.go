@@ -33,7 +33,7 @@ func TestPropertiesBothWays(t *testing.T) {
 	}
 }
 
-// security.md §7 H5: nothing of a message can end a header and begin another.
+// security.md, H5: nothing of a message can end a header and begin another.
 func TestHeadersCannotBeInjected(t *testing.T) {
 	t.Parallel()
 	p := broker.Properties{
@@ -59,7 +59,7 @@ func TestHeadersCannotBeInjected(t *testing.T) {
 	}
 }
 
-// The mapping of any headers to a message and back (security.md §12, HTTP mapping).
+// The mapping of any headers to a message and back (security.md, HTTP mapping).
 func FuzzProperties(f *testing.F) {
 	f.Add("Content-Type: text/plain\r\nParley-Header-A: b\r\nParley-Priority: 3\r\n\r\n")
 	f.Add("Parley-Expires-Ms: 99999999999999999999\r\n\r\n")

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// queueDeclaration is the body of PUT /queues/{q} (amqp-1-0.md §8). Durable is the default.
+// queueDeclaration is the body of PUT /queues/{q}. Durable is the default.
 type queueDeclaration struct {
 	Durable    *bool          `json:"durable"`
 	Exclusive  bool           `json:"exclusive"`

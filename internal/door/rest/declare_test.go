@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// rest.md §2 and amqp-1-0.md §8: queues.
+// rest.md, Routes: queues.
 func TestQueues(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -46,7 +46,7 @@ func TestQueues(t *testing.T) {
 	h.do("GET", "/v1/vhosts/other/queues/q", "").problem(404, "not-found")
 }
 
-// rest.md §4: what a declaration must not be.
+// rest.md, Problems: what a declaration must not be.
 func TestDeclareRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -137,7 +137,7 @@ func TestJSONFaults(t *testing.T) {
 	}
 }
 
-// security.md §3: JSON nests at most 64 deep: N - 1, N and N + 1.
+// security.md: JSON nests at most 64 deep: N - 1, N and N + 1.
 func TestJSONDepth(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]bool{63: true, 64: true, 65: false, 100_000: false} {
@@ -239,7 +239,7 @@ func TestBindings(t *testing.T) {
 	h.do("DELETE", "/v1/bindings?src=x", "").problem(400, "bad-request")
 }
 
-// security.md §7 H6 and H9: lists come in pages.
+// security.md, H6 and H9: lists come in pages.
 func TestLists(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -67,7 +67,7 @@ func shows(about, schema string) outcome {
 	return outcome{status: http.StatusOK, about: about, body: jsonOf(schema, nil)}
 }
 
-// sendHeaders are the properties of a message (rest.md §5.1).
+// sendHeaders are the properties of a message (rest.md, Messages).
 func sendHeaders() []string {
 	return []string{
 		"Parley-Correlation-Id", "Parley-Reply-To", "Parley-Type", "Parley-Message-Id",

@@ -8,7 +8,7 @@
 //
 // [New] takes the heart and what the hub decides (who may log in, when it is ready) and returns a
 // [Door]. Its Handler stands on any mux; Server wraps one in an http.Server with the limits of
-// security.md §2-3, and Serve runs it on a listener until a context ends. Routes, bodies and
+// security.md, and Serve runs it on a listener until a context ends. Routes, bodies and
 // headers are described in docs/rest.md; every error is application/problem+json with a code word
 // that is the same through every door.
 //

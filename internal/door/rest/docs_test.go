@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The page's examples give the output that it shows (rest.md §6, 9: curl alone).
+// The page's examples give the output that it shows (rest.md: curl alone).
 func TestPageExamples(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {

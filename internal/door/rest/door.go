@@ -16,7 +16,7 @@ import (
 	"github.com/parley-ipc/parley/internal/metric"
 )
 
-// Limits of the HTTP server (security.md §2-3, rest.md §5.12).
+// Limits of the HTTP server (security.md, rest.md, Limits).
 const (
 	headerTime      = 5 * time.Second
 	headerBytes     = 64 << 10

@@ -33,7 +33,7 @@ const (
 	wordURITooLong = "uri-too-long"
 )
 
-// kind is one row of the table of errors (rest.md §4).
+// kind is one row of the table of errors (rest.md, Problems).
 type kind struct {
 	word   string
 	status int
@@ -259,7 +259,7 @@ func (v *visit) fail(err error) {
 	h.Del("Location")
 	h.Del("Preference-Applied")
 	if b.Code == wordKeyMissing || b.Code == "key-reused" || b.Code == "outstanding" {
-		h.Add("Link", "<"+b.Type+`>; rel="describedby"`) // rest.md §5.3
+		h.Add("Link", "<"+b.Type+`>; rel="describedby"`) // rest.md, Messages
 	}
 	if b.RetryAfterMS > 0 {
 		h.Set("Retry-After", strconv.FormatInt((b.RetryAfterMS+999)/1000, 10)) // not too early

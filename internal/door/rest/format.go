@@ -54,7 +54,7 @@ const (
 	valueTable     = 'm'
 )
 
-// valueDepthMax bounds how deep arrays and tables nest (security.md §3, field table).
+// valueDepthMax bounds how deep arrays and tables nest (security.md, field table).
 const valueDepthMax = 32
 
 var (

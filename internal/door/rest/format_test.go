@@ -125,7 +125,7 @@ func TestFormatRefuses(t *testing.T) {
 	}
 }
 
-// What decodes, encodes to what decodes to the same (security.md §12).
+// What decodes, encodes to what decodes to the same (security.md).
 func FuzzFormatDecode(f *testing.F) {
 	p := fullProperties()
 	raw, err := Format{}.Append(nil, &p)

@@ -20,7 +20,7 @@ import (
 // gatherBytes bounds the bodies of replies that wait to be written: of an answer that is no stream, all.
 const gatherBytes = 64 << 20
 
-// gatherRequest is the body of a gather (rest.md §5.8).
+// gatherRequest is the body of a gather (rest.md, Gather).
 type gatherRequest struct {
 	payload
 	Headers   map[string]any  `json:"headers"`

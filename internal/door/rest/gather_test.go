@@ -20,7 +20,7 @@ func testContext(t *testing.T) (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// rest.md §5.8: every consumer of a service is asked, and who is missing is named.
+// rest.md, Gather: every consumer of a service is asked, and who is missing is named.
 func TestGatherService(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -60,7 +60,7 @@ func TestGatherService(t *testing.T) {
 	}
 }
 
-// rest.md §5.8: silence and the total time leave it incomplete.
+// rest.md, Gather: silence and the total time leave it incomplete.
 func TestGatherIncomplete(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -85,7 +85,7 @@ func TestGatherIncomplete(t *testing.T) {
 	}
 }
 
-// rest.md §5.8: a copy of a topic gather goes to each bound queue; workers answer from leases.
+// rest.md, Gather: a copy of a topic gather goes to each bound queue; workers answer from leases.
 func TestGatherTopicQuorum(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -112,7 +112,7 @@ func TestGatherTopicQuorum(t *testing.T) {
 	}
 }
 
-// rest.md §5.8: replies are sent as they come when the client asks for a stream.
+// rest.md, Gather: replies are sent as they come when the client asks for a stream.
 func TestGatherStreams(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -158,7 +158,7 @@ func TestGatherBytes(t *testing.T) {
 	}
 }
 
-// rest.md §5.8: workers that poll are asked like any consumer, by the name that they give.
+// rest.md, Gather: workers that poll are asked like any consumer, by the name that they give.
 func TestGatherAsksPollingWorkers(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -51,7 +51,7 @@ func raw(t *testing.T, address, text string) string {
 	return string(data)
 }
 
-// security.md §7 H5 and rest.md §5.12: framing that two readers may read differently is refused and
+// security.md, H5 and rest.md, Limits: framing that two readers may read differently is refused and
 // the connection closed.
 func TestAmbiguousFramingIsRefused(t *testing.T) {
 	t.Parallel()

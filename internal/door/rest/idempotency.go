@@ -16,7 +16,7 @@ import (
 const keyBytesMax = 255
 
 // idempotency returns what makes a request happen once, empty without the header Idempotency-Key
-// (rest.md §5.3): the key, of this method and path, and the fingerprint of the whole request. Whose
+// (rest.md, Messages): the key, of this method and path, and the fingerprint of the whole request. Whose
 // it is the heart knows.
 func (v *visit) idempotency(body []byte) (key, fingerprint string, err error) {
 	lines := v.r.Header.Values("Idempotency-Key")
@@ -36,7 +36,7 @@ func (v *visit) idempotency(body []byte) (key, fingerprint string, err error) {
 }
 
 // publishOnce is publish with the header Idempotency-Key: the same publish again gets the answer of
-// the first (rest.md §5.3).
+// the first (rest.md, Messages).
 func (d *Door) publishOnce(v *visit, to target, m *broker.Message, once broker.OnceParams) error {
 	var first *broker.Request
 	err := v.work(func(w *worker) (err error) {

@@ -27,7 +27,7 @@ func peerOf(r *http.Request) auth.Peer {
 	return auth.PeerAt(at.Addr())
 }
 
-// identify returns who calls, or refuses (security.md §10).
+// identify returns who calls, or refuses (security.md).
 func (d *Door) identify(ctx context.Context, v *visit) (user string, err error) {
 	if err := d.checkOrigin(v.r); err != nil {
 		return "", err

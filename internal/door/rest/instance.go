@@ -18,7 +18,7 @@ type Instances interface {
 	List(vhost string) []ServiceStatus
 }
 
-// Instance is a server of a service (rest.md §5.9).
+// Instance is a server of a service (rest.md, Services).
 type Instance struct {
 	ID string `json:"-"`
 	// URL says where it is: http, https or h2c, or thrift.

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Bounds of leases (rest.md §5.4).
+// Bounds of leases (rest.md, Leases).
 const (
 	leaseCountMax   = 100
 	leaseWaitMax    = 20 * time.Second

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// rest.md §5.4: what a lease shows of a message.
+// rest.md, Leases: what a lease shows of a message.
 func TestLeaseShowsMessage(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -91,7 +91,7 @@ func TestLeaseShowsFieldTypes(t *testing.T) {
 		`"n":-5,"t":"1970-01-01T00:00:00Z","x":"/w=="}`)
 }
 
-// rest.md §2: with max 1 and an Accept of its type, the body as it is and the lease in headers.
+// rest.md, Routes: with max 1 and an Accept of its type, the body as it is and the lease in headers.
 func TestLeaseRaw(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -120,7 +120,7 @@ func TestLeaseRaw(t *testing.T) {
 	h.do("POST", "/v1/queues/q/leases", "", "Accept: application/json").want(200).json(&out)
 }
 
-// rest.md §5.4: acknowledgements are repeatable, and nobody else's.
+// rest.md, Leases: acknowledgements are repeatable, and nobody else's.
 func TestAcknowledge(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -139,7 +139,7 @@ func TestAcknowledge(t *testing.T) {
 	}
 }
 
-// rest.md §5.4: what is repeated while the first has no answer yet is no error either.
+// rest.md, Leases: what is repeated while the first has no answer yet is no error either.
 func TestSettleTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -173,7 +173,7 @@ func TestSettleTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// rest.md §5.4: an expired lease goes back, and its acknowledgement is 410.
+// rest.md, Leases: an expired lease goes back, and its acknowledgement is 410.
 func TestLeaseExpires(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -188,7 +188,7 @@ func TestLeaseExpires(t *testing.T) {
 	h.do("DELETE", "/v1/leases/"+second.Lease, "").want(204)
 }
 
-// rest.md §5.4: an acknowledgement after the expiry, but before another delivery, succeeds.
+// rest.md, Leases: an acknowledgement after the expiry, but before another delivery, succeeds.
 func TestAcknowledgeAfterExpiry(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -250,7 +250,7 @@ func TestEndedLeasesAreBounded(t *testing.T) {
 	}
 }
 
-// rest.md §2: PATCH extends, and gives back in each of its ways.
+// rest.md, Routes: PATCH extends, and gives back in each of its ways.
 func TestChangeLease(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -293,7 +293,7 @@ func TestChangeLease(t *testing.T) {
 	h.do("PATCH", "/v1/leases/"+d.Lease, `{"extend_ms":43200000}`).problem(400, "bad-request")
 }
 
-// rest.md §5.4: bounds of a lease at N - 1, N, N + 1.
+// rest.md, Leases: bounds of a lease at N - 1, N, N + 1.
 func TestLeaseBounds(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -332,7 +332,7 @@ func TestLeasesMax(t *testing.T) {
 	}
 }
 
-// rest.md §5.4: a caller that goes away during the wait is no attempt.
+// rest.md, Leases: a caller that goes away during the wait is no attempt.
 func TestLeaseCallerGone(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -359,7 +359,7 @@ func TestLeaseCallerGone(t *testing.T) {
 	}
 }
 
-// rest.md §2: a batch has one result for each entry.
+// rest.md, Routes: a batch has one result for each entry.
 func TestSettleBatch(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -390,7 +390,7 @@ func TestSettleBatch(t *testing.T) {
 		problem(400, "bad-request")
 }
 
-// rest.md §2: a reply goes to reply-to with the message's correlation id, then it is acknowledged.
+// rest.md, Routes: a reply goes to reply-to with the message's correlation id, then it is acknowledged.
 func TestReply(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Bounds of a page of a list (security.md §7, H6 and H9).
+// Bounds of a page of a list (security.md, H6 and H9).
 const (
 	pageDefault = 100
 	pageMax     = 1_000

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// rest.md §5.10: a route without a description, or a description without a route, is a fault; so is a
+// rest.md, The description: a route without a description, or a description without a route, is a fault; so is a
 // parameter, an answer's header, a member or a problem that nobody explains.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
@@ -105,7 +105,7 @@ func undescribed(tb testing.TB, document []byte, patterns []string) (lacks, inve
 	return lacks, slices.Sorted(maps.Keys(known))
 }
 
-// rest.md §5.10: every route of the mux is in the document, below each prefix where it is, and nothing
+// rest.md, The description: every route of the mux is in the document, below each prefix where it is, and nothing
 // else is; a route that the document lacks, and the reverse, is found.
 func TestEveryRouteIsInDocument(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ func TestEveryRouteIsInDocument(t *testing.T) {
 	}
 }
 
-// rest.md §5.10: the document is the same octets each time, at both of its addresses, and everything in
+// rest.md, The description: the document is the same octets each time, at both of its addresses, and everything in
 // it that is named is there.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()

@@ -129,7 +129,7 @@ type Options struct {
 	TopicExchange string
 }
 
-// bodyBytesHard is what no setting exceeds (security.md §3).
+// bodyBytesHard is what no setting exceeds (security.md).
 const bodyBytesHard = 512 << 20
 
 // Validate returns all faults at once.

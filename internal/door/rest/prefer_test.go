@@ -43,7 +43,7 @@ func TestParsePrefer(t *testing.T) {
 	}
 }
 
-// rest.md §5.2: the deadline is the least of what the request says.
+// rest.md, Calls: the deadline is the least of what the request says.
 func TestTimeoutOf(t *testing.T) {
 	t.Parallel()
 	testCases := []struct {

@@ -145,7 +145,7 @@ func problemCases() map[string]problemCase {
 	}
 }
 
-// rest.md §6, 2: every problem is reached by a request, with its status, its members and what goes with
+// rest.md: every problem is reached by a request, with its status, its members and what goes with
 // it: Retry-After on 429 and 503, WWW-Authenticate on 401, Allow on 405.
 func TestEveryProblem(t *testing.T) {
 	t.Parallel()
@@ -189,7 +189,7 @@ func TestEveryProblem(t *testing.T) {
 	}
 }
 
-// rest.md §5.1: what is sent with a delay waits, alone and in a batch, and happens once with a key.
+// rest.md, Messages: what is sent with a delay waits, alone and in a batch, and happens once with a key.
 func TestSendDelay(t *testing.T) {
 	t.Parallel()
 	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: realClock{}})

@@ -29,7 +29,7 @@ const (
 )
 
 // passage is a call to a service that the hub calls itself, on the goroutine of the request: head and
-// body go through as they come, and so do those of the answer (rest.md §5.2).
+// body go through as they come, and so do those of the answer (rest.md, Calls).
 type passage struct {
 	v       *visit
 	call    broker.EndpointCall

@@ -145,7 +145,7 @@ func (d *Door) publish(v *visit, to target) error {
 // message makes a message for the target. One without a message id gets one.
 func (t *target) message(p *broker.Properties, body []byte) (*broker.Message, error) {
 	if p.ReplyTo == broker.DirectReplyTo {
-		// It stands for a consumer of the sender's own connection (amqp-0-9-1.md §7).
+		// It stands for a consumer of the sender's own connection (amqp-0-9-1.md).
 		return nil, badRequest("nobody waits at %s over HTTP: call the service, or name a queue",
 			broker.DirectReplyTo)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// rest.md §5.1: properties come as headers, and consumers of other doors see them as theirs.
+// rest.md, Messages: properties come as headers, and consumers of other doors see them as theirs.
 func TestSendProperties(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -60,7 +60,7 @@ func TestSendProperties(t *testing.T) {
 	}
 }
 
-// rest.md §5.1: what the properties must not be.
+// rest.md, Messages: what the properties must not be.
 func TestSendRefusesProperties(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -81,7 +81,7 @@ func TestSendRefusesProperties(t *testing.T) {
 	h.do("POST", "/v1/queues/q/messages", "x", many[:headersMax]...).want(201)
 }
 
-// rest.md §2: where a message may go.
+// rest.md, Routes: where a message may go.
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -115,7 +115,7 @@ func TestPublish(t *testing.T) {
 	h.do("POST", "/v1/exchanges/amq.default/messages?key=one&mandatory=1", "x").want(201)
 }
 
-// amqp-0-9-1.md §7: a reply address of another door works over HTTP, once and never listed.
+// amqp-0-9-1.md: a reply address of another door works over HTTP, once and never listed.
 func TestReplyAddressOfAnotherDoor(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -135,7 +135,7 @@ func TestReplyAddressOfAnotherDoor(t *testing.T) {
 	h.do("GET", "/v1/queues/"+address, "").problem(404, "not-found")
 }
 
-// rest.md §4: a full queue that rejects is 429 with Retry-After.
+// rest.md, Problems: a full queue that rejects is 429 with Retry-After.
 func TestSendQueueFull(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -150,7 +150,7 @@ func TestSendQueueFull(t *testing.T) {
 	h.send("full", "z") // the session is fit for another publish
 }
 
-// security.md §7 H6: 413 while streaming, with and without a length, at N and N + 1.
+// security.md, H6: 413 while streaming, with and without a length, at N and N + 1.
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 1_000
@@ -188,7 +188,7 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// rest.md §2: with respond-async 202 comes before the log's confirm; refusals are known at once.
+// rest.md, Routes: with respond-async 202 comes before the log's confirm; refusals are known at once.
 func TestSendRespondAsync(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -224,7 +224,7 @@ func (l *lateLog) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool, e
 
 func (l *lateLog) Shard(uint32) broker.Log { return l }
 
-// rest.md §5.1: 201 is sent only when the log has the message.
+// rest.md, Messages: 201 is sent only when the log has the message.
 func TestSendWaitsForLog(t *testing.T) {
 	t.Parallel()
 	log := &lateLog{
@@ -279,7 +279,7 @@ func TestSendWaitsForLog(t *testing.T) {
 	h.got(c).want(201)
 }
 
-// security.md §7 H4: a body that trickles in is 408 and a close; what is too large is refused
+// security.md, H4: a body that trickles in is 408 and a close; what is too large is refused
 // before it is asked for with 100.
 func TestSlowAndExpectedBodies(t *testing.T) {
 	t.Parallel()
@@ -310,7 +310,7 @@ func TestSlowAndExpectedBodies(t *testing.T) {
 	}
 }
 
-// All bodies under way have a budget together (security.md §1: memory stays bounded).
+// All bodies under way have a budget together (security.md: memory stays bounded).
 func TestBodiesBudget(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -322,7 +322,7 @@ func TestBodiesBudget(t *testing.T) {
 	h.do("POST", "/v1/queues/q/messages", strings.Repeat("x", 999)).want(201)
 }
 
-// security.md §3: above the memory watermark publishing is 503 with Retry-After, consuming goes on.
+// security.md: above the memory watermark publishing is 503 with Retry-After, consuming goes on.
 func TestAlarm(t *testing.T) {
 	t.Parallel()
 	log := store.NewMemory(store.MemoryOptions{})

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// rest.md §1: RateLimit and RateLimit-Policy on every answer to a user, 429 with Retry-After behind the
+// rest.md, Standards: RateLimit and RateLimit-Policy on every answer to a user, 429 with Retry-After behind the
 // limit; others have their own.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
@@ -112,7 +112,7 @@ func TestQuotaPolicies(t *testing.T) {
 	}
 }
 
-// resilience.md §8, row 6: what is refused because too much is under way says which limit that is, and when
+// resilience.md, row 6: what is refused because too much is under way says which limit that is, and when
 // to come again.
 func TestLimitsOfTheHeart(t *testing.T) {
 	t.Parallel()

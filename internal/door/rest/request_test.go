@@ -20,7 +20,7 @@ func recovered(t *testing.T, log *store.Memory) *hub {
 	return serveBroker(t, b)
 }
 
-// rest.md §5.2: the asker and the hub are gone before the service answers, and the hub again before
+// rest.md, Calls: the asker and the hub are gone before the service answers, and the hub again before
 // the answer is read.
 func TestRequestSurvivesRestart(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,7 @@ func TestRequestSurvivesRestart(t *testing.T) {
 	})
 }
 
-// rest.md §5.3: a send with a key happens once, also when the hub was started again in between.
+// rest.md, Messages: a send with a key happens once, also when the hub was started again in between.
 func TestSendOnce(t *testing.T) {
 	t.Parallel()
 	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: realClock{}})
@@ -134,7 +134,7 @@ func TestSendOnce(t *testing.T) {
 	})
 }
 
-// rest.md §5.3: what a full queue refuses is not kept, so that it can be tried again.
+// rest.md, Messages: what a full queue refuses is not kept, so that it can be tried again.
 func TestSendOnceRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -151,7 +151,7 @@ func TestSendOnceRefused(t *testing.T) {
 	}
 }
 
-// rest.md §5.3: a call with a key reaches the service once; while it waits the second is refused,
+// rest.md, Messages: a call with a key reaches the service once; while it waits the second is refused,
 // and then gets the first one's answer.
 func TestCallOnce(t *testing.T) {
 	t.Parallel()

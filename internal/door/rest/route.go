@@ -188,7 +188,7 @@ func (d *Door) serve(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, r, problemf(wordNotFound, "there is no such route"))
 	case r.Method == http.MethodOptions,
 		r.Method == http.MethodHead && strings.Contains(allow, http.MethodPost):
-		// What may be sent here, and how much (rest.md §5.1); nothing is changed.
+		// What may be sent here, and how much (rest.md, Messages); nothing is changed.
 		h.Set("Allow", allow+", OPTIONS")
 		h.Set("Parley-Max-Body-Bytes", strconv.Itoa(d.options.BodyBytes))
 		if types := d.acceptPost(r); types != "" {

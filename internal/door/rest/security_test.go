@@ -21,7 +21,7 @@ import (
 	"github.com/parley-ipc/parley/internal/store"
 )
 
-// security.md §10: HTTP Basic; without credentials, the guest of a loopback listener, unless a page
+// security.md: HTTP Basic; without credentials, the guest of a loopback listener, unless a page
 // of another origin or another host name sent the request.
 func TestWhoIsCalling(t *testing.T) {
 	t.Parallel()
@@ -83,7 +83,7 @@ func TestWhoIsCalling(t *testing.T) {
 	}
 }
 
-// security.md §10: the guest comes from this machine only, whatever the listener's address is.
+// security.md: the guest comes from this machine only, whatever the listener's address is.
 func TestGuestFromElsewhere(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -157,7 +157,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// rest.md §5.12: CORS is off, and with exact origins when it is on.
+// rest.md, Limits: CORS is off, and with exact origins when it is on.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) { o.AllowedOrigins = []string{"https://app.example"} })
@@ -183,7 +183,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// rest.md §2: unknown route 404, known route with another method 405 and Allow.
+// rest.md, Routes: unknown route 404, known route with another method 405 and Allow.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -234,7 +234,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// rest.md §2: an unacceptable Accept is 406, before anything is done.
+// rest.md, Routes: an unacceptable Accept is 406, before anything is done.
 func TestAccept(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -261,7 +261,7 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// rest.md §5.12: a target of N, N + 1 bytes; headers above 64 KiB are 431.
+// rest.md, Limits: a target of N, N + 1 bytes; headers above 64 KiB are 431.
 func TestTargetAndHeaderLimits(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -282,7 +282,7 @@ func TestTargetAndHeaderLimits(t *testing.T) {
 	}
 }
 
-// rest.md §4: each problem type is a page.
+// rest.md, Problems: each problem type is a page.
 func TestProblemPages(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -405,7 +405,7 @@ func (denyAll) Allowed(string, string, auth.Action, string, string) bool { retur
 func (denyAll) MayOpen(string, string) bool                              { return true }
 func (denyAll) Version() uint64                                          { return 1 }
 
-// security.md §10: the heart asks for permission; every route that reaches it says 403, and lists
+// security.md: the heart asks for permission; every route that reaches it says 403, and lists
 // show nothing.
 func TestEveryRouteAsksForPermission(t *testing.T) {
 	t.Parallel()

@@ -101,7 +101,7 @@ type parcel struct {
 	tag     uint64
 	message message
 	// unreadable says that the properties could not be decoded: the message is dead-lettered, the
-	// consumer lives (security.md §11).
+	// consumer lives (security.md).
 	unreadable bool
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Bounds of event streams (rest.md §5.5).
+// Bounds of event streams (rest.md, Streams).
 const (
 	streamRetry     = 2_000 * time.Millisecond
 	streamComment   = 15 * time.Second

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// rest.md §5.5: a queue as a stream of events; each is acknowledged after it was written.
+// rest.md, Streams: a queue as a stream of events; each is acknowledged after it was written.
 func TestStreamQueue(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -42,7 +42,7 @@ func TestStreamQueue(t *testing.T) {
 	h.eventually("the consumer is gone", func() bool { return h.stats("q").Consumers == 0 })
 }
 
-// rest.md §5.5: at most prefetch events wait for their acknowledgement; what has none returns after
+// rest.md, Streams: at most prefetch events wait for their acknowledgement; what has none returns after
 // the stream.
 func TestStreamManual(t *testing.T) {
 	t.Parallel()
@@ -76,7 +76,7 @@ func TestStreamManual(t *testing.T) {
 	}
 }
 
-// rest.md §2: a topic stream is a subscription of its own; with a name it outlives the stream.
+// rest.md, Routes: a topic stream is a subscription of its own; with a name it outlives the stream.
 func TestStreamTopic(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -108,7 +108,7 @@ func TestStreamTopic(t *testing.T) {
 	}
 }
 
-// rest.md §2: HEAD never changes state.
+// rest.md, Routes: HEAD never changes state.
 func TestStreamHead(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

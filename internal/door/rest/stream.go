@@ -12,7 +12,7 @@ import (
 )
 
 // Bounds of what a topic's stream has sent and does not acknowledge yet, because its client may not
-// have seen it (rest.md §5.5).
+// have seen it (rest.md, Streams).
 const (
 	tailEvents = 256
 	tailBytes  = 1 << 20

@@ -114,7 +114,7 @@ func (c *slow) write(text string) {
 	}
 }
 
-// rest.md §5.5: a stream begins with the time to come back, says a comment every 15 s while there is
+// rest.md, Streams: a stream begins with the time to come back, says a comment every 15 s while there is
 // nothing else, and at a drain tells its client to come back a little later than others.
 func TestStreamComments(t *testing.T) {
 	t.Parallel()
@@ -178,7 +178,7 @@ func (c *pingedConn) Ping(context.Context) error {
 	return nil
 }
 
-// rest.md §5.5: a WebSocket is pinged every 30 s, and closed when no pong comes.
+// rest.md, Streams: a WebSocket is pinged every 30 s, and closed when no pong comes.
 func TestSocketPings(t *testing.T) {
 	t.Parallel()
 	pings := make(chan time.Time, 8)

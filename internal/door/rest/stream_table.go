@@ -11,7 +11,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Bounds of streams that wait for their client to come back (rest.md §5.5).
+// Bounds of streams that wait for their client to come back (rest.md, Streams).
 const (
 	parkedMax   = 1_000
 	parkTime    = leaseDefault     // of queues and durable topics: as long as leases without their stream

@@ -21,7 +21,7 @@ func (e *events) message() event {
 	}
 }
 
-// rest.md §6, 4: a client that comes back with Last-Event-ID, at any point, sees each message of a
+// rest.md: a client that comes back with Last-Event-ID, at any point, sees each message of a
 // topic once and in order; also what it was sent and has not seen.
 func TestStreamResumeTopic(t *testing.T) {
 	t.Parallel()
@@ -61,7 +61,7 @@ func TestStreamResumeTopic(t *testing.T) {
 	}
 }
 
-// rest.md §5.5: leases that are out when the stream breaks stay with it; who comes back gets those
+// rest.md, Streams: leases that are out when the stream breaks stay with it; who comes back gets those
 // events again that were not seen, under the same ids.
 func TestStreamResumeManual(t *testing.T) {
 	t.Parallel()
@@ -148,7 +148,7 @@ func (h *hub) giveUp() {
 	}
 }
 
-// rest.md §5.5: who comes back too late is told what is gone.
+// rest.md, Streams: who comes back too late is told what is gone.
 func TestStreamGap(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
@@ -212,7 +212,7 @@ func TestStreamTail(t *testing.T) {
 	}
 }
 
-// rest.md §5.5: the place in a durable topic holds over a restart of the hub.
+// rest.md, Streams: the place in a durable topic holds over a restart of the hub.
 func TestStreamResumeAfterRestart(t *testing.T) {
 	t.Parallel()
 	log := store.NewMemory(store.MemoryOptions{Retain: true, Clock: realClock{}})

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Webhooks posts messages and results to URLs of others (rest.md §5.6). Errors are the heart's.
+// Webhooks posts messages and results to URLs of others (rest.md, Webhooks). Errors are the heart's.
 type Webhooks interface {
 	// Put keeps a push subscription, JSON, and lets it run; its target has consented.
 	Put(ctx context.Context, c *broker.Connection, name string, definition []byte) (bool, error)

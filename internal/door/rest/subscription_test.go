@@ -93,7 +93,7 @@ func TestConsentRoute(t *testing.T) {
 	}
 }
 
-// rest.md §5.6: the target of a callback is asked before the request is stored, and never for a call
+// rest.md, Webhooks: the target of a callback is asked before the request is stored, and never for a call
 // that is answered inline.
 func TestCallbackHeader(t *testing.T) {
 	t.Parallel()

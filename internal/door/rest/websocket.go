@@ -69,7 +69,7 @@ type socketCommand struct {
 	} `json:"extend"`
 }
 
-// socket is a stream as a WebSocket (rest.md §5.5).
+// socket is a stream as a WebSocket (rest.md, Streams).
 type socket struct {
 	*feed
 

@@ -105,7 +105,7 @@ func (c *socketClient) send(text string) {
 
 func withSockets(o *Options) { o.Upgrade = upgradeToLines }
 
-// rest.md §5.5: a WebSocket on a queue's stream, with acknowledgements inline.
+// rest.md, Streams: a WebSocket on a queue's stream, with acknowledgements inline.
 func TestSocketQueue(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, withSockets)
@@ -175,7 +175,7 @@ func TestSocketTopic(t *testing.T) {
 	}
 }
 
-// rest.md §5.5: 1008 on policy, 1001 on drain; what is refused before the upgrade is a problem.
+// rest.md, Streams: 1008 on policy, 1001 on drain; what is refused before the upgrade is a problem.
 func TestSocketCloses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, withSockets)

@@ -66,7 +66,7 @@ func TestAckIndividual(t *testing.T) {
 	}
 }
 
-// TestAckClient: section 3, mode client is cumulative, but within its subscription.
+// TestAckClient: mode client is cumulative, but within its subscription.
 func TestAckClient(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -86,7 +86,7 @@ func TestAckClient(t *testing.T) {
 	c.wantError("Message not found", "unknown delivery tag 1\n")
 }
 
-// TestNack: section 3, NACK puts back by default, dead-letters with requeue:false, in 1.0 too; in
+// TestNack: NACK puts back by default, dead-letters with requeue:false, in 1.0 too; in
 // mode client it is cumulative.
 func TestNack(t *testing.T) {
 	t.Parallel()
@@ -128,7 +128,7 @@ func TestNackDiscards(t *testing.T) {
 	}
 }
 
-// TestAckRefused: section 5 and S7, the errors of ACK.
+// TestAckRefused: S7, the errors of ACK.
 func TestAckRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -308,7 +308,7 @@ func TestTransactionIsOneStep(t *testing.T) {
 	}
 }
 
-// TestTransactionRefused: section 5.
+// TestTransactionRefused: the errors of BEGIN, COMMIT and ABORT.
 func TestTransactionRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)

@@ -11,7 +11,7 @@ import (
 
 // What the attributes of a CloudEvent are called: on other doors (AMQP binding §3.1.3.1, the colon is
 // what older senders write), and here, where a colon would need an escape that 1.0 does not have
-// (rest.md §5.7).
+// (rest.md, CloudEvents).
 const (
 	attributePrefix = "cloudEvents_"
 	attributeColon  = "cloudEvents:"

@@ -11,7 +11,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/stomp"
 )
 
-// TestCloudEventAttributes: rest.md §5.7, the attributes of an event are ce-NAME here, whatever its
+// TestCloudEventAttributes: rest.md, CloudEvents, the attributes of an event are ce-NAME here, whatever its
 // sender calls them, and cloudEvents_NAME for everybody else.
 func TestCloudEventAttributes(t *testing.T) {
 	t.Parallel()

@@ -55,7 +55,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// TestConnectRefused: section 5, Bad CONNECT, Version mismatch and Illegal command, each followed by
+// TestConnectRefused: Bad CONNECT, Version mismatch and Illegal command, each followed by
 // the close.
 func TestConnectRefused(t *testing.T) {
 	t.Parallel()
@@ -137,7 +137,7 @@ func TestDefaultUser(t *testing.T) {
 	}
 }
 
-// TestConnectionLimit: section 5, the heart's limits as Bad CONNECT.
+// TestConnectionLimit: the heart's limits as Bad CONNECT.
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -168,7 +168,7 @@ func TestForcedClose(t *testing.T) {
 	c.wantError("connection_forced", "closed by the operator")
 }
 
-// TestQuickClient: section 6, connect, SEND and DISCONNECT in one write, nothing read: the message
+// TestQuickClient: connect, SEND and DISCONNECT in one write, nothing read: the message
 // is delivered.
 func TestQuickClient(t *testing.T) {
 	t.Parallel()

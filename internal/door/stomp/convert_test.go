@@ -47,7 +47,7 @@ func headersOf(t *testing.T, v wire.Version, lines []byte) map[string]string {
 	return out
 }
 
-// TestPropertiesToHeaders: section 4, what a MESSAGE shows of a message from another protocol.
+// TestPropertiesToHeaders: what a MESSAGE shows of a message from another protocol.
 func TestPropertiesToHeaders(t *testing.T) {
 	t.Parallel()
 	p := broker.Properties{
@@ -98,7 +98,7 @@ func TestPropertiesToHeaders(t *testing.T) {
 	}
 }
 
-// TestFormatRoundTrip: section 4, headers become properties and back.
+// TestFormatRoundTrip: headers become properties and back.
 func TestFormatRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := broker.Properties{
@@ -137,7 +137,7 @@ func TestFormatRoundTrip(t *testing.T) {
 	}
 }
 
-// TestReplyAddress: section 4, reply-to on the way in and out.
+// TestReplyAddress: reply-to on the way in and out.
 func TestReplyAddress(t *testing.T) {
 	t.Parallel()
 	testCases := []struct{ in, address, shown string }{
@@ -183,7 +183,7 @@ func (c *client) answerNext() got {
 	return f
 }
 
-// TestTempQueueReply: section 3, request and response over /temp-queue, without any header of
+// TestTempQueueReply: request and response over /temp-queue, without any header of
 // parley's: nobody but the service answers.
 func TestTempQueueReply(t *testing.T) {
 	t.Parallel()
@@ -229,7 +229,7 @@ func TestDirectReply(t *testing.T) {
 	c.wantError("precondition_failed", "fast reply consumer does not exist")
 }
 
-// TestCall: section 3, with parley-deadline or parley-timeout the hub answers for a service that
+// TestCall: with parley-deadline or parley-timeout the hub answers for a service that
 // is not there, not attached or late; without them it does not.
 func TestCall(t *testing.T) {
 	t.Parallel()
@@ -274,7 +274,7 @@ func TestCall(t *testing.T) {
 	c.wantNothing()
 }
 
-// TestGather: section 3, answers come as they arrive and are named, and a last empty MESSAGE says
+// TestGather: answers come as they arrive and are named, and a last empty MESSAGE says
 // how it ended and who is missing.
 func TestGather(t *testing.T) {
 	t.Parallel()

@@ -88,7 +88,7 @@ func (c *pipeClient) ended() bool {
 
 const connect = "CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\nheart-beat:"
 
-// TestHeartBeatSilence: row 20 and section 6, a client that sends exactly at the agreed interval,
+// TestHeartBeatSilence: row 20, a client that sends exactly at the agreed interval,
 // or somewhat late, lives; one that is silent is closed after two intervals and before three.
 func TestHeartBeatSilence(t *testing.T) {
 	t.Parallel()
@@ -150,7 +150,7 @@ func (c *pipeClient) wantSteady(most time.Duration) {
 	}
 }
 
-// TestHeartBeatBackPressure: section 6, the client sees an octet in every half interval while much
+// TestHeartBeatBackPressure: the client sees an octet in every half interval while much
 // is on its way to it, and when that is over; no filler stands inside a frame.
 func TestHeartBeatBackPressure(t *testing.T) {
 	t.Parallel()
@@ -173,7 +173,7 @@ func TestHeartBeatBackPressure(t *testing.T) {
 	})
 }
 
-// TestHeartBeatThrottled: section 6, a client that reads so slowly that it is not read on for a while
+// TestHeartBeatThrottled: a client that reads so slowly that it is not read on for a while
 // is not silent: what it sends meanwhile is not looked at.
 func TestHeartBeatThrottled(t *testing.T) {
 	t.Parallel()
@@ -223,7 +223,7 @@ func (l *blockedLog) Append(r *broker.Record, t broker.Ticket, seq uint64) (bool
 
 func (l *blockedLog) Shard(uint32) broker.Log { return l }
 
-// TestHeartBeatReaderBlocked: section 6, the client sees octets, and is not silent, while its SEND
+// TestHeartBeatReaderBlocked: the client sees octets, and is not silent, while its SEND
 // waits for the disk.
 func TestHeartBeatReaderBlocked(t *testing.T) {
 	t.Parallel()
@@ -308,7 +308,7 @@ func TestHeartBeatHeldAndGone(t *testing.T) {
 	})
 }
 
-// TestLoginTime: section 6, a connection has 10 s to log in, whatever it sends.
+// TestLoginTime: a connection has 10 s to log in, whatever it sends.
 func TestLoginTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -329,7 +329,7 @@ func TestLoginTime(t *testing.T) {
 	})
 }
 
-// TestFrameTime: security section 3, a frame that does not end has its own deadline, which octets
+// TestFrameTime: a frame that does not end has its own deadline, which octets
 // now and then do not move; a large one that arrives at a fair rate has more time.
 func TestFrameTime(t *testing.T) {
 	t.Parallel()
@@ -366,7 +366,7 @@ func TestFrameTime(t *testing.T) {
 	})
 }
 
-// TestIntervals: section 6, the agreed pair.
+// TestIntervals: the agreed pair.
 func TestIntervals(t *testing.T) {
 	t.Parallel()
 	testCases := []struct{ header, want string }{

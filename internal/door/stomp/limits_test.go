@@ -26,7 +26,7 @@ func brokerWith(t *testing.T, o broker.Options) *broker.Broker {
 	return b
 }
 
-// TestConnectionLimits: section 5, a connection too many of the hub or of a virtual host.
+// TestConnectionLimits: a connection too many of the hub or of a virtual host.
 func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -115,7 +115,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// TestEveryQueueHeader: section 3, each header that describes a queue reaches it.
+// TestEveryQueueHeader: each header that describes a queue reaches it.
 func TestEveryQueueHeader(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -148,7 +148,7 @@ func TestEveryQueueHeader(t *testing.T) {
 	}
 }
 
-// TestConsumerPriority: section 3, x-priority: who has the higher one is served first.
+// TestConsumerPriority: x-priority: who has the higher one is served first.
 func TestConsumerPriority(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -164,7 +164,7 @@ func TestConsumerPriority(t *testing.T) {
 	low.refused("Invalid header", "\"SUBSCRIBE\" must include a valid \"x-priority\" header\n")
 }
 
-// TestRequestLater: section 3, an answer waits in a durable queue of the asker's own while the asker
+// TestRequestLater: an answer waits in a durable queue of the asker's own while the asker
 // is gone.
 func TestRequestLater(t *testing.T) {
 	t.Parallel()
@@ -188,7 +188,7 @@ func TestRequestLater(t *testing.T) {
 	}
 }
 
-// TestTempQueueNames: section 5, a reply-to that names no temporary queue.
+// TestTempQueueNames: a reply-to that names no temporary queue.
 func TestTempQueueNames(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -199,7 +199,7 @@ func TestTempQueueNames(t *testing.T) {
 	}
 }
 
-// TestQuickClients: section 6, clients that connect, send, disconnect and go without having read an
+// TestQuickClients: clients that connect, send, disconnect and go without having read an
 // octet: every message is there, however the frames were cut.
 func TestQuickClients(t *testing.T) {
 	t.Parallel()
@@ -231,7 +231,7 @@ func TestQuickClients(t *testing.T) {
 	}
 }
 
-// TestLimitsBeforeLogin: section 6, 64 KiB of CONNECT are taken, an octet more is not, in each way
+// TestLimitsBeforeLogin: 64 KiB of CONNECT are taken, an octet more is not, in each way
 // that a frame grows.
 func TestLimitsBeforeLogin(t *testing.T) {
 	t.Parallel()

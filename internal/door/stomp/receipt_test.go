@@ -74,7 +74,7 @@ func slowHub(t *testing.T) (*hub, *slowLog) {
 
 const persistentSend = "SEND\npersistent:true\ndestination:/queue/safe\nreceipt:%s\n\nx\x00"
 
-// TestReceiptWhenSafe: section 1, the RECEIPT of a persistent SEND waits for the log, those of
+// TestReceiptWhenSafe: the RECEIPT of a persistent SEND waits for the log, those of
 // other frames do not, and one of COMMIT waits for what it sends.
 func TestReceiptWhenSafe(t *testing.T) {
 	t.Parallel()

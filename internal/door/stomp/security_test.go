@@ -95,7 +95,7 @@ func TestSecHostile(t *testing.T) {
 	}
 }
 
-// TestSecS1BeforeLogin: section 6, before login a frame has at most 64 KiB and 100 headers, and only
+// TestSecS1BeforeLogin: before login a frame has at most 64 KiB and 100 headers, and only
 // CONNECT is answered.
 func TestSecS1BeforeLogin(t *testing.T) {
 	t.Parallel()
@@ -120,7 +120,7 @@ func TestSecS1BeforeLogin(t *testing.T) {
 	}
 }
 
-// TestSecS2Largest: section 6, a body of 16 MiB passes, one octet more does not.
+// TestSecS2Largest: a body of 16 MiB passes, one octet more does not.
 func TestSecS2Largest(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -157,7 +157,7 @@ func (c *client) wantErrorOrReset(message string) {
 	}
 }
 
-// TestSecS2LargerThanDoor: section 6, a message from another door that is larger than this one
+// TestSecS2LargerThanDoor: a message from another door that is larger than this one
 // takes is dead-lettered for its consumer, who lives.
 func TestSecS2LargerThanDoor(t *testing.T) {
 	t.Parallel()
@@ -239,7 +239,7 @@ func TestSecS7Drip(t *testing.T) {
 	c.wantReceipt("d")
 }
 
-// TestAlarm: section 3, during an alarm a connection is not read after its next SEND, and goes on
+// TestAlarm: during an alarm a connection is not read after its next SEND, and goes on
 // when it ends; one that only consumes goes on.
 func TestAlarm(t *testing.T) {
 	t.Parallel()

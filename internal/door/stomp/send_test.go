@@ -130,7 +130,7 @@ func TestSecS4HeadersAcrossVersions(t *testing.T) {
 	}
 }
 
-// TestSendRefused: section 5, the errors of SEND.
+// TestSendRefused: the errors of SEND.
 func TestSendRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -232,7 +232,7 @@ func TestSendRefused(t *testing.T) {
 	}
 }
 
-// TestDestinations: section 3, every kind of destination; the MESSAGE shows it as it was sent.
+// TestDestinations: every kind of destination; the MESSAGE shows it as it was sent.
 func TestDestinations(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -269,7 +269,7 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
-// TestQueueHeaders: section 3, the headers that describe a queue, on SEND and on SUBSCRIBE; a queue
+// TestQueueHeaders: the headers that describe a queue, on SEND and on SUBSCRIBE; a queue
 // that is there with other properties is an error with AMQP's text.
 func TestQueueHeaders(t *testing.T) {
 	t.Parallel()
@@ -328,7 +328,7 @@ func (h *hub) vhostQueue(name string) (*broker.Queue, bool) {
 	return v.Queue(name)
 }
 
-// TestRefusedByQueue: section 1, a publish that a full queue refuses is an ERROR and the close.
+// TestRefusedByQueue: a publish that a full queue refuses is an ERROR and the close.
 func TestRefusedByQueue(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -348,7 +348,7 @@ func TestRefusedByQueue(t *testing.T) {
 	}
 }
 
-// TestTrailingLF: section 1, frames end with NUL LF unless the option leaves the LF out.
+// TestTrailingLF: frames end with NUL LF unless the option leaves the LF out.
 func TestTrailingLF(t *testing.T) {
 	t.Parallel()
 	for _, omit := range []bool{false, true} {
@@ -369,7 +369,7 @@ func TestTrailingLF(t *testing.T) {
 	}
 }
 
-// TestUnroutable: section 3, a SEND that reaches no queue is dropped and still gets its RECEIPT.
+// TestUnroutable: a SEND that reaches no queue is dropped and still gets its RECEIPT.
 func TestUnroutable(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)

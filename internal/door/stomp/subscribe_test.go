@@ -25,7 +25,7 @@ func copyAll(dst io.Writer, src interface {
 	return io.Copy(dst, src)
 }
 
-// TestReceiptBeforeMessage: section 1, the RECEIPT of SUBSCRIBE comes before the first MESSAGE.
+// TestReceiptBeforeMessage: the RECEIPT of SUBSCRIBE comes before the first MESSAGE.
 func TestReceiptBeforeMessage(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -40,7 +40,7 @@ func TestReceiptBeforeMessage(t *testing.T) {
 	}
 }
 
-// TestSubscribeRefused: section 5, the errors of SUBSCRIBE and UNSUBSCRIBE.
+// TestSubscribeRefused: the errors of SUBSCRIBE and UNSUBSCRIBE.
 func TestSubscribeRefused(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -156,7 +156,7 @@ func TestUnsubscribeByDestination(t *testing.T) {
 		"Subscription to \"destination='/queue/other'\" not found.\n")
 }
 
-// TestFairness: section 3, two subscribers on one queue get one of two messages each; to a topic,
+// TestFairness: two subscribers on one queue get one of two messages each; to a topic,
 // each gets both.
 func TestFairness(t *testing.T) {
 	t.Parallel()
@@ -183,7 +183,7 @@ func TestFairness(t *testing.T) {
 	}
 }
 
-// TestPrefetch: section 3, prefetch-count bounds what is unsettled; without it there is no bound.
+// TestPrefetch: prefetch-count bounds what is unsettled; without it there is no bound.
 func TestPrefetch(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)
@@ -202,7 +202,7 @@ func TestPrefetch(t *testing.T) {
 	c.wantNothing()
 }
 
-// TestDurableTopic: section 3, a durable subscription outlives its connection, is shared by all
+// TestDurableTopic: a durable subscription outlives its connection, is shared by all
 // with the same destination and id, and is deleted by UNSUBSCRIBE with the header.
 func TestDurableTopic(t *testing.T) {
 	t.Parallel()
@@ -239,7 +239,7 @@ func TestDurableTopic(t *testing.T) {
 	}
 }
 
-// TestServerCancels: section 5, the queue of a subscription is deleted.
+// TestServerCancels: the queue of a subscription is deleted.
 func TestServerCancels(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, nil)

@@ -10,7 +10,7 @@ import (
 )
 
 // answers keeps the calls of a connection in the order of their messages, and writes each answer when
-// those before it are written (thrift.md §3, rule 8).
+// those before it are written (thrift.md, Door).
 type answers struct {
 	door *Door
 	out  *output.Buffer

@@ -84,7 +84,7 @@ func attacks() []attack {
 	}
 }
 
-// thrift.md §5, security.md T1 to T6: each gets its exception and loses its connection, while a canary on
+// thrift.md, Security, security.md T1 to T6: each gets its exception and loses its connection, while a canary on
 // another one goes on as if nothing was.
 func TestSecThriftAttacks(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestSecThriftAttacks(t *testing.T) {
 	}
 }
 
-// thrift.md §3, rule 1: what is refused is answered under the bare name and the id of the message, as far
+// thrift.md, Door: what is refused is answered under the bare name and the id of the message, as far
 // as they have come. A generated client takes any other answer for one of somebody else's.
 func TestRefusedUnderItsName(t *testing.T) {
 	t.Parallel()
@@ -137,7 +137,7 @@ func TestRefusedUnderItsName(t *testing.T) {
 	}
 }
 
-// 64 levels pass: the limit is one more (security.md §1).
+// 64 levels pass: the limit is one more (security.md).
 func TestSecT3Levels(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -147,7 +147,7 @@ func TestSecT3Levels(t *testing.T) {
 	parse(t, m.Protocol, m.Bytes).failsWith(t, wire.UnknownMethod, "Unknown function x (no service 'svc'")
 }
 
-// thrift.md §5: zlib around all and as a transform; inflating stops at the limit.
+// thrift.md, Security: zlib around all and as a transform; inflating stops at the limit.
 func TestSecH2ThriftBombs(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) {
@@ -175,7 +175,7 @@ func TestSecH2ThriftBombs(t *testing.T) {
 	}
 }
 
-// thrift.md §5: half a frame and silence, and an octet now and then, are closed; who has sent nothing is
+// thrift.md, Security: half a frame and silence, and an octet now and then, are closed; who has sent nothing is
 // not.
 func TestSecThriftSlow(t *testing.T) {
 	t.Parallel()
@@ -206,7 +206,7 @@ func TestSecThriftSlow(t *testing.T) {
 	}
 }
 
-// security.md §2: an idle connection holds next to nothing, whether it has spoken or not, and neither does
+// security.md: an idle connection holds next to nothing, whether it has spoken or not, and neither does
 // one that sends four octets and waits.
 func TestSecThriftIdleMemory(t *testing.T) {
 	if testing.Short() {
@@ -265,7 +265,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// A message of the limit passes, and one octet more does not (security.md §1).
+// A message of the limit passes, and one octet more does not (security.md).
 func TestSecThriftLimits(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("x", 1000)

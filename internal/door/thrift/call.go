@@ -125,7 +125,7 @@ func (c *call) open() {
 		return
 	}
 	if c.head.Type != wire.Call && c.head.Type != wire.Oneway {
-		c.refused, c.closes, c.outcome = true, true, endOneway // thrift.md §3, rule 6
+		c.refused, c.closes, c.outcome = true, true, endOneway // thrift.md, Door
 		c.door.faults.Add(1)
 		return
 	}
@@ -234,7 +234,7 @@ func (c *call) do() error {
 	}
 }
 
-// address finds out whom the message is for (thrift.md §3, rule 4).
+// address finds out whom the message is for (thrift.md, Door).
 func (c *call) address() error {
 	service, method := wire.SplitName(c.head.Name)
 	c.head.Name, c.bare = method, service == nil

@@ -120,7 +120,7 @@ func jsonService(tb testing.TB) func(q *question) *broker.Message {
 }
 
 // TestContract: a service that speaks JSON is called with arguments by name, and its answers and errors
-// become results, declared exceptions and TApplicationExceptions (thrift.md §6).
+// become results, declared exceptions and TApplicationExceptions (thrift.md, JSON).
 func TestContract(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, withContract(t, false))
@@ -219,7 +219,7 @@ func TestNoContractForTJSON(t *testing.T) {
 }
 
 // TestOneway: a oneway call is a send, whether the message says so or the contract: nothing answers it,
-// and the next call does not wait (thrift.md §3, rules 2 and 3).
+// and the next call does not wait (thrift.md, Door).
 func TestOneway(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, withContract(t, false))
@@ -524,7 +524,7 @@ func TestRequest(t *testing.T) {
 	other.call(wire.Binary, "fetch", "nothing").failsWith(t, wire.InternalError, "not-found: no request 'nothing'")
 }
 
-// TestDeadlines: what the form of the call says bounds it, else the contract (thrift.md §3.2).
+// TestDeadlines: what the form of the call says bounds it, else the contract (thrift.md, Door).
 func TestDeadlines(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, withContract(t, false))

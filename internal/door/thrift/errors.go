@@ -12,7 +12,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
-// The code words that this door uses itself; all others are those of broker.Code (rest.md §4).
+// The code words that this door uses itself; all others are those of broker.Code (rest.md, Problems).
 const (
 	codeAlarm           = "alarm"
 	codeBadReply        = "bad-reply"
@@ -85,7 +85,7 @@ func problemOf(err error) *problem {
 	}
 }
 
-// kindOf returns the type of the exception that stands for a code (rest.md §4).
+// kindOf returns the type of the exception that stands for a code (rest.md, Problems).
 func kindOf(word string) wire.ExceptionType {
 	switch word {
 	case codeNoService, codeNoMethod:

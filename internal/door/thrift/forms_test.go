@@ -28,7 +28,7 @@ func forms() map[string]wire.Shape {
 }
 
 // TestForms: one port takes every form, each answer has the form of its call, and what belongs to both
-// sides comes back: sequence ids, flags, the bare name (thrift.md §2, §3 rules 1 and 7).
+// sides comes back: sequence ids, flags, the bare name (thrift.md, Door).
 func TestForms(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -22,14 +22,14 @@ const (
 	headerBytesMax = 16 << 10
 )
 
-// Keys of THeader that say when a call ends (thrift.md §3.2); in milliseconds. The second one is what a
+// Keys of THeader that say when a call ends (thrift.md, Door); in milliseconds. The second one is what a
 // server should spend in its queue.
 const (
 	keyTimeout      = "client_timeout"
 	keyQueueTimeout = "queue_timeout"
 )
 
-// headerStatus is the header in which a service that speaks HTTP says its status (rest.md §5.2).
+// headerStatus is the header in which a service that speaks HTTP says its status (rest.md, Calls).
 const headerStatus = "http-status"
 
 // timeout returns how long the call may take; 0 when the client does not say.

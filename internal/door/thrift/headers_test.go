@@ -20,7 +20,7 @@ func pairs(list ...string) (out []wire.Pair) {
 }
 
 // TestHeaders: what a client sends as headers the service gets, as it is, and the service's come back; what
-// is the hub's business goes neither way (thrift.md §1.4, §3.2).
+// is the hub's business goes neither way (thrift.md, Door).
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -90,7 +90,7 @@ func TestHeaderBounds(t *testing.T) {
 	}
 }
 
-// TestNames: whom a message is for (thrift.md §3, rule 4).
+// TestNames: whom a message is for (thrift.md, Door).
 func TestNames(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -19,7 +19,7 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
-// Limits of the HTTP server (security.md §7, H4).
+// Limits of the HTTP server (security.md, H4).
 const (
 	webHeaderTime  = 5 * time.Second
 	webHeaderBytes = 64 << 10
@@ -197,7 +197,7 @@ func (d *Door) cors(w http.ResponseWriter, r *http.Request) (answered bool) {
 }
 
 // foreign reports whether a request comes from a page of another origin, or found its way to this
-// machine under a name that is not the machine's (security.md §10).
+// machine under a name that is not the machine's (security.md).
 func (d *Door) foreign(r *http.Request) bool {
 	page := auth.Page{
 		Host: r.Host, Origins: r.Header.Values("Origin"), Site: r.Header.Get("Sec-Fetch-Site"),
@@ -218,7 +218,7 @@ func Takes(contentType string) bool { return isThrift([]byte(contentType)) }
 
 // ServeHTTP answers a request of HTTP: a call, or the beginning of a WebSocket. The caller of
 // ServeHTTP has looked at who sent it. Errors of calls have the status 200, since clients look at no
-// other answer (thrift.md §3, rule 9).
+// other answer (thrift.md, Door).
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request, from Caller) {
 	if name, ok := strings.CutPrefix(r.URL.Path, Path+"/"); ok {
 		from.service = name

@@ -87,7 +87,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestHTTPOneway: a oneway call is answered with 200 and nothing (thrift.md §3, rule 3).
+// TestHTTPOneway: a oneway call is answered with 200 and nothing (thrift.md, Door).
 func TestHTTPOneway(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
@@ -145,7 +145,7 @@ func TestHTTPPages(t *testing.T) {
 	}
 }
 
-// TestHTTPRefuses: what is no call of Thrift, or comes from a page of somebody else (security.md §10).
+// TestHTTPRefuses: what is no call of Thrift, or comes from a page of somebody else (security.md).
 func TestHTTPRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) {

@@ -61,7 +61,7 @@ func (c *call) convertResult(p wire.Protocol) error {
 	return nil
 }
 
-// problemBody is the error of a service (RFC 9457, rest.md §4).
+// problemBody is the error of a service (RFC 9457, rest.md, Problems).
 type problemBody struct {
 	Title     string          `json:"title"`
 	Detail    string          `json:"detail"`

@@ -38,7 +38,7 @@ func newMember(d *Door, nc net.Conn) *member {
 	return &member{door: d, net: nc, peer: nc.RemoteAddr().String(), vhost: defaultVHost}
 }
 
-// identify finds out who the client is, and opens its session (security.md §10).
+// identify finds out who the client is, and opens its session (security.md).
 func (m *member) identify() error {
 	o := &m.door.options
 	rules := auth.Silent{User: o.User, Guest: o.Guest, Owner: o.PeerUser}

@@ -32,7 +32,7 @@ const (
 	heldBytesMax = 16 << 20
 	// promptTime is how long a call may hold up the reading of its connection.
 	promptTime = 5 * time.Millisecond
-	// firstBytesMax bounds the first message of a client that nobody knows (security.md §2).
+	// firstBytesMax bounds the first message of a client that nobody knows (security.md).
 	firstBytesMax = 64 << 10
 	// messageRate is what the time for a long message is reckoned by, in octets a second.
 	messageRate = 1 << 10
@@ -132,7 +132,7 @@ func (o *Options) Validate() error {
 				f.n))
 		}
 	}
-	// The first octet of a frame is 0 then, which tells it from all else (thrift.md §2).
+	// The first octet of a frame is 0 then, which tells it from all else (thrift.md, Wire formats).
 	const frameMost = 1<<24 - 1
 	if l.FrameBytes > frameMost {
 		faults = append(faults, fmt.Errorf("thrift: Limits.FrameBytes is %d, want up to %d", l.FrameBytes,

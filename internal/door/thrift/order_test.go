@@ -49,7 +49,7 @@ func (g *gate) serve(tb testing.TB) func(q *question) *broker.Message {
 }
 
 // TestPipeline: messages that come together are carried out together, and answered in their order
-// (thrift.md §3, rule 8).
+// (thrift.md, Door).
 func TestPipeline(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -7,8 +7,8 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
-// send puts a message into the queue of its service. Nobody hears what became of it (thrift.md §3, rule
-// 2), so it is not kept for a restart either.
+// send puts a message into the queue of its service. Nobody hears what became of it (thrift.md, Door),
+// so it is not kept for a restart either.
 func (c *call) send() error {
 	if err := c.compose(wire.Oneway, c.method); err != nil {
 		return err

@@ -25,7 +25,7 @@ import (
 	"github.com/parley-ipc/parley/internal/endpoint"
 )
 
-// What goes to a member is what came: method, path, query, headers, body (rest.md §5.2).
+// What goes to a member is what came: method, path, query, headers, body (rest.md, Calls).
 func TestRequestGoesThrough(t *testing.T) {
 	t.Parallel()
 	for _, w := range ways() {
@@ -203,7 +203,7 @@ func TestPathsWithDots(t *testing.T) {
 	}
 }
 
-// The table of outcomes (resilience.md §1).
+// The table of outcomes (resilience.md, What counts as what).
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	testCases := []struct {

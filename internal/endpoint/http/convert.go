@@ -13,7 +13,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// The headers of a message that say what HTTP knows more (rest.md §5.2).
+// The headers of a message that say what HTTP knows more (rest.md, Calls).
 const (
 	headerMethod = "http-method"
 	headerPath   = "http-path"
@@ -241,7 +241,7 @@ func climbs(path string) bool {
 	return false
 }
 
-// timeouts returns what is left of a call's time, as services read it (resilience.md §2). ok is false
+// timeouts returns what is left of a call's time, as services read it (resilience.md). ok is false
 // when there is no deadline.
 func timeouts(deadline time.Time) (grpc, connect string, ok bool) {
 	if deadline.IsZero() {

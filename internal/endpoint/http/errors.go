@@ -18,7 +18,7 @@ import (
 // maxRetryAfter bounds what a member may ask for.
 const maxRetryAfter = 5 * time.Minute
 
-// outcomeOf says what an answer means for the member (resilience.md §1).
+// outcomeOf says what an answer means for the member (resilience.md, What counts as what).
 func outcomeOf(status int, after time.Duration) endpoint.Outcome {
 	o := endpoint.Outcome{Class: endpoint.ClassSuccess, RetryAfter: after}
 	switch {
@@ -68,7 +68,7 @@ func failureOf(ctx context.Context, err error, p progress) endpoint.Outcome {
 
 var errBadReply = errors.New("http: the answer cannot be read")
 
-// settlementOf says what becomes of a message that nobody is answered for (rest.md §5.6).
+// settlementOf says what becomes of a message that nobody is answered for (rest.md, Webhooks).
 func settlementOf(status int) broker.Outcome {
 	switch {
 	case status < nethttp.StatusMultipleChoices:
@@ -80,7 +80,7 @@ func settlementOf(status int) broker.Outcome {
 	return broker.Rejected
 }
 
-// wordException is the error of a service's own, whatever it is (rest.md §4).
+// wordException is the error of a service's own, whatever it is (rest.md, Problems).
 const wordException = "exception"
 
 // retryAfter reads Retry-After: seconds or a date (RFC 9110 §10.2.3).

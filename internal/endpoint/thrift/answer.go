@@ -219,7 +219,7 @@ func (r *request) result(
 }
 
 // walkResult returns the struct of a result, and whether it is an exception: success is field 0, and
-// exceptions have ids of their own (thrift.md §3).
+// exceptions have ids of their own (thrift.md, Door).
 func walkResult(r *thrift.Reader, body []byte) (result []byte, thrown bool, err error) {
 	from := r.Offset()
 	if err := r.StructBegin(); err != nil {
@@ -284,7 +284,7 @@ func (r *request) convertResult(w *work, from thrift.Protocol, a *answer, part [
 }
 
 // show writes the result as JSON: the value alone, nothing for a void method, a problem for a declared
-// exception (thrift.md §6).
+// exception (thrift.md, JSON).
 func (r *request) show(p thrift.Protocol, a *answer, result []byte) error {
 	s, _ := scratches.Get().(*scratch)
 	defer s.free()

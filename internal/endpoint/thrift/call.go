@@ -78,7 +78,7 @@ func (r *request) message(seq int32) message {
 	if r.oneway {
 		m.head.Type = thrift.Oneway
 		if !r.asker.json {
-			m.head.Type = r.head.Type // Apache's Go client calls oneway methods with CALL (thrift.md §3)
+			m.head.Type = r.head.Type // Apache's Go client calls oneway methods with CALL (thrift.md, Door)
 		}
 	}
 	return m

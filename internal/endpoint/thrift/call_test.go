@@ -11,7 +11,7 @@ import (
 )
 
 // TestPassThrough: calls and answers go through every protocol and transport, short and long, one
-// after the other on one connection (thrift.md §1.4, §4).
+// after the other on one connection (thrift.md, Services).
 func TestPassThrough(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{ProtocolBinary, ProtocolCompact, ProtocolJSON} {
@@ -46,7 +46,7 @@ func TestPassThrough(t *testing.T) {
 }
 
 // TestMultiplex: the service's name goes before the method's, and the answer has the method's alone
-// (thrift.md §3).
+// (thrift.md, Door).
 func TestMultiplex(t *testing.T) {
 	t.Parallel()
 	names := make(chan string, 1)

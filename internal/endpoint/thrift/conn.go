@@ -24,7 +24,7 @@ const (
 	// keepBytes is how much of its buffers an unused connection keeps.
 	keepBytes = 16 << 10
 	// zlibBytes is how much goes through one connection of zlib: Apache's Go library fails when it has
-	// inflated 100 MiB on one (thrift.md §4).
+	// inflated 100 MiB on one (thrift.md, Services).
 	zlibBytes = 96 << 20
 	// writeTime bounds the writing of a call that has no deadline.
 	writeTime = 5 * time.Minute
@@ -214,7 +214,7 @@ func (c *conn) pack(m *message) (err error) {
 }
 
 // wrap writes a message in a frame with headers: what is left of the time, the attempt's number, and
-// the headers of the call (thrift.md §3.2).
+// the headers of the call (thrift.md, Door).
 func (c *conn) wrap(m *message, r *request, a endpoint.Attempt) (err error) {
 	o := c.pool.up.options
 	c.inner = m.append(&c.work.writer, c.inner[:0])

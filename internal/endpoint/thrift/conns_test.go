@@ -34,7 +34,7 @@ func onewayOf(text string) *broker.EndpointCall {
 }
 
 // TestOneway: nobody waits for a oneway call, and the next call does not wait for what the server does
-// with it: it takes another connection. Oneway calls share one (thrift.md §4).
+// with it: it takes another connection. Oneway calls share one (thrift.md, Services).
 func TestOneway(t *testing.T) {
 	t.Parallel()
 	work, noted := make(chan struct{}), make(chan string, 8)
@@ -175,7 +175,7 @@ func TestConcurrentCalls(t *testing.T) {
 }
 
 // TestIdle: an unused connection is closed after a while, and at once when its member is forgotten: a
-// server of Apache's Go library waits for its clients when it stops (thrift.md §4).
+// server of Apache's Go library waits for its clients when it stops (thrift.md, Services).
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"idle", "forget"} {
@@ -447,7 +447,7 @@ func (b *body) Close() error {
 }
 
 // TestStreams: a caller that has the body as a stream, and takes the answer as one, gets the same
-// (rest.md §5.2); the body is bounded in size and time.
+// (rest.md, Calls); the body is bounded in size and time.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	s := serve(t, echo)

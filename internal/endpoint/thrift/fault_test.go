@@ -47,7 +47,7 @@ func (m *member) rest(unused time.Duration) {
 }
 
 // TestDeadConnection: a connection that the server has closed while nobody used it is noticed, before
-// the call or by the call itself, which goes on over a fresh one, once (thrift.md §4).
+// the call or by the call itself, which goes on over a fresh one, once (thrift.md, Services).
 func TestDeadConnection(t *testing.T) {
 	t.Parallel()
 	hangUp := make(chan bool, 1) // the next call is answered by closing; true: with a reset
@@ -151,7 +151,7 @@ func TestLateAnswer(t *testing.T) {
 }
 
 // TestBadAnswers: what is no answer to the call is passed to nobody, and its connection is not used
-// again (resilience.md §1).
+// again (resilience.md, What counts as what).
 func TestBadAnswers(t *testing.T) {
 	t.Parallel()
 	head := func(h *heard) thrift.Head {
@@ -240,8 +240,8 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
-// TestExceptions: what each type of exception means for the member and for askers (thrift.md §3.1,
-// resilience.md §1).
+// TestExceptions: what each type of exception means for the member and for askers (thrift.md, Door,
+// resilience.md, What counts as what).
 func TestExceptions(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

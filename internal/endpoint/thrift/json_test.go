@@ -37,7 +37,7 @@ func status(tb testing.TB, r *broker.Reply) int64 {
 }
 
 // TestJSONStatuses: the status and code that an asker of JSON gets for each type of exception
-// (thrift.md §3.1).
+// (thrift.md, Door).
 func TestJSONStatuses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

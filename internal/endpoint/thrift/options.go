@@ -18,7 +18,7 @@ import (
 const (
 	defaultMessageBytes = 16 << 20
 	maxMessageBytes     = 512 << 20
-	maxFrameBytes       = 1<<24 - 1 // above, a frame would not begin with 00 (thrift.md §2)
+	maxFrameBytes       = 1<<24 - 1 // above, a frame would not begin with 00 (thrift.md, Wire formats)
 	defaultConnect      = time.Second
 	defaultIdle         = 60 * time.Second
 	maxIdle             = 60 * time.Second

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
-// Words of rest.md §4.
+// Words of rest.md, Problems.
 const (
 	wordException  = "exception"
 	wordNoMethod   = "no-method"
@@ -33,7 +33,7 @@ type verdict struct {
 	outcome broker.Outcome
 }
 
-// judge says what an exception means (thrift.md §3.1, resilience.md §1).
+// judge says what an exception means (thrift.md, Door, resilience.md, What counts as what).
 func (k *Kind) judge(t thrift.ExceptionType) verdict {
 	if k.options.FBThrift {
 		switch t { //nolint:exhaustive // the others mean the same everywhere

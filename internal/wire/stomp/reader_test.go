@@ -372,7 +372,7 @@ func wantFault(t *testing.T, in string, v Version, l Limits, fault Fault, detail
 	}
 }
 
-// TestFrameLimitBeforeLogin: section 6, at most 64 KiB before login, tested at N-1, N and N+1.
+// TestFrameLimitBeforeLogin: at most 64 KiB before login, tested at N-1, N and N+1.
 func TestFrameLimitBeforeLogin(t *testing.T) {
 	t.Parallel()
 	frame := func(size int) string {
