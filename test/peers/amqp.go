@@ -3,9 +3,11 @@
 package peers
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,11 +35,21 @@ type amqpPeer struct {
 }
 
 func dialAMQP(_ context.Context, hub *harness.Hub) (Peer, error) {
-	conn, err := amqp.Dial(hub.AMQPURL())
+	p := &amqpPeer{}
+	conn, err := amqp.DialConfig(hub.AMQPURL(), amqp.Config{
+		Locale: "en_US",
+		Dial: func(network, addr string) (net.Conn, error) {
+			conn, err := amqp.DefaultDial(30*time.Second)(network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &amqpConn{Conn: conn, in: bufio.NewReader(conn), idle: p.idle}, nil
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
-	p := &amqpPeer{conn: conn}
+	p.conn = conn
 	if err := p.open(); err != nil {
 		_ = conn.Close()
 		return nil, err

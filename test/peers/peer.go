@@ -234,6 +234,13 @@ func (w *waiting) drop(id string) {
 	delete(w.chans, id)
 }
 
+// idle says whether nobody waits for an answer.
+func (w *waiting) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.chans) == 0
+}
+
 // deliver hands an answer over.
 func (w *waiting) deliver(id string, a answer) {
 	w.mu.Lock()
