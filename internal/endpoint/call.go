@@ -164,7 +164,8 @@ func (p *Pool) attempt(ctx context.Context, r *run, t try) (*broker.Reply, Outco
 		return p.attempted(ctx, r, t, result{reply, out, nil})
 	}
 	own, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(time.Until(a.Until), func() { cancel(errLate) })
+	left := max(time.Until(a.Until), 1) // as in life.after
+	timer := time.AfterFunc(left, func() { cancel(errLate) })
 	reply, out := r.call.Try(own, a)
 	timer.Stop()
 	return p.attempted(own, r, t, result{reply, out, cancel})
