@@ -18,7 +18,7 @@ RACE     := $(if $(CC_FOUND),-race)
 SUM      = $(TOOL) gotestsum --format=pkgname-and-test-fails --format-hide-empty-pkg \
            --hide-summary=skipped --
 # Slow tests skip under -short and say so; `make full` runs them. The tag switches assertions on.
-TESTARGS = -short -shuffle=on -tags=check -timeout=6m
+TESTARGS = -short -shuffle=on -tags=check -timeout=9m
 
 FUZZ_SMOKE_SECONDS = 60
 FUZZ_SECONDS       = 60
@@ -75,7 +75,7 @@ fuzz-smoke: ## every fuzz target, 60 s in all
 
 .PHONY: clients
 clients: ## third-party Go clients and the other nested modules
-	cd test && $(SUM) $(RACE) -short -timeout=6m ./...
+	cd test && $(SUM) $(RACE) -short -timeout=9m ./...
 	cd bench && $(SUM) -short -timeout=3m ./...
 
 # ---- the linters
