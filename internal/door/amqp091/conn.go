@@ -50,8 +50,9 @@ type conn struct {
 	partial  []*channel // whose content outlived a read batch
 	held     int        // octets of bodies being put together, over all channels
 
-	running bool        // logged in and not ending: a read that is ended early goes on
-	woken   atomic.Bool // wakeReader was called
+	running   bool        // logged in and not ending: a read that is ended early goes on
+	explained bool        // the log has why the handshake failed
+	woken     atomic.Bool // wakeReader was called
 
 	forced atomic.Pointer[string] // set by force: why the connection is to end
 	block  blocking

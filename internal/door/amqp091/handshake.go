@@ -46,7 +46,9 @@ func (c *conn) handshake() bool {
 		}
 		return true
 	}
-	c.log.Warn("handshake failed", "user", cut(c.user), "error", err)
+	if !c.explained {
+		c.log.Warn("handshake failed", "user", cut(c.user), "error", err)
+	}
 	if f := asFault(err); f != nil {
 		c.sayClose(f, discardTime)
 	}
@@ -97,6 +99,7 @@ func (c *conn) negotiate() error {
 
 // refuseHeader answers a protocol header that is not ours (§4.2.2).
 func (c *conn) refuseHeader(header []byte) {
+	c.explained = true
 	switch {
 	case bytes.HasPrefix(header, []byte("GET ")), bytes.HasPrefix(header, []byte("POST ")):
 		c.log.Warn("HTTP request on the AMQP port")
@@ -200,6 +203,7 @@ func (c *conn) login(m *wire.ConnectionStartOk) error {
 	if err == nil {
 		return nil
 	}
+	c.explained = true
 	c.log.Warn("login refused", "user", cut(user), "mechanism", m.Mechanism, "error", err)
 	if !c.client.failureClose {
 		return errSilent
