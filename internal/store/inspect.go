@@ -10,8 +10,8 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 )
 
-// Inspect recovers a log for looking at it, and changes nothing in its directory. No process may hold
-// the directory meanwhile. fn gets a log that takes nothing; it is closed afterwards.
+// Inspect recovers a log for looking at it, and changes nothing in its directory but the lock file. No
+// process may hold the directory meanwhile. fn gets a log that takes nothing; it is closed afterwards.
 func Inspect(o FileOptions, fn func(*File) error) error {
 	if o.FS == nil {
 		o.FS = OS{}
@@ -121,7 +121,7 @@ func (frozen) Create(name string) (Handle, error) {
 	return nil, fmt.Errorf("%s: %w", name, errors.ErrUnsupported)
 }
 
-// Lock implements FS. Where the directory cannot be written nobody else writes it either.
+// Lock implements FS: it tells whether a process has the directory. The lock file is all that changes.
 func (f frozen) Lock(name string) (io.Closer, error) { return f.FS.Lock(name) }
 
 type frozenFile struct{ Handle }

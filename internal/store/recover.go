@@ -235,6 +235,8 @@ func (l *File) cover(s *segment, k *checkpointSegment) error {
 		s.end, s.synced = s.size, s.size
 	}
 	if !same || l.openIndex(s) != nil {
+		l.o.Logger.Info("the index of a segment is made again",
+			"segment", segmentName(l.o.Dir, s.number))
 		if err := l.rebuildIndex(s); err != nil {
 			return err
 		}

@@ -61,8 +61,12 @@ func (s *salvage) read() error {
 	l := s.from
 	c, err := l.readCheckpoint()
 	if err != nil || c == nil {
+		reason := "no checkpoint is sound: what was settled may come back"
+		if err != nil {
+			reason += ": " + err.Error()
+		}
 		s.report.Damage = append(s.report.Damage, &DamageError{
-			File: checkpointName(l.o.Dir, 0), Reason: "no checkpoint is sound: what was settled may come back",
+			File: checkpointName(l.o.Dir, 0), Reason: reason,
 		})
 		c = &checkpoint{}
 	}
