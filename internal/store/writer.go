@@ -7,13 +7,18 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/check"
 )
 
-// toldAtOnce bounds the tickets that the writer fires itself.
-const toldAtOnce = 64
+const (
+	// toldAtOnce bounds the tickets that the writer fires itself.
+	toldAtOnce = 64
+	// idleBytes is how much may wait to be written, by nobody who waits for it, while it does.
+	idleBytes = 16 << 10
+)
 
 // writer is what only the writer goroutine touches, but for nowMS, which is the ring's.
 type writer struct {
@@ -137,11 +142,14 @@ func (l *File) commit(b *batch) error {
 	return err
 }
 
-// tell passes a batch on to those who wait for it: through the notifier while there is more to
-// write, at once when there is not, which saves the way to another goroutine.
+// tell passes a batch on to those who wait for it: through the notifier while there is more to write that
+// somebody waits for, at once when there is not, which saves the way to another goroutine. What a
+// consumer has settled during the sync can wait for so long.
 func (l *File) tell(b *batch) {
 	l.mu.Lock()
-	idle := len(l.batches) == 0
+	idle := l.waiting <= idleBytes && !slices.ContainsFunc(l.batches, func(next *batch) bool {
+		return len(next.owed) > 0
+	})
 	l.mu.Unlock()
 	if idle && l.telling.Load() == 0 && len(b.owed) <= toldAtOnce {
 		l.fire(b, l.told)
