@@ -99,7 +99,7 @@ func (l *deadLetter) send(t *turn) (taken bool, err error) {
 // message returns what the dead letter goes out as, and its x-death.
 func (l *deadLetter) message() (*Message, Array) {
 	m := l.entry.msg
-	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body}
+	out := &Message{Envelope: m.Envelope, Format: m.Format, Props: m.Props, Body: m.Body, Shared: m.Shared}
 	out.Edited = true
 	out.Exchange = []byte(l.to.exchange)
 	if l.to.hasKey {

@@ -285,11 +285,8 @@ func (q *Queue) sendDelayed(e *delayed, t *turn) bool {
 		return true
 	}
 	m := e.msg
-	out := &Message{
-		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Edited: m.Edited, Body: m.Body,
-	}
+	out := m.borrowed()
 	out.DueMS = 0
-	out.Overlay = m.Overlay
 	if delay := delayOf(m.headers()); d.exchange.delays && delay > 0 {
 		out.Overlay = m.Overlay.With(delayHeader, undelayed(delay))
 	}

@@ -49,12 +49,15 @@ type Message struct {
 	// Edited says that the envelope's ReplyTo and expiration stand instead of those in Props.
 	Edited bool
 	Body   []byte
+	// Shared is the memory that a large Body lies in, nil when it has none of its own. Who delivers the
+	// message may retain it instead of copying the body.
+	Shared *Body
 
 	gather  *gather       // the row whose copies this is
 	request *Request      // the stored request that this is
 	row     *replyRow     // of the call that this is
 	failure string        // of an endpoint's answer: see Reply
-	buf     *buffer       // holds every slice above, when the heart owns the message
+	buf     *buffer       // holds every slice above but a shared Body, when the heart owns the message
 	held    *atomic.Int64 // counts the memory of kept messages
 	refs    atomic.Int32
 }
@@ -92,7 +95,7 @@ func (m *Message) Clone() *Message {
 func (m *Message) borrowed() *Message {
 	return &Message{
 		Envelope: m.Envelope, Format: m.Format, Props: m.Props, Overlay: m.Overlay, Edited: m.Edited,
-		Body: m.Body, failure: m.failure,
+		Body: m.Body, Shared: m.Shared, failure: m.failure,
 	}
 }
 
@@ -171,7 +174,12 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s.Format, s.Overlay, s.Edited = m.Format, m.Overlay, m.Edited
 	s.gather, s.request, s.row, s.failure = m.gather, m.request, m.row, m.failure
 	n := len(m.Exchange) + len(m.Key) + len(m.ReplyTo) + len(m.CorrelationID) + len(m.Type) +
-		len(m.ContentType) + len(m.UserID) + len(m.Props) + len(m.Body)
+		len(m.ContentType) + len(m.UserID) + len(m.Props)
+	if len(m.Body) >= LargeBodyBytes {
+		s.Shared, s.Body = m.ownBody()
+	} else {
+		n += len(m.Body)
+	}
 	s.buf = getBuffer(n)
 	b := s.buf.b[:0]
 	s.Exchange, b = keep(b, m.Exchange)
@@ -182,7 +190,9 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s.ContentType, b = keep(b, m.ContentType)
 	s.UserID, b = keep(b, m.UserID)
 	s.Props, b = keep(b, m.Props)
-	s.Body, _ = keep(b, m.Body)
+	if s.Shared == nil {
+		s.Body, _ = keep(b, m.Body)
+	}
 	if len(m.CC) > 0 {
 		s.CC = make([][]byte, len(m.CC))
 		for i, k := range m.CC {
@@ -193,6 +203,18 @@ func (m *Message) retain(held *atomic.Int64) *Message {
 	s.held = held
 	held.Add(s.kept())
 	return s
+}
+
+// ownBody returns the memory of a large body, held once more, and the body in it: a copy when it was
+// borrowed.
+func (m *Message) ownBody() (*Body, []byte) {
+	if m.Shared != nil {
+		m.Shared.Retain()
+		return m.Shared, m.Body
+	}
+	b := NewBody(len(m.Body))
+	n := copy(b.bytes, m.Body)
+	return b, b.bytes[:n:n]
 }
 
 // clone returns a copy that is not counted and not pooled.
@@ -215,7 +237,13 @@ func (m *Message) clone() *Message {
 }
 
 // kept returns the memory that a kept message takes.
-func (m *Message) kept() int64 { return int64(cap(m.buf.b)) + messageOverheadBytes }
+func (m *Message) kept() int64 {
+	n := int64(cap(m.buf.b)) + messageOverheadBytes
+	if m.Shared != nil {
+		n += int64(cap(m.Shared.bytes))
+	}
+	return n
+}
 
 // release gives one reference back; after the last one the message must not be touched.
 func (m *Message) release() {
@@ -224,8 +252,11 @@ func (m *Message) release() {
 	}
 	m.held.Add(-m.kept())
 	putBuffer(m.buf)
+	if m.Shared != nil {
+		m.Shared.Release()
+	}
 	m.Envelope = Envelope{}
-	m.Format, m.Props, m.Overlay, m.Edited, m.Body = nil, nil, nil, false, nil
+	m.Format, m.Props, m.Overlay, m.Edited, m.Body, m.Shared = nil, nil, nil, false, nil, nil
 	m.gather, m.request, m.row, m.failure, m.buf, m.held = nil, nil, nil, "", nil, nil
 	messagePool.Put(m)
 }

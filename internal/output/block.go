@@ -23,7 +23,9 @@ const (
 // block is a piece of output. It is a pointer everywhere, so that a pool takes it without
 // allocating an interface value.
 type block struct {
-	buf []byte
+	buf    []byte
+	shares []share // in the order of their places
+	shared int     // bytes of shares
 }
 
 // blockPools holds free blocks by size class.
@@ -62,9 +64,10 @@ func (p *blockPools) get(n int) *block {
 	return &block{buf: make([]byte, 0, classBytes(class))}
 }
 
-// put takes a block back. One that append has moved to an array of another size joins the
-// largest class that it can serve.
+// put takes a block back, and lets go of what it shares. One that append has moved to an array of
+// another size joins the largest class that it can serve.
 func (p *blockPools) put(b *block) {
+	b.trim(0)
 	size := cap(b.buf)
 	if size < minBlockBytes || size > maxPooledBytes {
 		return

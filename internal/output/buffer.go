@@ -59,6 +59,7 @@ type Buffer struct {
 	epoch   time.Time
 	run     func()             // b.writer, bound once so that starting it allocates nothing
 	attempt func(uintptr) bool // b.writeOnce, bound once for the same reason
+	scatter func(uintptr) bool // b.writeShares, ″
 	control func(uintptr)      // b.queuedOnce, ″
 
 	written   atomic.Int64 // bytes
@@ -69,6 +70,7 @@ type Buffer struct {
 	tail     *block    // being appended to
 	queue    []*block  // full blocks before the tail
 	size     int       // bytes in out (from off), queue and tail
+	begun    int       // of the tail's shares: those before Begin
 	hint     int       // size of the block that the last batches would have fitted
 	starved  bool      // End has returned no room, and OnDrain is still to come
 	drainDue bool      // OnDrain is to be called by the writer
@@ -100,6 +102,7 @@ func New(conn net.Conn, options Options) *Buffer {
 	b.changed.L = &b.mu
 	b.run = b.writer
 	b.attempt = b.writeOnce
+	b.scatter = b.writeShares
 	b.control = b.queuedOnce
 	return b
 }
@@ -118,6 +121,7 @@ func (b *Buffer) BeginSize(n int) []byte {
 	case cap(b.tail.buf)-len(b.tail.buf) < n:
 		b.grow(n)
 	}
+	b.begun = len(b.tail.shares)
 	return b.tail.buf
 }
 
@@ -131,6 +135,8 @@ func (b *Buffer) grow(n int) {
 	}
 	b.tail = pools.get(min(max(len(full.buf)+n, 2*cap(full.buf)), maxBlockBytes))
 	b.tail.buf = append(b.tail.buf, full.buf...)
+	b.tail.shares, full.shares = full.shares, b.tail.shares
+	b.tail.shared, full.shared = full.shared, 0
 	pools.put(full)
 }
 
@@ -140,12 +146,16 @@ func (b *Buffer) grow(n int) {
 func (b *Buffer) End(buf []byte) (room int) {
 	defer b.mu.Unlock()
 	if b.err != nil || b.closing {
+		b.tail.trim(b.begun)
 		b.dropEmptyTail()
 		return 0
 	}
 	added := len(buf) - len(b.tail.buf)
 	check.Assert(added >= 0, "output: End got less than Begin gave")
 	b.tail.buf = buf
+	for _, s := range b.tail.shares[b.begun:] {
+		added += len(s.bytes)
+	}
 	b.size += added
 	b.dropEmptyTail()
 	room = b.options.LimitBytes - b.size
@@ -157,7 +167,7 @@ func (b *Buffer) End(buf []byte) (room int) {
 
 // dropEmptyTail gives a block back that Begin took and nothing was appended to.
 func (b *Buffer) dropEmptyTail() {
-	if len(b.tail.buf) == 0 {
+	if b.tail.size() == 0 {
 		pools.put(b.tail)
 		b.tail = nil
 	}

@@ -27,6 +27,10 @@ func rawConn(conn net.Conn) syscall.RawConn {
 // writeOnce is one non-blocking write of out. It returns true always, so that the runtime's
 // poller does not wait for the socket and call it again.
 func (b *Buffer) writeOnce(fd uintptr) bool {
+	if b.out.shared > 0 {
+		b.writeShares(fd)
+		return true
+	}
 	for {
 		n, err := syscall.Write(int(fd), b.out.buf[b.off:])
 		switch {

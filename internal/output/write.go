@@ -3,6 +3,7 @@
 package output
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"os"
@@ -50,7 +51,7 @@ func (b *Buffer) tryWrite() {
 		if !b.next() {
 			return
 		}
-		want := len(b.out.buf) - b.off
+		want := b.out.size() - b.off
 		b.n, b.writeErr = 0, nil // a closed connection does not get as far as writeOnce
 		b.mu.Unlock()
 		err := b.raw.Write(b.attempt)
@@ -115,7 +116,7 @@ func (b *Buffer) wrote(n int, err error) {
 		b.written.Add(int64(n))
 		b.lastWrite.Store(int64(time.Since(b.epoch)))
 	}
-	if b.off == len(b.out.buf) {
+	if b.off == b.out.size() {
 		pools.put(b.out)
 		b.out = nil
 	}
@@ -203,16 +204,10 @@ func (b *Buffer) writer() {
 
 // blockingWrite writes the next chunk of out.
 func (b *Buffer) blockingWrite() {
-	chunk := b.out.buf[b.off:]
-	limit := chunkBytes
-	if b.raw == nil {
-		limit = tlsChunkBytes
-	}
-	chunk = chunk[:min(len(chunk), limit)]
 	b.setDeadline()
 	queued := b.kernelBytes()
 	b.mu.Unlock()
-	n, err := b.conn.Write(chunk)
+	n, err := b.writeChunk()
 	progress := n > 0
 	if err != nil && !progress {
 		// A peer that reads slowly frees its socket in large steps.
@@ -224,6 +219,20 @@ func (b *Buffer) blockingWrite() {
 		err = nil
 	}
 	b.wrote(n, err)
+}
+
+// writeChunk waits until the socket has taken a chunk, or any of a block that has shared memory.
+func (b *Buffer) writeChunk() (int, error) {
+	if b.out.shared > 0 {
+		b.n, b.writeErr = 0, nil
+		err := b.raw.Write(b.scatter)
+		return b.n, cmp.Or(err, b.writeErr)
+	}
+	chunk, limit := b.out.buf[b.off:], chunkBytes
+	if b.raw == nil {
+		limit = tlsChunkBytes
+	}
+	return b.conn.Write(chunk[:min(len(chunk), limit)])
 }
 
 // setDeadline bounds the next blocking write. It is called with mu held, as CloseAfterFlush

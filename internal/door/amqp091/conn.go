@@ -45,10 +45,11 @@ type conn struct {
 	beats      monitor
 
 	channels map[uint16]*channel
-	last     *channel   // of the last frame: most connections use one
-	touched  []*channel // that got frames in this read batch
-	partial  []*channel // whose content outlived a read batch
-	held     int        // octets of bodies being put together, over all channels
+	last     *channel     // of the last frame: most connections use one
+	touched  []*channel   // that got frames in this read batch
+	partial  []*channel   // whose content outlived a read batch
+	held     int          // octets of bodies being put together, over all channels
+	placed   *broker.Body // what the reader reads a frame's payload into just now
 
 	running   bool        // logged in and not ending: a read that is ended early goes on
 	explained bool        // the log has why the handshake failed
@@ -83,6 +84,7 @@ func newConn(d *Door, nc net.Conn, loggedIn func()) *conn {
 		log:      d.options.Logger.With("door", Name, "peer", nc.RemoteAddr().String()),
 	}
 	c.in = wire.NewReader(c)
+	c.in.SetPlace(c.place)
 	c.out = output.New(nc, output.Options{
 		LimitBytes: d.options.OutputLimitBytes, StallTimeout: 0, OnDrain: c.resume, ReadOn: true,
 	})
@@ -148,7 +150,12 @@ func (c *conn) loop() error {
 func (c *conn) batch() error {
 	f, err := c.in.Next()
 	for err == nil {
-		if err = c.frame(f); err != nil || !c.in.Ready() {
+		err = c.frame(f)
+		if c.placed != nil {
+			c.placed.Release()
+			c.placed = nil
+		}
+		if err != nil || !c.in.Ready() {
 			break
 		}
 		f, err = c.in.Next()

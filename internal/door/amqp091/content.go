@@ -7,16 +7,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/parley-ipc/parley/internal/broker"
 	wire "github.com/parley-ipc/parley/internal/wire/amqp091"
 )
 
 // Bounds of a content that is put together.
 const (
-	// bodyStartBytes is what is reserved for a body that comes in several frames, at first. It
-	// doubles as octets arrive: the announced size reserves nothing.
-	bodyStartBytes = 16 << 10
-	// bodyPoolBytes is the largest buffer that is kept for the next body.
-	bodyPoolBytes = 1 << 20
+	// bodyGrowth times what has arrived of a body in several frames is reserved for it: the announced
+	// size reserves nothing.
+	bodyGrowth = 8
 	// keepBytes is the largest buffer that a channel keeps for names and properties.
 	keepBytes = 2 << 10
 	// keepKeys is how many further routing keys a channel keeps room for.
@@ -42,8 +41,9 @@ type content struct {
 	mandatory     bool
 	view          wire.PropertyView
 	size          uint64
-	body          []byte  // what arrived, of a body in several frames; its array is pooled
-	pooled        *[]byte // the pool's handle of body's array
+	body          []byte       // what arrived, of a body in several frames
+	memory        *broker.Body // what body lies in
+	placed        int          // octets behind body that the reader puts there
 
 	keep     []byte // own copy of exchange, key and properties
 	kept     contentState
@@ -124,17 +124,47 @@ func (ch *channel) bodyFrame(payload []byte) error {
 		return &fault{
 			code: wire.FrameError, text: "content body frame exceeds remaining content size",
 		}
-	case got == ct.size && len(ct.body) == 0:
+	case got == ct.size && len(ct.body) == 0 && ct.placed == 0:
 		return ch.complete(payload)
 	}
-	if err := ct.grow(ch.c, len(payload)); err != nil {
+	if err := ct.take(ch.c, payload); err != nil {
 		return err
 	}
-	ct.body = append(ct.body, payload...)
 	if got < ct.size {
 		return nil
 	}
 	return ch.complete(ct.body)
+}
+
+// take puts a payload behind the body, unless the reader has done that.
+func (ct *content) take(c *conn, payload []byte) error {
+	if ct.placed > 0 {
+		ct.body = ct.body[:len(ct.body)+ct.placed]
+		ct.placed = 0
+		return nil
+	}
+	if err := ct.grow(c, len(payload)); err != nil {
+		return err
+	}
+	ct.body = append(ct.body, payload...)
+	return nil
+}
+
+// place implements [wire.Place] for the contents of all channels. The memory is held until the frame has
+// been read, for the reader may go on when the content has ended.
+func (c *conn) place(channel uint16, n int) []byte {
+	ch := c.channels[channel]
+	if ch == nil || ch.content.state != contentBody {
+		return nil
+	}
+	ct := &ch.content
+	if uint64(len(ct.body)+n) > ct.size || ct.grow(c, n) != nil {
+		return nil // as a frame like any other it is refused
+	}
+	ct.placed = n
+	ct.memory.Retain()
+	c.placed = ct.memory
+	return ct.body[len(ct.body):][:n:n]
 }
 
 // grow makes room for n octets of body, counted against the connection's limit.
@@ -143,22 +173,19 @@ func (ct *content) grow(c *conn, n int) error {
 	if need <= cap(ct.body) {
 		return nil
 	}
-	if ct.pooled == nil && need <= bodyPoolBytes {
-		ct.pooled = c.door.body()
-		ct.body = (*ct.pooled)[:0]
-		c.held += cap(ct.body)
-		if need <= cap(ct.body) {
-			return nil
-		}
-	}
-	size := int(min(uint64(max(need, 2*cap(ct.body), bodyStartBytes)), max(ct.size, bodyStartBytes)))
+	size := int(min(uint64(bodyGrowth*need), ct.size))
 	limit := heldFactor * c.door.options.Broker.MaxMessageBytes()
 	if c.held+size-cap(ct.body) > limit {
 		return hardFault(wire.ResourceError, wire.IDBasicPublish,
 			"bodies that are half received exceed "+strconv.Itoa(limit)+" octets")
 	}
-	c.held += size - cap(ct.body)
-	ct.body = append(make([]byte, 0, size), ct.body...)
+	memory := broker.NewBody(size)
+	c.held += len(memory.Bytes()) - cap(ct.body)
+	body := append(memory.Bytes()[:0], ct.body...)
+	if ct.memory != nil {
+		ct.memory.Release()
+	}
+	ct.memory, ct.body = memory, body
 	return nil
 }
 
@@ -168,8 +195,8 @@ func (ct *content) drop(c *conn) {
 	ct.exchange, ct.key = nil, nil
 	if ct.body != nil {
 		c.held -= cap(ct.body)
-		c.door.putBody(ct.pooled, ct.body)
-		ct.body, ct.pooled = nil, nil
+		ct.memory.Release()
+		ct.body, ct.memory, ct.placed = nil, nil, 0
 	}
 	if cap(ct.keep) > keepBytes {
 		ct.keep = nil
@@ -209,22 +236,4 @@ func (ch *channel) hold() error {
 		ch.c.partial = append(ch.c.partial, ch)
 	}
 	return nil
-}
-
-// body returns a pooled buffer for a body in several frames.
-func (d *Door) body() *[]byte {
-	if b, ok := d.bodies.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, 0, bodyStartBytes)
-	return &b
-}
-
-// putBody takes a buffer back; what has grown beyond the pool's bound is left to the collector.
-func (d *Door) putBody(handle *[]byte, b []byte) {
-	if handle == nil || cap(b) > bodyPoolBytes {
-		return
-	}
-	*handle = b[:0]
-	d.bodies.Put(handle)
 }

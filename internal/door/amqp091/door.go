@@ -8,7 +8,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
@@ -137,7 +136,6 @@ func (o *Options) Validate() error {
 // concurrent use.
 type Door struct {
 	options Options
-	bodies  sync.Pool // of *[]byte, for bodies in several frames
 }
 
 // New returns a door, or what is wrong with its options.

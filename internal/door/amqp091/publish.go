@@ -81,7 +81,10 @@ func (ch *channel) fill(body []byte) (params broker.PublishParams, err error) {
 		UserID: v.UserID(), Persistent: v.DeliveryMode() == wire.Persistent,
 		Priority: v.Priority(),
 	}
-	m.Format, m.Props, m.Body = Format{}, v.Raw(), body
+	m.Format, m.Props, m.Body, m.Shared = Format{}, v.Raw(), body, nil
+	if len(body) >= broker.LargeBodyBytes {
+		m.Shared = ct.memory
+	}
 	m.Overlay, m.Edited = nil, false
 	params.Mandatory = ct.mandatory
 	if v.Has(wire.HasExpiration) {

@@ -61,6 +61,10 @@ func (s *sink) Deliver(d *broker.Delivery) int {
 		return s.c.out.End(s.c.out.Begin())
 	}
 	size := methodBytes + len(m.Exchange) + len(m.Key) + content.Size()
+	if m.Shared != nil && s.c.out.Shares() && content.Frames() <= sharedFrames {
+		buf := s.beginDelivery(size-len(m.Body), d)
+		return s.c.out.End(s.shareBody(content.AppendHeader(s.appendMethod(buf, d)), &content, m))
+	}
 	return s.c.out.End(content.Append(s.appendMethod(s.beginDelivery(size, d), d)))
 }
 
@@ -81,6 +85,21 @@ func (s *sink) deliverEdited(d *broker.Delivery) int {
 	room := s.c.out.End(buf[:start])
 	s.poison(d, err)
 	return room
+}
+
+// sharedFrames bounds the frames of a body that goes out of the memory it lies in; smaller frames are
+// cheaper to copy.
+const sharedFrames = 64
+
+// shareBody appends the body frames without copying what is in them.
+func (s *sink) shareBody(buf []byte, content *wire.Content, m *broker.Message) []byte {
+	for i := range content.Frames() {
+		var part []byte
+		buf, part = content.AppendPartHead(buf, i)
+		s.c.out.Share(buf, part, m.Shared)
+		buf = append(buf, wire.FrameEnd)
+	}
+	return buf
 }
 
 func (s *sink) beginDelivery(size int, d *broker.Delivery) []byte {

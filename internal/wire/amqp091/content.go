@@ -52,11 +52,13 @@ type Content struct {
 
 // Size returns how many octets header and body frames take.
 func (c *Content) Size() int {
-	frames := 0
-	if chunk := c.chunk(); len(c.Body) > 0 {
-		frames = (len(c.Body) + chunk - 1) / chunk
-	}
-	return c.headerSize() + frames*FrameOverheadBytes + len(c.Body)
+	return c.headerSize() + c.Frames()*FrameOverheadBytes + len(c.Body)
+}
+
+// Frames returns how many body frames there are; an empty body has none.
+func (c *Content) Frames() int {
+	chunk := c.chunk()
+	return (len(c.Body) + chunk - 1) / chunk
 }
 
 // Fits reports whether the header frame is within the frame-max: unlike a body it cannot be split.
@@ -82,7 +84,7 @@ func (c *Content) Append(dst []byte) []byte {
 	return c.AppendBody(c.AppendHeader(dst))
 }
 
-// AppendBody appends the body frames only; an empty body has none.
+// AppendBody appends the body frames only.
 func (c *Content) AppendBody(dst []byte) []byte {
 	chunk := c.chunk()
 	for body := c.Body; len(body) > 0; {
@@ -93,6 +95,14 @@ func (c *Content) AppendBody(dst []byte) []byte {
 		body = body[n:]
 	}
 	return dst
+}
+
+// AppendPartHead appends what stands before the part of the body that frame i carries, from 0 on, and
+// returns that part. FrameEnd stands behind it.
+func (c *Content) AppendPartHead(dst []byte, i int) (out, part []byte) {
+	chunk := c.chunk()
+	part = c.Body[i*chunk : min((i+1)*chunk, len(c.Body))]
+	return appendFrameHead(dst, FrameBody, c.Channel, len(part)), part
 }
 
 // AppendHeader appends the header frame only.

@@ -33,6 +33,9 @@ type Reader struct {
 	quiet    int    // reads in a row for which a quarter of buf would have done
 	frameMax uint32 // octets of a whole frame; a payload may be as long, see FrameSlackBytes
 	err      error
+	place    Place
+	placing  placing
+	lean     bool // the next read is a small one: a placed frame may follow
 }
 
 // NewReader returns a Reader of src. It reads as much at a time as its buffer holds.
@@ -60,6 +63,9 @@ func (r *Reader) ProtocolHeader() (header [ProtocolHeaderBytes]byte, err error) 
 // an end of the stream between frames is io.EOF, inside one io.ErrUnexpectedEOF.
 func (r *Reader) Next() (Frame, error) {
 	for {
+		if r.placing.on() {
+			return r.readPlaced()
+		}
 		need, err := r.whole()
 		if err != nil {
 			return Frame{}, err
@@ -67,24 +73,35 @@ func (r *Reader) Next() (Frame, error) {
 		if have := r.to - r.from; need <= have {
 			return r.take(need)
 		}
+		if r.beginPlacing(need) {
+			continue
+		}
 		if err := r.fill(need); err != nil {
-			if errors.Is(err, io.EOF) && r.to > r.from {
-				err = io.ErrUnexpectedEOF
-			}
-			return Frame{}, err
+			return Frame{}, r.cutShort(err)
 		}
 	}
 }
 
+// cutShort is what an error means to who waits for a frame.
+func (r *Reader) cutShort(err error) error {
+	if errors.Is(err, io.EOF) && r.Pending() > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // Ready reports whether Next will return without reading from the source, be it with an error.
 func (r *Reader) Ready() bool {
+	if r.placing.on() {
+		return r.placing.whole() && r.to > r.from
+	}
 	need, err := r.whole()
 	return err != nil || need <= r.to-r.from
 }
 
 // Pending returns how many octets are buffered that Next has not returned. When Ready is false
 // they are the beginning of a frame.
-func (r *Reader) Pending() int { return r.to - r.from }
+func (r *Reader) Pending() int { return r.to - r.from + r.placing.octets() }
 
 // Release gives the buffer back when nothing is buffered, so that an idle connection holds none.
 func (r *Reader) Release() {
@@ -125,6 +142,7 @@ func (r *Reader) take(n int) (Frame, error) {
 	switch f.Type {
 	case FrameHeader, FrameBody:
 	case FrameMethod:
+		r.lean = false
 		if len(f.Payload) < methodHeadBytes {
 			return Frame{}, frameError(f, "unknown_frame")
 		}
@@ -144,13 +162,23 @@ func (r *Reader) take(n int) (Frame, error) {
 
 // fill makes room for need octets from the front and reads once.
 func (r *Reader) fill(need int) error {
-	if r.err != nil {
-		return r.err
-	}
 	r.makeRoom(need)
+	room := r.buf[r.to:]
+	if r.lean {
+		room = room[:min(len(room), max(need-(r.to-r.from), ReadStartBytes))]
+	}
+	n, err := r.read(room)
+	r.to += n
+	return err
+}
+
+// read reads once, some octets or an error.
+func (r *Reader) read(room []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
 	for range maxEmptyReads {
-		n, err := r.src.Read(r.buf[r.to:])
-		r.to += n
+		n, err := r.src.Read(room)
 		if err != nil {
 			// Timeouts are the caller's own and pass; the rest is final.
 			var t interface{ Timeout() bool }
@@ -160,12 +188,12 @@ func (r *Reader) fill(need int) error {
 		}
 		switch {
 		case n > 0:
-			return nil
+			return n, nil
 		case err != nil:
-			return err
+			return 0, err
 		}
 	}
-	return io.ErrNoProgress
+	return 0, io.ErrNoProgress
 }
 
 // makeRoom moves the unread part to the front and grows the buffer: when need asks for it, and by
