@@ -24,12 +24,17 @@ func (c *conn) beginFrame() (b []byte, open bool) {
 	return b, !c.shut
 }
 
-// appendEnd ends a frame.
+// appendEnd ends a frame: blank line, body, NUL.
 func (c *conn) appendEnd(b, body []byte) []byte {
+	return c.appendTrailing(wire.AppendBody(b, body))
+}
+
+// appendTrailing appends the LF that common brokers write behind the NUL.
+func (c *conn) appendTrailing(b []byte) []byte {
 	if c.door.options.OmitTrailingLF {
-		return wire.AppendBody(b, body)
+		return b
 	}
-	return wire.AppendBodyLF(b, body)
+	return append(b, '\n')
 }
 
 // Deliver implements broker.Sink: it appends a MESSAGE. One that this client cannot be sent (its
@@ -42,7 +47,12 @@ func (c *conn) Deliver(d *broker.Delivery) (room int) {
 		c.poison(d, "body too large")
 		return c.out.End(c.out.Begin())
 	}
-	b := c.out.BeginSize(len(sub.head) + len(m.Props) + len(m.Body) + headRoom)
+	body := m.Body
+	shared := m.Shared != nil && c.out.Shares()
+	if shared {
+		body = nil
+	}
+	b := c.out.BeginSize(len(sub.head) + len(m.Props) + len(body) + headRoom)
 	if c.shut {
 		c.out.End(b)
 		return 0
@@ -54,7 +64,12 @@ func (c *conn) Deliver(d *broker.Delivery) (room int) {
 		c.poison(d, "unreadable properties")
 		return room
 	}
-	return c.out.End(c.appendEnd(b, m.Body))
+	if shared {
+		b = append(b, '\n')
+		c.out.Share(b, m.Body, m.Shared)
+		return c.out.End(c.appendTrailing(append(b, 0)))
+	}
+	return c.out.End(c.appendEnd(b, body))
 }
 
 // poison notes a delivery that cannot be sent.

@@ -74,7 +74,7 @@ func BenchmarkWrite(b *testing.B) {
 		out = AppendHeader(out, V12, "destination", "/queue/bench")
 		out = AppendHeader(out, V12, name, value)
 		out = AppendNumber(out, "content-length", int64(len(body)))
-		_ = AppendBodyLF(out, body)
+		_ = AppendBody(out, body)
 	}
 }
 

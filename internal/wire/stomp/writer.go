@@ -130,11 +130,6 @@ func AppendBody(b, body []byte) []byte {
 	return append(b, 0)
 }
 
-// AppendBodyLF is AppendBody with a LF behind the NUL, as common brokers write it.
-func AppendBodyLF(b, body []byte) []byte {
-	return append(AppendBody(b, body), '\n')
-}
-
 // AppendFrame appends a whole frame as version v writes it. The content-length is that of the body,
 // whatever the headers say; an empty body has none.
 func AppendFrame(b []byte, v Version, f *Frame) []byte {

@@ -56,7 +56,7 @@ func TestAppendFrame(t *testing.T) {
 	if got := string(AppendFrame(nil, V12, f)); got != "CONNECTED\ncontent-length:3\n\na\x00b\x00" {
 		t.Errorf("frame %q", got)
 	}
-	if got := string(AppendBodyLF(AppendCommand(nil, Receipt), nil)); got != "RECEIPT\n\n\x00\n" {
+	if got := string(AppendBody(AppendCommand(nil, Receipt), nil)); got != "RECEIPT\n\n\x00" {
 		t.Errorf("frame %q", got)
 	}
 }
