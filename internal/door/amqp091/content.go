@@ -3,6 +3,7 @@
 package amqp091
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -174,7 +175,7 @@ func (ct *content) grow(c *conn, n int) error {
 		return nil
 	}
 	size := int(min(uint64(bodyGrowth*need), ct.size))
-	limit := heldFactor * c.door.options.Broker.MaxMessageBytes()
+	limit := heldFactor * min(c.door.options.Broker.MaxMessageBytes(), math.MaxInt/heldFactor)
 	if c.held+size-cap(ct.body) > limit {
 		return hardFault(wire.ResourceError, wire.IDBasicPublish,
 			"bodies that are half received exceed "+strconv.Itoa(limit)+" octets")

@@ -96,6 +96,45 @@ func TestSecMessageLimit(t *testing.T) {
 		"message size 1001 is larger than configured max size 1000")
 }
 
+// TestNoMessageLimit: without a limit a body in several frames is as large as it is.
+func TestNoMessageLimit(t *testing.T) {
+	t.Parallel()
+	p := newServer(t, Options{Broker: newBroker(t, broker.Limits{MessageBytes: -1})}).open(t)
+	p.declare("q")
+	const size = 300_000
+	p.publish(toQueue("q"), wire.Properties{}, strings.Repeat("x", size))
+	p.call(&wire.BasicGet{Queue: "q", NoAck: true}, &wire.BasicGetOk{})
+	if got := len(p.content().body); got != size {
+		t.Errorf("%d octets came back, want %d", got, size)
+	}
+}
+
+// TestSecHalfReceivedLimit: what one connection has half received is bounded, whatever the sizes of the
+// frames; the octets of a frame that is too much come in before it is refused, and do no harm.
+func TestSecHalfReceivedLimit(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20 // two of them are the limit
+	for _, part := range []int{20_000, 131_064} {
+		p := newServer(t, Options{Broker: newBroker(t, broker.Limits{MessageBytes: size})}).open(t)
+		for id := uint16(1); id <= 3; id++ {
+			if id > 1 {
+				p.openChannel(id)
+			}
+			content := wire.Content{
+				Channel: id, FrameMax: uint32(part + wire.FrameOverheadBytes), Body: make([]byte, size),
+			}
+			raw := content.AppendHeader(toQueue("q").AppendFrame(nil, id))
+			for i := range size/part - 1 {
+				var payload []byte
+				raw, payload = content.AppendPartHead(raw, i)
+				raw = append(append(raw, payload...), wire.FrameEnd)
+			}
+			p.write(raw)
+		}
+		p.wantClose(wire.ResourceError, "bodies that are half received exceed 2097152 octets")
+	}
+}
+
 // TestSecUnsettledLimit: deliveries pause at N unacknowledged ones, and go on as they are settled.
 func TestSecUnsettledLimit(t *testing.T) {
 	t.Parallel()
