@@ -13,6 +13,7 @@ import (
 func gatherScenarios() []scenario {
 	return []scenario{
 		{"gather with one silent", bothWays(gatherSilent)},
+		{"gather with one that dies", bothWays(gatherDies)},
 		{"gather the first", bothWays(gatherFirst)},
 		{"gather on a topic", bothWays(gatherTopic)},
 		{"gather nobody", gatherNobody},
@@ -86,6 +87,21 @@ func gatherSilent(t *testing.T, p pair) {
 	asked.want(t, Gathered{
 		Replies: map[string]string{"to": "I", "two": "me"}, Missing: []string{"silent"},
 	})
+}
+
+// gatherDies: nobody waits for who dies with the question. It is a client of no door, since a door may let
+// another connection take its place for a while.
+func gatherDies(t *testing.T, p pair) {
+	p.features.need(t, GatherByName)
+	p.queue("svc")
+	s := Subscription{Queue: "svc"}
+	one, dies := join(t, p.to, s), join(t, p.plain("dies"), s)
+	p.consumers("svc", 2)
+	asked := ask(p.from, Question{Service: "svc", Operation: "Who", Body: "?", Timeout: timeout})
+	one.answer(t, "I")
+	take(t, dies.k, "?")
+	dies.client.Abort()
+	asked.want(t, Gathered{Replies: map[string]string{"to": "I"}, Missing: []string{"dies"}})
 }
 
 // gatherFirst: enough answers end it at once.
