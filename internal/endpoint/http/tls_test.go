@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/endpoint"
 )
@@ -45,11 +46,12 @@ func TestTLSFiles(t *testing.T) {
 	private := write("key.pem", "PRIVATE KEY", key)
 	url := strings.Replace(s.URL, "127.0.0.1", "example.com", 1) // what the certificate is for
 	address := s.Listener.Addr().String()
-	m := reach(t, url, address, Options{CA: ca, Cert: ca, Key: private})
+	const connect = 30 * time.Second // a handshake may take its time on a busy machine
+	m := reach(t, url, address, Options{CA: ca, Cert: ca, Key: private, Connect: connect})
 	if status, body := m.answered(get("/")); status != "200" || body != "1" {
 		t.Errorf("%s, the member saw %s certificates", status, body)
 	}
-	m = reach(t, url, address, Options{CA: ca})
+	m = reach(t, url, address, Options{CA: ca, Connect: connect})
 	if status, body := m.answered(get("/")); status != "200" || body != "0" {
 		t.Errorf("%s, the member saw %s certificates", status, body)
 	}
