@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-ipc/parley/internal/auth"
 	"github.com/parley-ipc/parley/internal/broker"
@@ -211,6 +212,20 @@ func (h *Hub) readiness() error {
 	return nil
 }
 
+// lastAnswers is how long connections stay behind the last answers of calls: some clients, amqp091-go among
+// them, may forget an answer when they read the end of the connection together with it.
+const lastAnswers = 100 * time.Millisecond
+
+// leaveAlone waits for so long, or until ctx ends.
+func leaveAlone(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // Shutdown stops accepting, tells the clients, waits for them within Options.Drain and ctx, and
 // closes what is left. It is repeatable.
 func (h *Hub) Shutdown(ctx context.Context) error {
@@ -226,7 +241,9 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		for _, o := range doors {
 			o.stopAccepting()
 		}
-		h.broker.Drain(ctx)
+		if h.broker.Drain(ctx) {
+			leaveAlone(ctx, lastAnswers)
+		}
 		var wait sync.WaitGroup
 		faults := make([]error, len(doors), len(doors)+1)
 		for i, o := range doors {

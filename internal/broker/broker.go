@@ -250,9 +250,9 @@ func (b *Broker) VirtualHosts() []*VirtualHost {
 	return out
 }
 
-// Drain lets no new calls begin and waits until those under way have their answers or ctx ends.
-// Everything else goes on.
-func (b *Broker) Drain(ctx context.Context) { b.replies.drain(ctx) }
+// Drain lets no new calls begin and waits until those under way have their answers or ctx ends; it
+// reports whether there were any. Everything else goes on.
+func (b *Broker) Drain(ctx context.Context) (waited bool) { return b.replies.drain(ctx) }
 
 // Close ends all connections, timers and virtual hosts. The log is its owner's to close.
 func (b *Broker) Close() {

@@ -756,8 +756,10 @@ func TestDrainWaitsForCalls(t *testing.T) {
 		under := p.next()
 		drained := make(chan struct{})
 		go func() {
-			b.Drain(t.Context())
-			close(drained)
+			defer close(drained)
+			if !b.Drain(t.Context()) {
+				t.Error("it says that no call was under way")
+			}
 		}()
 		synctest.Wait()
 		select {
@@ -777,6 +779,8 @@ func TestDrainWaitsForCalls(t *testing.T) {
 		if s := got(first); s != "done" {
 			t.Errorf("the call got %q", s)
 		}
-		b.Drain(t.Context()) // once more: nothing is left
+		if b.Drain(t.Context()) {
+			t.Error("once more it says that a call was under way")
+		}
 	})
 }

@@ -310,8 +310,8 @@ func (t *replyTable) checkQuiet() {
 	}
 }
 
-// drain refuses new calls and waits for those under way, until ctx ends.
-func (t *replyTable) drain(ctx context.Context) {
+// drain refuses new calls and waits for those under way, until ctx ends. It reports whether there were any.
+func (t *replyTable) drain(ctx context.Context) (waited bool) {
 	t.mu.Lock()
 	if t.quiet == nil {
 		t.quiet = make(chan struct{})
@@ -321,8 +321,14 @@ func (t *replyTable) drain(ctx context.Context) {
 	t.mu.Unlock()
 	select {
 	case <-quiet:
+		return false
+	default:
+	}
+	select {
+	case <-quiet:
 	case <-ctx.Done():
 	}
+	return true
 }
 
 // deliverReply passes a message to the session's reply consumer, at most once: when the output is
