@@ -12,12 +12,13 @@ import (
 
 // Bodies of LargeBodyBytes and more are not copied on their way: who receives one, the queues that keep
 // it and who writes it to a consumer hold the same memory, pooled by size up to 2^maxBodyBits bytes.
+// Smaller memory is for who puts a small body together.
 const (
-	LargeBodyBytes = 1 << minBodyBits
+	LargeBodyBytes = 64 << 10
 
 	spoiled = 0xdb // what a body is full of that nobody holds
 
-	minBodyBits = 16
+	minBodyBits = 12
 	maxBodyBits = 22
 )
 
@@ -30,7 +31,7 @@ type Body struct {
 	refs  atomic.Int32
 }
 
-// NewBody returns memory with room for n bytes, at least LargeBodyBytes, held once.
+// NewBody returns memory with room for n bytes or more, held once.
 func NewBody(n int) *Body {
 	class := bodyClass(n)
 	var b *Body

@@ -44,6 +44,7 @@ type content struct {
 	size          uint64
 	body          []byte       // what arrived, of a body in several frames
 	memory        *broker.Body // what body lies in
+	held          int          // octets of body that the connection's limit counts
 	placed        int          // octets behind body that the reader puts there
 
 	keep     []byte // own copy of exchange, key and properties
@@ -168,20 +169,25 @@ func (c *conn) place(channel uint16, n int) []byte {
 	return ct.body[len(ct.body):][:n:n]
 }
 
-// grow makes room for n octets of body, counted against the connection's limit.
+// grow makes room for n octets of body, counted against the connection's limit. What memory has beyond
+// them, because of its size in the pool, does not count: the limit is one of octets sent.
 func (ct *content) grow(c *conn, n int) error {
 	need := len(ct.body) + n
-	if need <= cap(ct.body) {
+	if need <= ct.held {
 		return nil
 	}
 	size := int(min(uint64(bodyGrowth*need), ct.size))
 	limit := heldFactor * min(c.door.options.Broker.MaxMessageBytes(), math.MaxInt/heldFactor)
-	if c.held+size-cap(ct.body) > limit {
+	if c.held+size-ct.held > limit {
 		return hardFault(wire.ResourceError, wire.IDBasicPublish,
 			"bodies that are half received exceed "+strconv.Itoa(limit)+" octets")
 	}
+	c.held += size - ct.held
+	ct.held = size
+	if size <= cap(ct.body) {
+		return nil
+	}
 	memory := broker.NewBody(size)
-	c.held += len(memory.Bytes()) - cap(ct.body)
 	body := append(memory.Bytes()[:0], ct.body...)
 	if ct.memory != nil {
 		ct.memory.Release()
@@ -195,9 +201,9 @@ func (ct *content) drop(c *conn) {
 	ct.state, ct.kept = contentNone, contentNone
 	ct.exchange, ct.key = nil, nil
 	if ct.body != nil {
-		c.held -= cap(ct.body)
+		c.held -= ct.held
 		ct.memory.Release()
-		ct.body, ct.memory, ct.placed = nil, nil, 0
+		ct.body, ct.memory, ct.held, ct.placed = nil, nil, 0, 0
 	}
 	if cap(ct.keep) > keepBytes {
 		ct.keep = nil

@@ -3,6 +3,7 @@
 package amqp091
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -132,6 +133,53 @@ func TestSecHalfReceivedLimit(t *testing.T) {
 			p.write(raw)
 		}
 		p.wantClose(wire.ResourceError, "bodies that are half received exceed 2097152 octets")
+	}
+}
+
+// TestHalfReceivedWithinLimit: two of the largest messages may always be half received, and as many small
+// ones as come to no more; when they are whole, as many may come again.
+func TestHalfReceivedWithinLimit(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ limit, size, channels int }{
+		{1<<20 + 1, 1<<20 + 1, 2}, // a little more than a size of memory
+		{70_000, 70_000, 2},
+		{1000, 20, 100},
+		{1 << 20, 9000, 200},
+	} {
+		p := newServer(t, Options{Broker: newBroker(t, broker.Limits{MessageBytes: tc.limit})}).open(t)
+		p.declare("q")
+		for id := 2; id <= tc.channels; id++ {
+			p.openChannel(uint16(id))
+		}
+		for range 2 {
+			var begin, end []byte
+			for id := range tc.channels {
+				content := wire.Content{
+					Channel:  uint16(1 + id),
+					FrameMax: uint32(min(tc.size/2+1+wire.FrameOverheadBytes, 131_072)),
+					Body:     bytes.Repeat([]byte{byte(1 + id)}, tc.size),
+				}
+				begin = content.AppendHeader(toQueue("q").AppendFrame(begin, content.Channel))
+				for i := range content.Frames() {
+					to := &begin
+					if i == content.Frames()-1 {
+						to = &end
+					}
+					out, part := content.AppendPartHead(*to, i)
+					*to = append(append(out, part...), wire.FrameEnd)
+				}
+			}
+			p.write(begin)
+			p.write(end)
+			for range tc.channels {
+				var ok wire.BasicGetOk
+				p.call(&wire.BasicGet{Queue: "q", NoAck: true}, &ok)
+				body := p.content().body
+				if len(body) != tc.size || strings.Count(body, body[:1]) != tc.size {
+					t.Fatalf("limit %d: %d octets came back, want %d alike", tc.limit, len(body), tc.size)
+				}
+			}
+		}
 	}
 }
 
