@@ -46,6 +46,9 @@ func (p *publisher) trim() {
 	if cap(p.cc) > keepKeys {
 		p.cc = nil
 	}
+	if p.message.Shared != nil {
+		p.message.Body, p.message.Shared = nil, nil
+	}
 }
 
 // complete publishes the content: every frame of it is here. body is borrowed.
