@@ -176,7 +176,7 @@ func (ct *content) grow(c *conn, n int) error {
 	if need <= ct.held {
 		return nil
 	}
-	size := int(min(uint64(bodyGrowth*need), ct.size))
+	size := int(min(uint64(max(need, bodyGrowth*len(ct.body))), ct.size))
 	limit := heldFactor * min(c.door.options.Broker.MaxMessageBytes(), math.MaxInt/heldFactor)
 	if c.held+size-ct.held > limit {
 		return hardFault(wire.ResourceError, wire.IDBasicPublish,
