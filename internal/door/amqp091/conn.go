@@ -150,12 +150,7 @@ func (c *conn) loop() error {
 func (c *conn) batch() error {
 	f, err := c.in.Next()
 	for err == nil {
-		err = c.frame(f)
-		if c.placed != nil {
-			c.placed.Release()
-			c.placed = nil
-		}
-		if err != nil || !c.in.Ready() {
+		if err = c.frame(f); err != nil || !c.in.Ready() {
 			break
 		}
 		f, err = c.in.Next()

@@ -143,6 +143,8 @@ func (ct *content) take(c *conn, payload []byte) error {
 	if ct.placed > 0 {
 		ct.body = ct.body[:len(ct.body)+ct.placed]
 		ct.placed = 0
+		c.placed.Release()
+		c.placed = nil
 		return nil
 	}
 	if err := ct.grow(c, len(payload)); err != nil {
@@ -152,8 +154,8 @@ func (ct *content) take(c *conn, payload []byte) error {
 	return nil
 }
 
-// place implements [wire.Place] for the contents of all channels. The memory is held until the frame has
-// been read, for the reader may go on when the content has ended.
+// place implements [wire.Place] for the contents of all channels. The memory is held until the content
+// takes the frame, for the reader goes on when the content has ended; then it is left to the collector.
 func (c *conn) place(channel uint16, n int) []byte {
 	ch := c.channels[channel]
 	if ch == nil || ch.content.state != contentBody {

@@ -56,7 +56,8 @@ func (r *Reader) beginPlacing(n int) bool {
 	return true
 }
 
-// readPlaced reads the rest of the payload to its place, and the frame's end.
+// readPlaced reads the rest of the payload to its place, and the frame's end. The buffer is empty before
+// it, for all that there was of the frame is in its place.
 func (r *Reader) readPlaced() (Frame, error) {
 	p := &r.placing
 	for !p.whole() {
@@ -66,11 +67,12 @@ func (r *Reader) readPlaced() (Frame, error) {
 			return Frame{}, r.cutShort(err)
 		}
 	}
-	r.lean = true
-	for r.to == r.from {
-		if err := r.fill(1); err != nil {
-			return Frame{}, r.cutShort(err)
-		}
+	// What follows is not taken along, but for its beginning: it may have a place, too.
+	r.makeRoom(1)
+	n, err := r.read(r.buf[:min(len(r.buf), ReadStartBytes)])
+	r.to += n
+	if err != nil {
+		return Frame{}, r.cutShort(err)
 	}
 	f := Frame{Type: FrameBody, Channel: p.channel, Payload: p.to}
 	end := r.buf[r.from]

@@ -35,7 +35,6 @@ type Reader struct {
 	err      error
 	place    Place
 	placing  placing
-	lean     bool // the next read is a small one: a placed frame may follow
 }
 
 // NewReader returns a Reader of src. It reads as much at a time as its buffer holds.
@@ -63,9 +62,6 @@ func (r *Reader) ProtocolHeader() (header [ProtocolHeaderBytes]byte, err error) 
 // an end of the stream between frames is io.EOF, inside one io.ErrUnexpectedEOF.
 func (r *Reader) Next() (Frame, error) {
 	for {
-		if r.placing.on() {
-			return r.readPlaced()
-		}
 		need, err := r.whole()
 		if err != nil {
 			return Frame{}, err
@@ -73,8 +69,8 @@ func (r *Reader) Next() (Frame, error) {
 		if have := r.to - r.from; need <= have {
 			return r.take(need)
 		}
-		if r.beginPlacing(need) {
-			continue
+		if r.placing.on() || r.beginPlacing(need) {
+			return r.readPlaced()
 		}
 		if err := r.fill(need); err != nil {
 			return Frame{}, r.cutShort(err)
@@ -92,9 +88,6 @@ func (r *Reader) cutShort(err error) error {
 
 // Ready reports whether Next will return without reading from the source, be it with an error.
 func (r *Reader) Ready() bool {
-	if r.placing.on() {
-		return r.placing.whole() && r.to > r.from
-	}
 	need, err := r.whole()
 	return err != nil || need <= r.to-r.from
 }
@@ -142,7 +135,6 @@ func (r *Reader) take(n int) (Frame, error) {
 	switch f.Type {
 	case FrameHeader, FrameBody:
 	case FrameMethod:
-		r.lean = false
 		if len(f.Payload) < methodHeadBytes {
 			return Frame{}, frameError(f, "unknown_frame")
 		}
@@ -163,11 +155,7 @@ func (r *Reader) take(n int) (Frame, error) {
 // fill makes room for need octets from the front and reads once.
 func (r *Reader) fill(need int) error {
 	r.makeRoom(need)
-	room := r.buf[r.to:]
-	if r.lean {
-		room = room[:min(len(room), max(need-(r.to-r.from), ReadStartBytes))]
-	}
-	n, err := r.read(room)
+	n, err := r.read(r.buf[r.to:])
 	r.to += n
 	return err
 }
