@@ -36,7 +36,10 @@ func bugs() []bug {
 		{"lose_redelivered", []suite{model, kills}},
 		{"free_segment_early", []suite{store("TestRow01")}},
 		{"swallow_no_space", []suite{durability("TestRow06")}},
-		{"retry_sync", []suite{store("TestRow01"), store("TestRow07"), durability("TestRow07")}},
+		// In one of three rounds another sync than the writer's is the one that fails, which ends the hub.
+		{"retry_sync", []suite{
+			store("TestRow01"), store("TestRow07"), longer(durability("TestRow07"), "-for=2m"),
+		}},
 		{"publish_twice", []suite{kills}},
 	}
 }
