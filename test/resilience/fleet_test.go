@@ -85,7 +85,7 @@ func launchOn(t *testing.T, n int, config, hub string, o harness.Options) *fleet
 		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		o.Args = []string{"--config", file}
+		o.Args = append(o.Args, "--config", file)
 	}
 	f := &fleet{
 		t: t, hub: harness.Start(t, hub, o),
@@ -158,20 +158,31 @@ func (f *fleet) do(method, url string, in, out any) {
 	}
 }
 
+// serviceStatus is what the hub says of a service.
+type serviceStatus struct {
+	InFlight  int `json:"in_flight"`
+	Waiting   int `json:"waiting"`
+	Instances []struct {
+		ID       string `json:"id"`
+		InFlight int    `json:"in_flight"`
+	} `json:"instances"`
+}
+
+// services asks the hub for all of them.
+func (f *fleet) services() []serviceStatus {
+	f.t.Helper()
+	var list struct {
+		Services []serviceStatus `json:"services"`
+	}
+	f.do("GET", f.hub.URL("/v1/services"), nil, &list)
+	return list.Services
+}
+
 // inFlight is how many calls the hub has at a server.
 func (f *fleet) inFlight(s *server) int {
 	f.t.Helper()
-	var list struct {
-		Services []struct {
-			Instances []struct {
-				ID       string `json:"id"`
-				InFlight int    `json:"in_flight"`
-			} `json:"instances"`
-		} `json:"services"`
-	}
-	f.do("GET", f.hub.URL("/v1/services"), nil, &list)
 	sum, known := 0, false
-	for _, one := range list.Services {
+	for _, one := range f.services() {
 		for _, i := range one.Instances {
 			if i.ID == s.id {
 				sum, known = sum+i.InFlight, true
