@@ -56,5 +56,5 @@ TEST_INTEROP_REPORT=$(mktemp)
 export TEST_INTEROP_REPORT
 cd test
 go tool -modfile=../tools/go.mod gotestsum --format=testname --hide-summary=skipped -- \
-	-count=1 -timeout=15m ./interop/... ./differential/... ./script/... ./contract/...
+	-count=1 -timeout=30m ./interop/... ./differential/... ./script/... ./contract/...
 sort "$TEST_INTEROP_REPORT" && rm "$TEST_INTEROP_REPORT"

@@ -97,7 +97,8 @@ func runStompngo(t *testing.T, binary string, mode stompngoMode) int {
 	passed, rest := verdicts(out)
 	slices.Sort(rest["SKIP"])
 	if err != nil || len(rest["FAIL"]) > 0 || !slices.Equal(rest["SKIP"], mode.skips) {
-		t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s", err, rest["FAIL"], rest["SKIP"], tail(out))
+		t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s\n%s", err, rest["FAIL"], rest["SKIP"], tail(out),
+			causes(out))
 	}
 	for _, name := range listed(t, binary) {
 		if !slices.Contains(passed["top"], name) && !slices.Contains(mode.skips, name) {

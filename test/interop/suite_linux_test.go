@@ -50,10 +50,43 @@ func TestSuiteAMQP091Go(t *testing.T) {
 	ownNetwork(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%s\n%v\n%s", out, err, markedLines(out))
 	}
 	counts := lastLine(out, "suite: ")
 	report(t, "amqp091-go's own "+counts)
+}
+
+// causeMark begins the lines of causes, which are said again where an output that holds them ends.
+const causeMark = "cause| "
+
+// causes returns what each test of a suite said that did not pass.
+func causes(out []byte) string {
+	var said, all []string
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "=== RUN") {
+			said = nil
+			continue
+		}
+		said = append(said, causeMark+line)
+		if m := verdict.FindStringSubmatch(line); m != nil {
+			if m[2] != "PASS" {
+				all = append(all, said...)
+			}
+			said = nil
+		}
+	}
+	return strings.Join(all, "")
+}
+
+// markedLines returns the causes that an output holds.
+func markedLines(out []byte) string {
+	var all []string
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, causeMark) {
+			all = append(all, line)
+		}
+	}
+	return strings.Join(all, "")
 }
 
 // lastLine returns the last line with a text in it.
@@ -88,7 +121,8 @@ func buildSuite(t *testing.T, dir string) {
 
 // suiteBound is where a test of the suite fails because it has waited long enough, which for some is a
 // millisecond.
-var suiteBound = regexp.MustCompile(`(\bcase <-time\.After\().+(\):\n\s*t\.(?:Fatal|Error))`)
+var suiteBound = regexp.MustCompile(`(\bcase <-time\.After\().+(\):\n\s*t\.(?:Fatal|Error))` +
+	`|(\btime\.AfterFunc\()[^,]+(, func\(\) \{ t\.Fatal)`)
 
 // giveTime lets the tests wait for what has to come on a busy machine too.
 func giveTime(t *testing.T, module string) {
@@ -101,7 +135,7 @@ func giveTime(t *testing.T, module string) {
 			break
 		}
 		found += len(suiteBound.FindAllIndex(text, -1))
-		text = suiteBound.ReplaceAll(text, []byte("${1}30 * time.Second$2"))
+		text = suiteBound.ReplaceAll(text, []byte("${1}${3}30 * time.Second${2}${4}"))
 		if err = os.WriteFile(name, text, 0o600); err != nil {
 			break
 		}
@@ -149,7 +183,8 @@ func TestInsideSuite(t *testing.T) {
 		t.Logf("suite: %d tests passed (%d with their parts), %d failed, %d skipped",
 			len(passed["top"]), len(passed["all"]), len(rest["FAIL"]), len(rest["SKIP"]))
 		if err != nil || len(rest["FAIL"])+len(rest["SKIP"]) > 0 {
-			t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s", err, rest["FAIL"], rest["SKIP"], tail(out))
+			t.Fatalf("%v\nfailed: %q\nskipped: %q\n%s\n%s", err, rest["FAIL"], rest["SKIP"],
+				tail(out), causes(out))
 		}
 		for _, name := range listed(t, binary) {
 			if !slices.Contains(passed["top"], name) {
