@@ -17,7 +17,8 @@ import (
 // newLine makes the door for lines of JSON.
 func (h *Hub) newLine() (service, error) {
 	door, err := linedoor.New(linedoor.Options{
-		Broker: h.broker, Auth: login{h.users}, User: h.options.Doors.Line.User,
+		Version: Version(),
+		Broker:  h.broker, Auth: login{h.users}, User: h.options.Doors.Line.User,
 		PeerUser: h.processOwner, Metrics: h.metrics, Logger: h.options.Logger,
 	})
 	if err != nil {

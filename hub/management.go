@@ -18,7 +18,7 @@ func (h *Hub) newConsole() (*console.Console, error) {
 	return console.New(console.Options{
 		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
 		Scratch: h.scratch, Ready: h.readiness, Listeners: h.listeners, Metrics: h.metrics, Objects: h.objects,
-		Logger: h.options.Logger,
+		Version: Version(), Logger: h.options.Logger,
 		Process: func() console.Process {
 			return console.Process{
 				MemoryBytes: memoryInUse(), Descriptors: openDescriptors(),

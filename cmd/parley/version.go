@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/parley-ipc/parley/hub"
 )
 
 func (a *app) versionCommand() *cobra.Command {
@@ -47,12 +49,12 @@ func versionLine() string {
 func buildVersion() (version, revision string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "devel", ""
+		return hub.Version(), ""
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			revision = s.Value
 		}
 	}
-	return info.Main.Version, revision
+	return hub.Version(), revision
 }

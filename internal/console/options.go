@@ -16,7 +16,7 @@ const Name = "management"
 
 const (
 	defaultProduct = "parley"
-	defaultVersion = "0.1.0"
+	defaultVersion = "devel"
 	// apiVersion is the release of RabbitMQ whose HTTP API this is; clients compare it.
 	apiVersion = "3.13.7"
 )
@@ -38,7 +38,7 @@ type Options struct {
 	Listeners func() []Listener
 	// Process says what the hub takes of the machine. Default: nothing but kept messages.
 	Process func() Process
-	// Product and Version are what the overview says of the hub. Default: parley and its own.
+	// Product and Version are what the overview says of the hub. Default: parley, devel.
 	Product, Version string
 	// Metrics are what the hub counts. Default: none.
 	Metrics *metric.Registry

@@ -26,7 +26,7 @@ const (
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultFailurePause     = 3 * time.Second
 	defaultProduct          = "parley"
-	defaultVersion          = "0.1.0"
+	defaultVersion          = "devel"
 
 	// rabbitProduct is what clients look for before they use what is RabbitMQ's own.
 	rabbitProduct = "RabbitMQ"
@@ -74,7 +74,7 @@ type Options struct {
 	// guessing costs time. Default 3 s, negative for none.
 	FailurePause time.Duration
 	// Product and Version are what server-properties say, for clients that sniff (RabbitMQ,
-	// 3.13.x). Default parley and its own version.
+	// 3.13.x). Default parley, devel.
 	Product, Version string
 	// OutputLimitBytes is the room of a connection's output buffer. Default 2 MiB.
 	OutputLimitBytes int

@@ -19,7 +19,7 @@ const (
 	defaultGuest        = "guest"
 	defaultVHost        = "/"
 	defaultTopic        = "amq.topic"
-	defaultVersion      = "parley"
+	defaultVersion      = "devel"
 	defaultLoginTimeout = 10 * time.Second
 	defaultBodyBytes    = 16 << 20
 	defaultSubsMax      = 1_000
@@ -54,7 +54,7 @@ type Options struct {
 	// PeerUser returns who a client on a Unix socket is, by the user id of its process; false: nobody,
 	// without a hello that says otherwise. Default: false.
 	PeerUser func(uid uint32) (user string, ok bool)
-	// Version is what hello is told. Default "parley".
+	// Version is that of the hub, which hello is told. Default "devel".
 	Version string
 	// LoginTimeout is how long a connection may take to log in. Default 10 s, 10 ms to 10 min.
 	LoginTimeout time.Duration
