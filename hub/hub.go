@@ -102,6 +102,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	if err := h.openLog(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}
+	h.warnOfStrangers()
 	if err := h.described.start(); err != nil {
 		return errors.Join(err, h.Shutdown(ctx))
 	}

@@ -4,7 +4,9 @@ package hub
 
 import (
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/parley-ipc/parley/internal/auth"
@@ -31,4 +33,19 @@ func (l login) Login(user, password string, peer net.Addr) error {
 func (l login) Admit(user string, peer net.Addr) error {
 	_, err := l.users.Admit(user, auth.PeerOf(peer))
 	return err
+}
+
+// warnOfStrangers logs what the options say of a user who is not there: whom it stands for is refused
+// until somebody adds that user.
+func (h *Hub) warnOfStrangers() {
+	named := map[string]string{"anonymous_user": h.options.AnonymousUser}
+	for _, d := range h.options.Doors.all() {
+		named["doors."+d.name+".user"] = d.door.User
+	}
+	for _, key := range slices.Sorted(maps.Keys(named)) {
+		user := named[key]
+		if _, known := h.users.User(user); user != "" && !known {
+			h.options.Logger.Warn("no such user", "option", key, "user", user)
+		}
+	}
 }
