@@ -215,6 +215,8 @@ func TestGather(t *testing.T) {
 		{"all", broker.GatherTerms{All: true}, 3, true, nil, 0},
 		{"two", broker.GatherTerms{Replies: 2}, 2, true, []string{"c"}, 0},
 		{"quorum", broker.GatherTerms{Quorum: true}, 2, true, []string{"c"}, 0},
+		{"nine", broker.GatherTerms{Replies: 9}, 3, false, nil, 0},
+		{"nine or quorum", broker.GatherTerms{Replies: 9, Quorum: true}, 2, true, []string{"c"}, 0},
 		{
 			"silence",
 			broker.GatherTerms{All: true, Stall: 50 * time.Millisecond},

@@ -30,7 +30,7 @@ type GatherResult struct {
 	// Complete says that the rule asked for was met; silence or the total time ended it otherwise.
 	Complete bool
 	Asked    int
-	// Missing names those who were asked and have not answered.
+	// Missing names those who were asked and have not answered. Who sent the sentinel has.
 	Missing []string
 }
 
@@ -56,7 +56,8 @@ type gather struct {
 	copies []copyState // likewise
 	count  int         // of copies: those answered
 	lost   int         // of copies: those lost
-	sealed bool        // everybody was asked; the rules apply
+	last   bool        // the sentinel has come
+	sealed bool        // everybody was asked
 }
 
 // copyState is what became of one copy of a gather.
@@ -87,7 +88,7 @@ func (s *Session) newGather(m *Message, terms GatherTerms) *gather {
 	g := &gather{b: s.b, terms: terms}
 	g.row = &replyRow{gather: g, session: s, deadline: s.deadline(m, CallTerms{Timeout: terms.Total})}
 	g.row.answer = g.answer
-	g.row.expire = func(t *turn) { g.finish(false, t) }
+	g.row.expire = g.finish
 	return g
 }
 
@@ -282,37 +283,45 @@ func (g *gather) copyAddress(n uint32) []byte {
 	return strconv.AppendUint(slices.Clip(g.address), uint64(n), 10)
 }
 
-// answer takes one answer; a second one to the same copy is dropped.
+// answer takes one answer; a second one to the same copy is dropped, and a sentinel is not handed on.
 func (g *gather) answer(copyN uint32, m *Message, t *turn) {
+	last := g.terms.Sentinel && len(m.Body) == 0 && !m.isError()
 	g.talk.Lock()
-	from, fresh := g.note(copyN)
+	from, fresh := g.note(copyN, last)
 	if g.ended || !fresh {
 		g.talk.Unlock()
 		g.b.metrics.CallsLate.Add(1)
 		return
 	}
-	g.reply(from, m, t)
-	if g.terms.Stall > 0 {
-		if g.stall == nil {
-			g.stall = g.b.clock.AfterFunc(g.terms.Stall, g.silence)
-		} else {
-			g.stall.Reset(g.terms.Stall)
-		}
+	if !last {
+		g.reply(from, m, t)
+		g.awaitSilence()
 	}
 	g.talk.Unlock()
 	g.check(t)
 }
 
-// note marks a copy as answered and returns who had it. What comes when the rule is met already,
-// though nobody has ended the gather yet, is late.
-func (g *gather) note(copyN uint32) (from string, fresh bool) {
+// awaitSilence starts the time anew after which silence ends the gather; talk is held.
+func (g *gather) awaitSilence() {
+	switch {
+	case g.terms.Stall <= 0:
+	case g.stall == nil:
+		g.stall = g.b.clock.AfterFunc(g.terms.Stall, g.silence)
+	default:
+		g.stall.Reset(g.terms.Stall)
+	}
+}
+
+// note marks a copy as answered and returns who had it; last says that the answer is the sentinel. What
+// comes when the rule is met already, though nobody has ended the gather yet, is late.
+func (g *gather) note(copyN uint32, last bool) (from string, fresh bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := int(copyN) - 1
 	if i < 0 || i >= len(g.asked) || g.copies[i] == copyAnswered {
 		return "", false
 	}
-	if g.enough() || g.sealed && g.met() {
+	if g.met() {
 		return "", false
 	}
 	if g.copies[i] == copyLost { // it gave its copy back, and answers all the same
@@ -320,6 +329,7 @@ func (g *gather) note(copyN uint32) (from string, fresh bool) {
 	}
 	g.copies[i] = copyAnswered
 	g.count++
+	g.last = last
 	return g.asked[i], true
 }
 
@@ -344,7 +354,7 @@ func (g *gather) miss(copyN uint32) {
 func (g *gather) silence() {
 	if g.b.replies.remove(g.row) {
 		t := newTurn(g.b)
-		g.finish(false, t)
+		g.finish(t)
 		t.finish()
 	}
 }
@@ -352,50 +362,46 @@ func (g *gather) silence() {
 // check ends the gather when its rule is met, or when nobody is left who could answer.
 func (g *gather) check(t *turn) {
 	g.mu.Lock()
-	met := g.met()
-	over := g.sealed && (met || g.count+g.lost == len(g.asked))
+	over := g.sealed && (g.met() || g.count+g.lost == len(g.asked))
 	g.mu.Unlock()
 	if over && g.b.replies.remove(g.row) {
-		g.finish(met, t)
+		g.finish(t)
 	}
 }
 
-// met applies the rules; the lock is held. Whatever the rule, nobody more can answer when all have.
+// met applies the rules; the lock is held. Those that depend on how many are asked wait for the last of
+// them. That all have answered meets no rule that wanted more.
 func (g *gather) met() bool {
-	switch {
-	case g.count == len(g.asked):
+	switch n := len(g.asked); {
+	case g.last, g.terms.Replies > 0 && g.count >= g.terms.Replies:
 		return true
-	case g.terms.Quorum && g.count > len(g.asked)/2:
-		return true
+	case !g.sealed:
+		return false
+	default:
+		return g.terms.Quorum && g.count > n/2 || g.count == n && g.terms.Replies <= n
 	}
-	return g.enough()
 }
 
-// enough reports that as many have answered as were wanted; the lock is held.
-func (g *gather) enough() bool { return g.terms.Replies > 0 && g.count >= g.terms.Replies }
-
-// finish is called once, by who removed the row.
-func (g *gather) finish(complete bool, t *turn) {
+// finish is called once, by who removed the row. Where an answer that meets the rule comes at the same
+// time as the end of the total time or of the silence, the rule is met.
+func (g *gather) finish(t *turn) {
 	g.talk.Lock()
 	defer g.talk.Unlock()
 	g.ended = true
 	if g.stall != nil {
 		g.stall.Stop()
 	}
-	g.end(g.result(complete), t)
+	g.end(g.result(), t)
 }
 
-func (g *gather) result(complete bool) GatherResult {
+func (g *gather) result() GatherResult {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r := GatherResult{Complete: complete, Asked: len(g.asked)}
+	r := GatherResult{Complete: g.met(), Asked: len(g.asked)}
 	for i, name := range g.asked {
 		if g.copies[i] != copyAnswered {
 			r.Missing = append(r.Missing, name)
 		}
-	}
-	if g.terms.Replies > len(g.asked) {
-		r.Complete = false // all have answered, yet fewer than were wanted
 	}
 	return r
 }

@@ -4,6 +4,7 @@ package broker
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -123,22 +124,34 @@ type GatherTerms struct {
 	Replies int
 	// Quorum waits for more than half of those who were asked.
 	Quorum bool
+	// Sentinel ends it at an answer with an empty body that is no error. That one is not handed on.
+	Sentinel bool
 	// Stall ends it after that much silence following an answer; 0 is no such rule.
 	Stall time.Duration
 	// Total bounds it; 0 is the hub's default (15 s).
 	Total time.Duration
 }
 
-// GatherRule reads a stop rule in a word: all, quorum, or a number of answers.
-func GatherRule(word string) (terms GatherTerms, ok bool) {
-	switch word {
-	case "all":
-		return GatherTerms{All: true}, true
-	case "quorum":
-		return GatherTerms{Quorum: true}, true
+// GatherRule reads a stop rule in words with commas between them: all, quorum, a number of answers,
+// sentinel. Alone a sentinel goes with all.
+func GatherRule(words string) (terms GatherTerms, ok bool) {
+	for word := range strings.SplitSeq(words, ",") {
+		n, err := strconv.ParseUint(word, 10, 31)
+		switch {
+		case word == "all":
+			terms.All = true
+		case word == "quorum":
+			terms.Quorum = true
+		case word == "sentinel":
+			terms.Sentinel = true
+		case err != nil || n == 0:
+			return terms, false
+		case terms.Replies == 0 || int(n) < terms.Replies:
+			terms.Replies = int(n)
+		}
 	}
-	n, err := strconv.ParseUint(word, 10, 31)
-	return GatherTerms{Replies: int(n)}, err == nil && n > 0
+	terms.All = terms.All || !terms.Quorum && terms.Replies == 0
+	return terms, true
 }
 
 // Outcome is what a consumer makes of a delivery.
