@@ -517,3 +517,44 @@ func TestGather(t *testing.T) {
 		t.Errorf("last message %+v", last.properties)
 	}
 }
+
+// TestGatherSentinel: an empty answer ends a gather that asks for it. It is not passed on; before it an
+// error without a body is.
+func TestGatherSentinel(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, Options{})
+	asker := s.open(t)
+	members := map[string]*peer{"a": s.open(t), "b": s.open(t), "c": s.open(t)}
+	for queue, p := range members {
+		p.declare(queue)
+		p.call(&wire.QueueBind{Exchange: "amq.topic", RoutingKey: "bids"}, &wire.QueueBindOk{})
+		p.consume(&wire.BasicConsume{Queue: queue, NoAck: true})
+	}
+	asker.consume(&wire.BasicConsume{Queue: broker.DirectReplyTo, NoAck: true})
+	topic := &wire.BasicPublish{Exchange: []byte("amq.topic"), RoutingKey: []byte("bids")}
+	for _, rule := range []string{"sentinel", "3,sentinel", "quorum,sentinel"} {
+		asker.publish(topic, wire.Properties{
+			ReplyTo: broker.DirectReplyTo, CorrelationID: rule,
+			Headers: wire.Table{ // in any order
+				{Name: "parley-gather-stall", Value: "60000"}, {Name: "parley-gather", Value: rule},
+			},
+		}, "bid?")
+		_, toA := members["a"].deliver()
+		_, toB := members["b"].deliver()
+		members["c"].deliver()
+		members["a"].publish(toQueue(toA.properties.ReplyTo), wire.Properties{
+			Headers: wire.Table{{Name: "parley-error", Value: "NoBid"}},
+		}, "")
+		_, answer := asker.deliver()
+		if from, _ := answer.properties.Headers.Get("parley-from"); from != "a" {
+			t.Errorf("%s: answer %+v", rule, answer.properties)
+		}
+		members["b"].publish(toQueue(toB.properties.ReplyTo), wire.Properties{}, "")
+		_, last := asker.deliver()
+		end, _ := last.properties.Headers.Get("parley-gather-end")
+		missing, _ := last.properties.Headers.Get("parley-missing")
+		if end != "complete" || missing != "c" || last.properties.CorrelationID != rule {
+			t.Errorf("%s: last message %+v", rule, last.properties)
+		}
+	}
+}

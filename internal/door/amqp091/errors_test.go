@@ -342,7 +342,7 @@ func TestPublishExceptions(t *testing.T) {
 				Headers: wire.Table{{Name: "parley-gather", Value: int32(0)}},
 			},
 			1, wire.PreconditionFailed,
-			"invalid header 'parley-gather': expected all, quorum or a number",
+			"invalid header 'parley-gather': expected all, quorum, sentinel or a number",
 		},
 	}
 	s := newServer(t, Options{Broker: newBroker(t, broker.Limits{MessageBytes: 1000})})

@@ -16,7 +16,7 @@ func conversation() [][]byte {
 			{Name: "CC", Value: wire.Array{"q"}},
 			{Name: "BCC", Value: wire.Array{"q"}},
 			{Name: "parley-timeout", Value: int32(1000)},
-			{Name: "parley-gather", Value: "all"},
+			{Name: "parley-gather", Value: "2,sentinel"},
 		},
 	}
 	var all [][]byte

@@ -22,9 +22,6 @@ const (
 	headerCC          = "CC"
 	headerBCC         = "BCC"
 
-	gatherAll    = "all"
-	gatherQuorum = "quorum"
-
 	// maxWaitMS bounds every time in these headers, ten years as for a time to live.
 	maxWaitMS = 315_360_000_000
 )
@@ -229,23 +226,20 @@ func parseDeadline(it *wire.FieldIter) (time.Time, error) {
 	return time.Time{}, badPublish("invalid header '%s': expected RFC 3339", headerDeadline)
 }
 
-// parseGather takes all, quorum or a number of answers.
+// parseGather takes a rule in words, or a number of answers as any integer type.
 func parseGather(terms *broker.GatherTerms, it *wire.FieldIter) error {
-	if it.Kind == 'S' {
-		switch {
-		case bytes.Equal(it.Value, []byte(gatherAll)):
-			terms.All = true
-			return nil
-		case bytes.Equal(it.Value, []byte(gatherQuorum)):
-			terms.Quorum = true
-			return nil
-		}
-	}
+	var rule broker.GatherTerms
 	n, ok := integerOf(it)
-	if !ok || n <= 0 || n > math.MaxInt32 {
-		return badPublish("invalid header '%s': expected all, quorum or a number", headerGather)
+	if ok {
+		rule.Replies, ok = int(n), n > 0 && n <= math.MaxInt32
+	} else if it.Kind == 'S' {
+		rule, ok = broker.GatherRule(string(it.Value))
 	}
-	terms.Replies = int(n)
+	if !ok {
+		return badPublish("invalid header '%s': expected all, quorum, sentinel or a number", headerGather)
+	}
+	rule.Stall = terms.Stall // its header may stand before this one
+	*terms = rule
 	return nil
 }
 

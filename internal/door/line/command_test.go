@@ -128,6 +128,11 @@ func TestBadRequest(t *testing.T) {
 		{`"op":"gather","topic":"t","until":{"n":"1"}`, `'n' in 'until' has the wrong type`},
 		{`"op":"gather","topic":"t","until":{"all":1}`, `'all' in 'until' has the wrong type`},
 		{`"op":"gather","topic":"t","until":{"quorum":false}`, `'quorum' in 'until' has the wrong type`},
+		{`"op":"gather","topic":"t","until":{"sentinel":1}`, `'sentinel' in 'until' has the wrong type`},
+		{
+			`"op":"gather","topic":"t","until":{"sentinel":true,"sentinel":true}`,
+			`'sentinel' stands twice in 'until'`,
+		},
 		{`"op":"gather","topic":"t","until":{"stall_ms":0}`, `'stall_ms' must be ...`},
 		{`"op":"serve"`, `op 'serve' needs member 'service'`},
 		{`"op":"serve","service":"q","prefetch":0`, `'prefetch' must be a whole number from 1 to 65535`},

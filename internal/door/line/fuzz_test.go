@@ -17,7 +17,7 @@ import (
 func FuzzLine(f *testing.F) {
 	for _, seed := range []string{
 		`{"op":"send","id":1,"queue":"q","body":{"a":[1,2.5e3,"x",null,true]},"headers":{"a":1}}`,
-		`{"op":"gather","id":"a","topic":"t","until":{"quorum":true,"stall_ms":5}}`,
+		`{"op":"gather","id":"a","topic":"t","until":{"quorum":true,"sentinel":true,"stall_ms":5}}`,
 		`{"op":"reply","delivery":"1","error":{"code":"x","message":"\u00e4\ud83d\ude00"}}`,
 		`{"op":"send","queue":"q","body_b64":"AAEC","key":"k","priority":1,"expires_ms":10}`,
 		` { } `, `{"a":{"b":[[[]]]},"a":1}`, `{"body":"\ud800"}`, "{\"a\":\"\xff\"}", `{"a":01}`, `[]`,

@@ -89,12 +89,12 @@ func gatherTerms(cmd *command) (t broker.GatherTerms, err *fault) {
 // untilReader reads the member until.
 type untilReader struct {
 	terms *broker.GatherTerms
-	seen  [4]bool
+	seen  [5]bool
 }
 
 func (r *untilReader) read(text []byte) *fault {
 	return eachMember(text, "until", func(name string, v *value) *fault {
-		names := [len(r.seen)]string{"all", "n", "quorum", "stall_ms"}
+		names := [len(r.seen)]string{"all", "n", "quorum", "sentinel", "stall_ms"}
 		for i, known := range names {
 			if name != known {
 				continue
@@ -116,17 +116,18 @@ func (r *untilReader) member(name string, v *value) *fault {
 	case name == "all" && v.kind == kindBool:
 		t.All = isTrue
 		return nil
+	case name == "sentinel" && v.kind == kindBool:
+		t.Sentinel = isTrue
+		return nil
 	case name == "quorum" && isTrue:
 		t.Quorum = true
 		return nil
-	case v.kind != kindNumber:
+	case v.kind != kindNumber, name == "all", name == "sentinel":
 		return badRequest("'%s' in 'until' has the wrong type", name)
 	case name == "stall_ms":
 		ms, err := wholeNumber("stall_ms", v.text, 1, timeoutMaxMS)
 		t.Stall = millis(ms)
 		return err
-	case name == "all":
-		return badRequest("'all' in 'until' has the wrong type")
 	}
 	n, err := wholeNumber(name, v.text, 1, math.MaxInt32)
 	if t.Replies == 0 || int(n) < t.Replies {

@@ -551,6 +551,24 @@ func TestGather(t *testing.T) {
 	c.want(`{"event":"gather_end","id":3,"complete":false,"missing":["quote-2","quote-3"]}`)
 	answer(1, `"body":1`)
 	answer(2, `"body":1`)
+	ask(`,"until":{"sentinel":true}`)
+	answer(0, `"body":1`)
+	c.want(`{"event":"answer",...`)
+	answer(1, `"error":{"code":"NoSuchSKU"}`) // has no body either
+	c.want(`{"event":"answer",...,"from":"quote-2","error":...`)
+	answer(2, `"body":""`)
+	c.want(`{"event":"gather_end","id":3,"complete":true,"missing":[]}`)
+	ask(`,"until":{"sentinel":true,"n":2}`)
+	answer(1, `"body_b64":""`)
+	c.want(`{"event":"gather_end","id":3,"complete":true,"missing":["quote-1","quote-3"]}`)
+	answer(0, `"body":"late"`)
+	answer(2, `"body":"late"`)
+	ask(`,"until":{"sentinel":false}`)
+	for i := range all {
+		answer(i, `"body":""`)
+		c.want(`{"event":"answer",...`)
+	}
+	c.want(`{"event":"gather_end","id":3,"complete":true,"missing":[]}`)
 	ask(`,"timeout_ms":20`)
 	c.want(`{"event":"gather_end","id":3,"complete":false,"missing":["quote-1","quote-2","quote-3"]}`)
 }

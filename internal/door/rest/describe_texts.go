@@ -179,6 +179,7 @@ func otherMemberTexts() map[string]string {
 		"percent":              "0 to 100.",
 		"progress":             "How far the service says that it is.",
 		"text":                 "In words.",
+		"sentinel":             "End at an empty answer that is no error. It is none of the replies.",
 		"stall_ms":             "How much silence after an answer ends it.",
 		"timeout_ms":           "How long it may take in all.",
 		"wait_ms":              "How long to wait for the first message.",

@@ -29,6 +29,7 @@ type gatherRequest struct {
 	Max       int             `json:"max"`
 	Quorum    json.RawMessage `json:"quorum"`
 	All       bool            `json:"all"`
+	Sentinel  bool            `json:"sentinel"`
 }
 
 var errQuorum = errors.New("quorum must be a number above 0, or true")
@@ -43,7 +44,7 @@ func (g *gatherRequest) terms(def time.Duration) (broker.GatherTerms, error) {
 	case g.Max < 0:
 		return t, badRequest("max must be above 0")
 	}
-	t.Replies, t.All = g.Max, g.All
+	t.Replies, t.All, t.Sentinel = g.Max, g.All, g.Sentinel
 	if len(g.Quorum) > 0 {
 		var n int
 		switch {

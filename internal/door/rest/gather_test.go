@@ -112,6 +112,46 @@ func TestGatherTopicQuorum(t *testing.T) {
 	}
 }
 
+// rest.md, Gather: an empty answer ends it where that is asked for, and is none of the replies; an error
+// without a body is one.
+func TestGatherSentinel(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.queue("svc")
+	peers := []*peer{h.peer("a"), h.peer("b"), h.peer("c"), h.peer("d")}
+	for _, p := range peers {
+		p.consume("svc")
+	}
+	for _, tc := range []struct {
+		rule    string
+		replies int
+		missing string
+	}{
+		{`{"sentinel":true}`, 2, "d"},
+		{`{"sentinel":true,"all":true,"quorum":4,"stall_ms":60000}`, 2, "d"},
+		{`{"sentinel":true,"max":1}`, 1, "b c d"},
+		{`{"sentinel":false}`, 4, ""},
+		{`{}`, 4, ""},
+	} {
+		c := h.async("POST", "/v1/services/svc/ask/gather", tc.rule)
+		for i, p := range peers {
+			switch ask := p.next(); i {
+			case 0:
+				p.answer(ask, "x")
+			case 1:
+				p.answer(ask, "", broker.Field{Name: "parley-error", Value: "forbidden"})
+			default:
+				p.answer(ask, "") // of c: the sentinel
+			}
+		}
+		var got gatherBody
+		h.got(c).want(200).json(&got)
+		if !got.Complete || len(got.Replies) != tc.replies || strings.Join(got.Missing, " ") != tc.missing {
+			t.Errorf("%s: gathered %+v", tc.rule, got)
+		}
+	}
+}
+
 // rest.md, Gather: replies are sent as they come when the client asks for a stream.
 func TestGatherStreams(t *testing.T) {
 	t.Parallel()
@@ -187,7 +227,7 @@ func TestGatherRefuses(t *testing.T) {
 	h := newHub(t)
 	h.queue("svc")
 	for _, body := range []string{
-		`{"timeout_ms":-1}`, `{"quorum":0}`, `{"quorum":"half"}`, `{"max":-1}`, `{"unknown":1}`,
+		`{"timeout_ms":-1}`, `{"quorum":0}`, `{"quorum":"half"}`, `{"max":-1}`, `{"unknown":1}`, `{"sentinel":1}`,
 		`{"body_b64":"*"}`, `{"body":1,"body_b64":"AA=="}`, `{"stall_ms":99999999999}`, `[]`, `{`,
 	} {
 		h.do("POST", "/v1/services/svc/ask/gather", body).problem(400, "bad-request")

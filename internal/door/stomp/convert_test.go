@@ -319,6 +319,13 @@ func TestGather(t *testing.T) {
 	answered()
 	end("complete", 1)
 	services[1].want("MESSAGE")
+	ask("parley-gather:quorum,sentinel\nparley-gather-stall:60000")
+	services[2].answerNext()
+	answered()
+	f := services[0].want("MESSAGE")
+	services[0].do("SEND\ndestination:"+wireValue(f.headers["reply-to"]), "")
+	end("complete", 1)
+	services[1].answerNext() // late
 	ask("parley-gather:all\nparley-gather-stall:50")
 	services[1].answerNext()
 	answered()
