@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -58,8 +59,8 @@ type Method struct {
 	// Publish is the routing key with which a call is published instead (`parley.publish`), empty for
 	// a call. With Gather it is the topic whose subscribers are asked.
 	Publish string
-	// Gather says for how many answers a scatter-gather waits: all, quorum or a number
-	// (`parley.gather`); the result is a list of an element for each. Empty for a call. It asks the
+	// Gather says for what a scatter-gather waits: all, quorum, a number of answers, sentinel, or several
+	// of them with commas between (`parley.gather`); the result is a list of an element for each. Empty for a call. It asks the
 	// instances of the service, or with Publish all who listen on that topic.
 	Gather string
 	// Request names the method for whose call this one returns the id of a request
@@ -151,9 +152,11 @@ func (k *compiler) annotate(m *Method) {
 		m.Publish = text
 	}
 	if text, ok := f.Annotations.Get(noteGather); ok {
-		n, err := strconv.ParseUint(text, 10, 31)
-		if text != "all" && text != "quorum" && (err != nil || n == 0) {
-			k.fault(f.Pos, "%s: expected all, quorum or a number, found %q", noteGather, text)
+		for word := range strings.SplitSeq(text, ",") { // as the heart reads it
+			n, err := strconv.ParseUint(word, 10, 31)
+			if word != "all" && word != "quorum" && word != "sentinel" && (err != nil || n == 0) {
+				k.fault(f.Pos, "%s: expected all, quorum, sentinel or a number, found %q", noteGather, word)
+			}
 		}
 		if returns.Kind != KindList {
 			k.fault(f.Pos, "%s: %s returns %s, not a list", noteGather, f.Name, f.Returns)

@@ -108,7 +108,7 @@ func (v *visit) gathered(replies []gatherReply, result *broker.GatherResult, all
 			return problemf("deadline", "%d of %d answered", len(replies), result.Asked)
 		}
 	}
-	if len(out) == 1 {
+	if len(out) == 1 && len(replies) > 0 { // a sentinel alone is an empty list
 		return problemf(wordBadReply, "no answer can be used")
 	}
 	h := v.w.Header()

@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ service fleet {
   string collect(1: string id) throws (1: Gone gone) (parley.result = "do")
   list<string> all(1: string text) (parley.gather = "all")
   list<string> two(1: string text) (parley.gather = "2", parley.timeout = "200ms")
+  list<string> until(1: string text) (parley.gather = "sentinel")
 }
 `
 
@@ -73,6 +75,34 @@ func TestGatherMethodTooFew(t *testing.T) {
 	p.serve(`"a"`, typeJSON)
 	h.do("POST", "/v1/services/fleet/two", `{"text":"x"}`, asJSON, "Parley-Timeout-Ms: 100").
 		problem(504, "deadline")
+}
+
+// A method that ends at an empty answer has the elements before it, if there are any.
+func TestGatherMethodSentinel(t *testing.T) {
+	t.Parallel()
+	h := contracted(t, methodsIDL)
+	peers := []*peer{h.peer("a"), h.peer("b"), h.peer("c")}
+	for _, p := range peers {
+		p.consume("fleet")
+	}
+	for _, tc := range []struct {
+		answers       []string
+		list, missing string
+	}{
+		{[]string{"x", "", "late"}, `["x"]`, "c"},
+		{[]string{"", "late", ""}, `[]`, "b,c"},
+		{[]string{"x", "y", "z"}, `["x","y","z"]`, ""},
+	} {
+		c := h.async("POST", "/v1/services/fleet/until", `{"text":"x"}`, asJSON)
+		for i, p := range peers {
+			p.answer(p.next(), tc.answers[i])
+		}
+		r := h.got(c).want(200)
+		if string(bytes.TrimSpace(r.body)) != tc.list || r.header.Get(headerGatherEnd) != "complete" ||
+			r.header.Get(headerMissing) != tc.missing {
+			t.Errorf("%q: %s %v", tc.answers, r.body, r.header)
+		}
+	}
 }
 
 // A method marked so makes a request of a call of another one, and a third waits for the answer.

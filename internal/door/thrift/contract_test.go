@@ -28,6 +28,7 @@ service svc {
   oneway void shout(1: string text) ( parley.publish = "news.shouted" )
   list<string> all(1: string name) ( parley.gather = "all" )
   list<string> two(1: string name) ( parley.gather = "2" )
+  list<string> until(1: string name) ( parley.gather = "sentinel" )
   list<string> poll(1: string name) ( parley.gather = "all", parley.publish = "polls" )
   string ask(1: string name) ( parley.request = "greet" )
   string fetch(1: string id) throws (1: Unlucky bad) ( parley.result = "greet" )
@@ -347,6 +348,55 @@ func TestGather(t *testing.T) {
 		list := listOf(t, c.next())
 		if len(list) != 2 || !list["Hello, Ada"] || !list["Servus"] {
 			t.Errorf("%s: %v", method, list)
+		}
+	}
+}
+
+// TestGatherSentinel: an empty answer ends a method that waits for one. Alone it is an empty list, and
+// where none comes all are in the list.
+func TestGatherSentinel(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		answer   func(*question) *broker.Message // of one
+		other    func(*question) *broker.Message
+		elements int
+		missing  bool
+	}{
+		{
+			func(*question) *broker.Message { return answered(t, "", nil) },
+			func(*question) *broker.Message { return nil },
+			0,
+			true,
+		},
+		{jsonService(t), jsonService(t), 1, false}, // both say the same
+	} {
+		h := newHub(t, withContract(t, false))
+		h.serve("svc", tc.answer)
+		h.serve("svc", tc.other)
+		c := h.dial()
+		c.send(wrapped(t, wire.Shape{Transport: wire.Headered}, ask(wire.Binary, "until", "Ada", 5), wire.Info{}))
+		m := c.next()
+		end, _ := m.Shape.Header.Get(broker.HeaderGatherEnd)
+		_, missing := m.Shape.Header.Get(broker.HeaderMissing)
+		if list := listOf(t, m); len(list) != tc.elements || string(end) != "complete" || missing != tc.missing {
+			t.Errorf("%q: %v, somebody is missing: %t", end, list, missing)
+		}
+	}
+}
+
+// TestGatherRules: a contract takes the rules that the heart can read, and no others.
+func TestGatherRules(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []string{
+		"all", "quorum", "sentinel", "1", "2147483647", "2147483648", "0", "-1", "+1", "", " all", "all,", "2, 3",
+		"sentinel,quorum,3,all", "2,sentinel", "Sentinel", "sentinel sentinel",
+	} {
+		source := contract.Source{Files: map[string]string{
+			"svc.thrift": `service svc { list<i32> m() (parley.gather = "` + rule + `") }`,
+		}}
+		_, _, err := source.Load("svc")
+		if _, known := broker.GatherRule(rule); known != (err == nil) {
+			t.Errorf("%q: read %t, the contract says %v", rule, known, err)
 		}
 	}
 }

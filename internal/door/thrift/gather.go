@@ -184,11 +184,14 @@ func (g *gathering) answer() error {
 		}
 		return &broker.Error{Code: broker.CodeDeadline, Op: "gather", Text: detail}
 	}
-	if g.count == 0 {
+	if g.count == 0 && g.bad != "" {
 		return problemf(codeBadReply, "no answer can be used: %s", g.bad)
 	}
-	g.values[0] = '['
-	list := append(g.values, ']')
+	list := []byte("[]") // of a sentinel alone
+	if g.count > 0 {
+		g.values[0] = '['
+		list = append(g.values, ']')
+	}
 	result, err := c.transcoder.ResultFromJSON(c.body[:0], c.method, c.message.Protocol, list)
 	if err != nil {
 		return &problem{word: codeBadReply, detail: "the answers are no list: " + err.Error()}
