@@ -31,6 +31,8 @@ type Until struct {
 	Gap time.Duration
 	// All waits for everyone who was asked; it is the default when Replies is 0.
 	All bool
+	// Sentinel ends it at an answer with an empty body that is no error. That one is not yielded.
+	Sentinel bool
 }
 
 // Reply is one answer of a gather.
@@ -78,10 +80,14 @@ func (u Until) orDefault(ctx context.Context, timeout time.Duration) Until {
 
 // rule is the header parley-gather.
 func (u Until) rule() string {
+	rule := "all"
 	if u.Replies > 0 && !u.All {
-		return strconv.Itoa(u.Replies)
+		rule = strconv.Itoa(u.Replies)
 	}
-	return "all"
+	if u.Sentinel {
+		rule += ",sentinel"
+	}
+	return rule
 }
 
 // gather hands each answer to each, until it says no. The hub's last message tells how it ended.

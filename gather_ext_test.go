@@ -96,6 +96,33 @@ func TestGatherEndsAtItsRule(t *testing.T) {
 	}
 }
 
+func TestGatherEndsAtASentinel(t *testing.T) {
+	t.Parallel()
+	url := startHub(t)
+	op := parley.NewOp[string, string]("quote.Price")
+	release := make(chan struct{})
+	for name, answer := range map[string]func() (string, error){
+		"fails": func() (string, error) { return "", errors.New("") },
+		"last":  func() (string, error) { <-release; return "", nil },
+		"mute":  func() (string, error) { <-t.Context().Done(); return "", t.Context().Err() },
+	} {
+		run(t, url, name, func(s *parley.Service) {
+			op.Handle(s, func(context.Context, string) (string, error) { return answer() })
+		})
+	}
+	var from []string
+	for r, err := range op.Gather(within(t), dial(t, url), "x", parley.Until{Replies: 3, Sentinel: true}) {
+		if !errors.Is(err, parley.CodeException) {
+			t.Errorf("%q, %v", r.Value, err)
+		}
+		from = append(from, r.From)
+		close(release)
+	}
+	if !slices.Equal(from, []string{"fails"}) {
+		t.Errorf("answers of %q", from)
+	}
+}
+
 func TestGatherYieldsErrorsOfInstances(t *testing.T) {
 	t.Parallel()
 	url := startHub(t)

@@ -63,6 +63,7 @@ func (a *app) gatherCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&until.Replies, "replies", 0, "end after so many answers")
 	f.DurationVar(&until.Gap, "gap", 0, "end after so much silence following an answer")
+	f.BoolVar(&until.Sentinel, "sentinel", false, "end at an empty answer, which is not printed")
 	f.BoolVar(&until.All, "all", false, "wait for all, also with --replies")
 	f.DurationVar(&until.Total, "timeout", 2*time.Second, "end it in any case")
 	return cmd
