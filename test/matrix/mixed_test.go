@@ -47,6 +47,62 @@ func TestGatherFromAllProtocols(t *testing.T) {
 	}
 }
 
+// TestGatherSentinel gathers from each protocol until a service of each answers with nothing. A service of
+// Thrift cannot.
+func TestGatherSentinel(t *testing.T) {
+	t.Parallel()
+	hub := harness.Start(t, harness.Build(t), harness.Options{})
+	services := slices.DeleteFunc(peers.Services(), func(p peers.Protocol) bool { return p.Contract })
+	for _, client := range peers.Clients() {
+		// The hub settles what it asks a server of HTTP once it has the answer.
+		_, http := peers.Pair(client, services[len(services)-1])
+		for _, service := range services {
+			t.Run(client.Name+"-"+service.Name, func(t *testing.T) {
+				t.Parallel()
+				c := newCell(t, hub, client, service, "sentinel-"+client.Name+"-"+service.Name)
+				loud, silent, last := c.name+".loud", c.name+".silent", c.name+".last"
+				asked := make(chan struct{})
+				join := func(p peers.Protocol, name string, reply func() peers.Reply) {
+					c.must("join", c.dial(p).Join(c.ctx, c.name, name,
+						func(context.Context, peers.Request) peers.Reply { return reply() }))
+				}
+				join(http, loud, func() peers.Reply { close(asked); return peers.Reply{Body: "here"} })
+				join(c.service, silent, func() peers.Reply { return peers.Reply{Silent: true} })
+				join(service, last, func() peers.Reply {
+					receive(c, "the question", asked)
+					return c.settled(loud)
+				})
+				start := time.Now()
+				got, err := c.dial(c.client).Gather(c.ctx, c.name, "who is there",
+					peers.Rule{All: true, Sentinel: true, Total: cellWait})
+				c.must("gather", err)
+				if took := time.Since(start); took > cellWait/2 {
+					t.Errorf("ended after %v, not by its rule", took)
+				}
+				if !got.Complete || !slices.Equal(got.Missing, []string{silent}) {
+					t.Errorf("complete %t, missing %q", got.Complete, got.Missing)
+				}
+				c.checkAnswers(got, map[string]string{loud: "here"})
+			})
+		}
+	}
+}
+
+// settled answers with nothing when a queue's messages are answered and acknowledged.
+func (c *cell) settled(queue string) peers.Reply {
+	err := harness.Poll(cellWait/4, func() error {
+		ready, unsettled, err := c.hub.Counts(c.ctx, queue)
+		if err == nil && ready+unsettled > 0 {
+			err = errors.New("not answered yet")
+		}
+		return err
+	})
+	if err != nil {
+		return peers.Reply{Error: "exception", Body: err.Error()}
+	}
+	return peers.Reply{}
+}
+
 // TestPublishToAllProtocols publishes from each protocol to a subscriber of each.
 func TestPublishToAllProtocols(t *testing.T) {
 	t.Parallel()

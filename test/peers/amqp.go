@@ -203,10 +203,14 @@ func (p *amqpPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 
 // text is the rule as the header parley-gather states it.
 func (r Rule) text() string {
-	if r.All {
-		return "all"
+	text := "all"
+	if !r.All {
+		text = strconv.Itoa(r.Count)
 	}
-	return strconv.Itoa(r.Count)
+	if r.Sentinel {
+		text += ",sentinel"
+	}
+	return text
 }
 
 // splitNames reads a list of names.

@@ -30,6 +30,7 @@ service Matrix {
   void news(1: string text) (parley.publish = "TOPIC")
   list<string> everyone(1: string text) (parley.gather = "all", parley.publish = "TOPIC")
   list<string> two(1: string text) (parley.gather = "2", parley.publish = "TOPIC")
+  list<string> until(1: string text) (parley.gather = "sentinel", parley.publish = "TOPIC")
 }
 `
 
@@ -42,6 +43,7 @@ const (
 	methodNews     = "news"
 	methodEveryone = "everyone"
 	methodTwo      = "two"
+	methodUntil    = "until"
 )
 
 const (

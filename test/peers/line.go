@@ -323,6 +323,9 @@ func (p *linePeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	if rule.Count > 0 {
 		until["n"] = rule.Count
 	}
+	if rule.Sentinel {
+		until["sentinel"] = true
+	}
 	if rule.Stall > 0 {
 		until["stall_ms"] = rule.Stall.Milliseconds()
 	}

@@ -73,6 +73,8 @@ type Rule struct {
 	Count int           // or so many answers
 	Stall time.Duration // or so much silence after an answer
 	Total time.Duration // at the latest
+	// Sentinel: or an answer with an empty body.
+	Sentinel bool
 }
 
 // Gathered is the outcome of a gather.

@@ -214,6 +214,9 @@ func (p *restPeer) Gather(ctx context.Context, topic, body string, rule Rule) (*
 	if rule.Count > 0 {
 		ask["max"] = rule.Count
 	}
+	if rule.Sentinel {
+		ask["sentinel"] = true
+	}
 	if rule.Stall > 0 {
 		ask["stall_ms"] = rule.Stall.Milliseconds()
 	}

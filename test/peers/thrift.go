@@ -213,7 +213,10 @@ func (p *thriftPeer) Gather(
 	call := thriftCall{
 		service: topic, method: methodEveryone, text: body, result: &r, timeout: rule.Total,
 	}
-	if rule.Count == 2 {
+	switch {
+	case rule.Sentinel:
+		call.method = methodUntil
+	case rule.Count == 2:
 		call.method = methodTwo
 	}
 	if rule.Stall > 0 { // a contract knows no such rule: the time ends it

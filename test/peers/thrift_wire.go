@@ -199,7 +199,7 @@ func (m *matrixProcessor) Process(
 	switch {
 	case method == methodTell:
 		return true, nil
-	case method == methodEveryone, method == methodTwo:
+	case method == methodEveryone, method == methodTwo, method == methodUntil:
 		return true, answer.write(ctx, apache.REPLY, &textsResult{[]string{reply.Body}})
 	case reply.Error == "exception":
 		result.refused = &reply.Body
