@@ -60,8 +60,8 @@ type Method struct {
 	// a call. With Gather it is the topic whose subscribers are asked.
 	Publish string
 	// Gather says for what a scatter-gather waits: all, quorum, a number of answers, sentinel, or several
-	// of them with commas between (`parley.gather`); the result is a list of an element for each. Empty for a call. It asks the
-	// instances of the service, or with Publish all who listen on that topic.
+	// of them with commas between (`parley.gather`); the result is a list of an element for each. Empty
+	// for a call. It asks the instances of the service, or with Publish all who listen on that topic.
 	Gather string
 	// Request names the method for whose call this one returns the id of a request
 	// (`parley.request`), Result the method for whose request it returns what came of it
