@@ -12,6 +12,7 @@ import (
 	"github.com/parley-ipc/parley/internal/broker"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
 	stompdoor "github.com/parley-ipc/parley/internal/door/stomp"
+	thriftdoor "github.com/parley-ipc/parley/internal/door/thrift"
 	"github.com/parley-ipc/parley/internal/listen"
 	"github.com/parley-ipc/parley/internal/webhook"
 )
@@ -57,6 +58,8 @@ type Options struct {
 	Contracts map[string]Contract `yaml:"contracts"`
 	// REST are the rules of the REST door.
 	REST restdoor.Rules `yaml:"rest"`
+	// Thrift are those of the Thrift door.
+	Thrift thriftdoor.Rules `yaml:"thrift"`
 	// Webhooks say to whom the hub may post.
 	Webhooks Webhooks `yaml:"webhooks"`
 	// Limits bound what clients can make the hub hold.
@@ -179,7 +182,7 @@ func Defaults() Options {
 			Prometheus: door(Off),
 			ActiveMQ:   door(Off),
 		},
-		REST: restdoor.DefaultRules(), Limits: broker.DefaultLimits(),
+		REST: restdoor.DefaultRules(), Thrift: thriftdoor.DefaultRules(), Limits: broker.DefaultLimits(),
 	}
 }
 
@@ -273,7 +276,8 @@ func (o *Options) Validate() error {
 	for _, f := range joined(o.Webhooks.Validate()) {
 		fault("webhooks.%w", f)
 	}
-	faults = append(faults, o.REST.Validate())
+	faults = append(faults, joined(o.REST.Validate())...)
+	faults = append(faults, joined(o.Thrift.Validate())...)
 	faults = append(faults, o.validateDoors()...)
 	faults = append(faults, o.validateServices()...)
 	_, wrong := o.loadContracts()

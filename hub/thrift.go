@@ -16,7 +16,7 @@ import (
 func (h *Hub) openThrift() error {
 	door, err := thriftdoor.New(thriftdoor.Options{
 		Broker: h.broker, Auth: login{h.users}, User: h.options.Doors.Thrift.User,
-		PeerUser: h.processOwner, Service: h.options.Doors.Thrift.Service,
+		PeerUser: h.processOwner, Service: h.options.Doors.Thrift.Service, Rules: h.options.Thrift,
 		Contracts: h.contracts, Thrift: h.called.bodies.wantsThrift, Oneway: h.called.bodies.isOneway,
 		Upgrade: upgradeBinary, AllowedOrigins: h.options.Origins,
 		Metrics: h.metrics, Logger: h.options.Logger,

@@ -151,8 +151,7 @@ func TestSecT3Levels(t *testing.T) {
 func TestSecH2ThriftBombs(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.MessageBytes, o.Limits.FrameBytes = 1<<20, 1<<19
+		o.MessageBytes, o.Rules.FrameBytes = 1<<20, 1<<19
 	})
 	var z wire.Deflater
 	bomb := args("\x0b\x00\x01\x7f\x00\x00\x00" + strings.Repeat("0", 8<<20))
@@ -272,8 +271,7 @@ func TestSecThriftLimits(t *testing.T) {
 	call := ask(wire.Binary, "greet", text, 5)
 	limit := len(call)
 	h := newHub(t, func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.MessageBytes, o.Limits.FrameBytes = limit, limit
+		o.MessageBytes, o.Rules.FrameBytes = limit, limit
 	})
 	h.serve("svc", func(q *question) *broker.Message {
 		m := parse(t, wire.Binary, q.body)
@@ -301,13 +299,68 @@ func TestSecThriftLimits(t *testing.T) {
 	}
 }
 
+// TestSecThriftRules: strings and containers of callers have the limits that an operator gives them, in every
+// protocol; answers have not. A call without a version is refused where that is asked for.
+func TestSecThriftRules(t *testing.T) {
+	t.Parallel()
+	const most = 100
+	h := newHub(t, func(o *Options) {
+		o.Rules = Rules{StringBytes: most, Elements: most, StrictBinary: true}
+	})
+	long := strings.Repeat("y", 2*most)
+	h.serve("svc", func(q *question) *broker.Message {
+		form, _, _ := wire.Detect(q.body)
+		reply := wire.Head{Name: []byte("greet"), Type: wire.Reply, Seq: 5}
+		return answered(t, q.contentType, message(form.Protocol, reply, 0, long))
+	})
+	numbers := func(p wire.Protocol, n int) []byte {
+		var w wire.Writer
+		w.Reset(p, nil)
+		w.MessageBegin(wire.Head{Name: []byte("greet"), Type: wire.Call, Seq: 5})
+		w.StructBegin()
+		w.Field(wire.List, 1)
+		w.ListBegin(wire.I32, n)
+		for i := range n {
+			w.I32(int32(i))
+		}
+		w.ListEnd()
+		w.StructEnd()
+		w.MessageEnd()
+		return w.Bytes()
+	}
+	for _, p := range []wire.Protocol{wire.Binary, wire.Compact, wire.JSON} {
+		for n := most - 1; n <= most+1; n++ {
+			for what, call := range map[string][]byte{
+				"string": ask(p, "greet", strings.Repeat("x", n), 5), "list": numbers(p, n),
+			} {
+				c := h.dial()
+				c.send(framed(call))
+				m := c.next()
+				got := parse(t, m.Protocol, m.Bytes)
+				switch {
+				case n <= most && got.text != long:
+					t.Errorf("%v, a %s of %d: %+v", p, what, n, got)
+				case n > most:
+					got.failsWith(t, wire.ProtocolError, "bad-request: thrift: size limit")
+					c.ends()
+				}
+			}
+		}
+	}
+	c := h.dial()
+	old := append([]byte("\x00\x00\x00\x05greet\x01\x00\x00\x00\x05"), args("\x00")...)
+	c.send(framed(old))
+	m := c.next()
+	parse(t, m.Protocol, m.Bytes).failsWith(t, wire.ProtocolError, "bad-request: thrift: ")
+	c.ends()
+}
+
 // TestUnsayable: an answer that the form of the call has no room for is an error, not a broken frame.
 func TestUnsayable(t *testing.T) {
 	t.Parallel()
 	const most = 200
 	h := newHub(t, func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.FrameBytes = most
+		o.Rules.FrameBytes = most
 	})
 	h.serve("svc", func(q *question) *broker.Message {
 		m := parse(t, wire.Binary, q.body)

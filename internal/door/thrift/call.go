@@ -168,7 +168,7 @@ func (c *call) finish() {
 // read takes the message apart.
 func (c *call) read() error {
 	m, r := &c.message, &c.reader
-	r.Reset(m.Protocol, m.Bytes, c.door.options.Limits)
+	r.Reset(m.Protocol, m.Bytes, c.door.limits)
 	head, err := r.MessageBegin()
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func newConn(d *Door, nc net.Conn) *conn {
 	c.source = source{
 		conn: nc, limit: d.options.MessageTime, idle: d.options.idle, stopped: &c.stopped,
 	}
-	c.stream = wire.NewStream(&c.source, d.options.Limits)
+	c.stream = wire.NewStream(&c.source, d.limits)
 	c.source.stream = c.stream
 	c.slow = time.AfterFunc(time.Hour, c.promote)
 	c.slow.Stop()
@@ -311,7 +311,7 @@ func (c *conn) force(string) {
 // refuse answers a client that may not come in, and closes the connection.
 func (c *conn) refuse(refused error) {
 	c.log().Info("login refused", "error", refused)
-	limits := c.door.options.Limits
+	limits := c.door.limits
 	limits.MessageBytes, limits.FrameBytes = firstBytesMax, firstBytesMax
 	// Within the listener's time to log in.
 	first := bufio.NewReaderSize(c.net, firstReadBytes)

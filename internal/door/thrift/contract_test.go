@@ -406,8 +406,7 @@ func TestGatherRules(t *testing.T) {
 func TestGatherLeavesOut(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, withContract(t, false), func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.MessageBytes = 1 << 10
+		o.MessageBytes = 1 << 10
 	})
 	bodies := []string{
 		`7`, `"a", "b"`, `"a"], ["b"`, `"a`, ``, `[]`, `["a", 7]`, `{}`, `null`,

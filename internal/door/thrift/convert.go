@@ -144,7 +144,7 @@ func (c *call) answerReply(got *broker.Reply) error {
 	}
 	defer got.Stream.Close()
 	var err error
-	c.got.own, err = readAll(c.got.own[:0], got.Stream, c.door.options.Limits.MessageBytes)
+	c.got.own, err = readAll(c.got.own[:0], got.Stream, c.door.limits.MessageBytes)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (c *call) answerGot() error {
 
 // isTJSON tells a message of TJSON from a list that a service answers as JSON.
 func (c *call) isTJSON() bool {
-	c.reader.Reset(wire.JSON, c.got.body, c.door.options.Limits)
+	c.reader.Reset(wire.JSON, c.got.body, c.door.answerLimits)
 	_, err := c.reader.MessageBegin()
 	return err == nil
 }
@@ -219,7 +219,7 @@ func (c *call) isTJSON() bool {
 // copied, or converted where it is another protocol.
 func (c *call) answerThrift(p wire.Protocol) error {
 	r := &c.reader
-	r.Reset(p, c.got.body, c.door.options.Limits)
+	r.Reset(p, c.got.body, c.door.answerLimits)
 	h, err := r.MessageBegin()
 	if err != nil {
 		return badReply(err)

@@ -14,8 +14,11 @@ import (
 // Door serves connections and HTTP requests. It keeps no connection: whoever accepts them counts them.
 // All methods are safe for concurrent use.
 type Door struct {
-	options   Options
-	web       *web
+	options Options
+	web     *web
+	// limits are those of what callers send, answerLimits of what services answer.
+	limits, answerLimits wire.Limits
+
 	origins   map[string]bool
 	calls     pool
 	deflaters chan *wire.Deflater // nil: not made yet
@@ -33,7 +36,8 @@ func New(o Options) (*Door, error) {
 	o.setDefaults()
 	o.Logger = o.Logger.With("door", Name)
 	d := &Door{
-		options: o, origins: make(map[string]bool, len(o.AllowedOrigins)),
+		options: o, limits: o.Rules.limits(o.MessageBytes), answerLimits: o.Rules.answerLimits(o.MessageBytes),
+		origins:   make(map[string]bool, len(o.AllowedOrigins)),
 		deflaters: make(chan *wire.Deflater, deflatersMax),
 	}
 	for _, origin := range o.AllowedOrigins {

@@ -137,7 +137,7 @@ func (c *call) exception(kind wire.ExceptionType, text string) {
 // spoil refuses a message that was not read, under its own name and id where these have come: clients
 // look at nothing else otherwise.
 func (c *call) spoil(err error) {
-	c.reader.Reset(c.message.Protocol, c.message.Bytes, c.door.options.Limits)
+	c.reader.Reset(c.message.Protocol, c.message.Bytes, c.door.limits)
 	if head, err := c.reader.MessageBegin(); err == nil {
 		c.head = head
 	}

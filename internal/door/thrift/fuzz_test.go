@@ -40,8 +40,7 @@ func FuzzMessages(f *testing.F) {
 		}
 	}
 	h := newHub(f, withContract(f, true), func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.MessageBytes, o.Limits.FrameBytes = 64<<10, 64<<10
+		o.MessageBytes, o.Rules.FrameBytes = 64<<10, 64<<10
 	})
 	h.attach("svc", &echoes{})
 	near, far := net.Pipe() // nothing goes through it
@@ -54,7 +53,7 @@ func FuzzMessages(f *testing.F) {
 	}
 	f.Cleanup(m.close)
 	f.Fuzz(func(t *testing.T, in []byte) {
-		stream := wire.NewStream(bytes.NewReader(in), h.door.options.Limits)
+		stream := wire.NewStream(bytes.NewReader(in), h.door.limits)
 		for {
 			msg, err := stream.Next()
 			var broken *wire.Error

@@ -92,7 +92,7 @@ func (g *gathering) reply(from string, m *broker.Message) {
 // spoils none of the others.
 func (g *gathering) add(value []byte) error {
 	c := g.call
-	if most := c.door.options.Limits.MessageBytes; len(g.values)+len(value) >= most {
+	if most := c.door.limits.MessageBytes; len(g.values)+len(value) >= most {
 		return problemf(codeBadReply, "the answers have more than %d octets together", most)
 	}
 	list := append(append(append(make([]byte, 0, len(value)+len("[]")), '['), value...), ']')
@@ -129,7 +129,7 @@ func (g *gathering) value(r *reply) ([]byte, error) {
 	}
 	// The call waits, and uses nothing of itself meanwhile.
 	c := g.call
-	c.reader.Reset(form.Protocol, r.body, c.door.options.Limits)
+	c.reader.Reset(form.Protocol, r.body, c.door.answerLimits)
 	h, err := c.reader.MessageBegin()
 	if err != nil {
 		return nil, err

@@ -261,7 +261,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request, from Caller) {
 // carry carries out the message that a body is: its first one, and nothing behind it. What it was
 // wrapped in at the outside is zlib, or not.
 func (d *Door) carry(ctx context.Context, from Caller, body []byte) (c *call, zlib bool, err error) {
-	stream := wire.NewStream(bytes.NewReader(body), d.options.Limits)
+	stream := wire.NewStream(bytes.NewReader(body), d.limits)
 	m, err := stream.Next()
 	var broken *wire.Error
 	if err != nil && (!errors.As(err, &broken) || !m.Detected) {
@@ -299,7 +299,7 @@ func (d *Door) tryWrap(c *call, zlib bool) ([]byte, error) {
 	if len(c.answer) == 0 {
 		return nil, nil
 	}
-	how := wire.Wrapping{Info: c.info, Limits: d.options.Limits}
+	how := wire.Wrapping{Info: c.info, Limits: d.limits}
 	s := &c.message.Shape
 	if !zlib && s.Header.Zlib == 0 {
 		return s.Append(nil, c.answer, &how)
@@ -320,7 +320,7 @@ var errTooLarge = errors.New("the body is too large")
 
 // readBody reads a body that grows as it comes, and has to come at a certain rate.
 func (d *Door) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limit := d.options.Limits.MessageBytes + wrapBytes
+	limit := d.limits.MessageBytes + wrapBytes
 	if r.ContentLength > int64(limit) {
 		return nil, errTooLarge
 	}

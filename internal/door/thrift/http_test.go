@@ -149,8 +149,7 @@ func TestHTTPPages(t *testing.T) {
 func TestHTTPRefuses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.MessageBytes = 1 << 16
+		o.MessageBytes = 1 << 16
 	})
 	h.serve("svc", greet(t))
 	call := ask(wire.Binary, "greet", "Ada", 5)

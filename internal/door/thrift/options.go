@@ -93,9 +93,10 @@ type Options struct {
 	// AllowedOrigins are the origins ("https://app.example") whose pages may use this door from a
 	// browser, besides its own. Default: none.
 	AllowedOrigins []string
-	// Limits bound what is read. Default: those of Apache's libraries, and the heart's for a message where
-	// that is less.
-	Limits wire.Limits
+	// MessageBytes bounds a message. Default: as Apache's libraries do, or as the heart where that is less.
+	MessageBytes int
+	// Rules bound what is in one.
+	Rules Rules
 	// MessageTime is how long a message may take to arrive once it has begun; a long one gets a second
 	// for each KiB of it. Default 30 s, 10 ms to 10 min.
 	MessageTime time.Duration
@@ -116,41 +117,20 @@ func (o *Options) Validate() error {
 	if t := o.MessageTime; t != 0 && (t < 10*time.Millisecond || t > 10*time.Minute) {
 		faults = append(faults, fmt.Errorf("thrift: MessageTime is %v, want 10ms to 10m", t))
 	}
-	l := o.Limits
-	for _, f := range [...]struct {
-		name string
-		n    int
-	}{
-		{"MessageBytes", l.MessageBytes},
-		{"FrameBytes", l.FrameBytes},
-		{"HeaderBytes", l.HeaderBytes},
-		{"StringBytes", l.StringBytes},
-		{"Elements", l.Elements},
-	} {
-		if f.n < 0 {
-			faults = append(faults, fmt.Errorf("thrift: Limits.%s is %d, want 0 (default) or more", f.name,
-				f.n))
-		}
+	if o.MessageBytes < 0 {
+		faults = append(faults, fmt.Errorf("thrift: MessageBytes is %d, want 0 (default) or more", o.MessageBytes))
 	}
-	// The first octet of a frame is 0 then, which tells it from all else (thrift.md, Wire formats).
-	const frameMost = 1<<24 - 1
-	if l.FrameBytes > frameMost {
-		faults = append(faults, fmt.Errorf("thrift: Limits.FrameBytes is %d, want up to %d", l.FrameBytes,
-			frameMost))
-	}
+	faults = append(faults, o.Rules.Validate())
 	return errors.Join(faults...)
 }
 
 // setDefaults fills in what is zero.
 func (o *Options) setDefaults() {
-	standard := wire.DefaultLimits()
 	setDefault(&o.idle, idleTime)
 	setDefault(&o.Guest, defaultGuest)
 	setDefault(&o.MessageTime, defaultMessageTime)
 	// What the hub takes from nobody need not be read.
-	setDefault(&o.Limits.MessageBytes, min(standard.MessageBytes, o.Broker.MaxMessageBytes()))
-	setDefault(&o.Limits.FrameBytes, standard.FrameBytes)
-	setDefault(&o.Limits.HeaderBytes, standard.HeaderBytes)
+	setDefault(&o.MessageBytes, min(wire.DefaultLimits().MessageBytes, o.Broker.MaxMessageBytes()))
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
 	if o.Contracts == nil {
 		o.Contracts = &contract.Registry{}

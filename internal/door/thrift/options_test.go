@@ -25,11 +25,11 @@ func TestLimitOfMessages(t *testing.T) {
 			Access: rights{}, Limits: broker.Limits{MessageBytes: tc.heart},
 		})
 		log.Bind(b)
-		d, err := New(Options{Broker: b, Auth: users{}, Limits: wire.Limits{MessageBytes: tc.given}})
+		d, err := New(Options{Broker: b, Auth: users{}, MessageBytes: tc.given})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.options.Limits.MessageBytes; got != tc.want {
+		if got := d.limits.MessageBytes; got != tc.want {
 			t.Errorf("%d of the heart, %d given: %d, want %d", tc.heart, tc.given, got, tc.want)
 		}
 		if err := d.Close(); err != nil {

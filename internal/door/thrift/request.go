@@ -104,7 +104,7 @@ func (c *call) result() error {
 // onlyText returns the first string among the arguments.
 func (c *call) onlyText() (string, error) {
 	r := &c.reader
-	r.Reset(c.message.Protocol, c.arguments, c.door.options.Limits)
+	r.Reset(c.message.Protocol, c.arguments, c.door.limits)
 	if err := r.StructBegin(); err != nil {
 		return "", &problem{word: codeBadRequest, detail: err.Error()}
 	}

@@ -41,7 +41,7 @@ func (f *frames) Read(p []byte) (int, error) {
 
 // serveWebSocket takes a request over: each message of it is one of Thrift, and so is each answer.
 func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Caller) {
-	conn, err := d.options.Upgrade(w, r, int64(d.options.Limits.MessageBytes))
+	conn, err := d.options.Upgrade(w, r, int64(d.limits.MessageBytes))
 	if err != nil {
 		return // the client has been told
 	}
@@ -55,7 +55,7 @@ func (d *Door) serveWebSocket(w http.ResponseWriter, r *http.Request, from Calle
 		_ = conn.Close(closeAway, "the hub stops") // the client may be gone
 	})
 	defer stop()
-	stream := wire.NewStream(&frames{ctx: ctx, conn: conn}, d.options.Limits)
+	stream := wire.NewStream(&frames{ctx: ctx, conn: conn}, d.limits)
 	began := false // zlib: the head of the stream is written
 	for {
 		m, err := stream.Next()

@@ -48,8 +48,7 @@ func TestWebSocketAnswerTooLarge(t *testing.T) {
 	const frame = 1 << 10
 	s := &script{}
 	h := newHub(t, func(o *Options) {
-		o.Limits = wire.DefaultLimits()
-		o.Limits.FrameBytes = frame
+		o.Rules.FrameBytes = frame
 		o.Upgrade = func(http.ResponseWriter, *http.Request, int64) (MessageConn, error) { return s, nil }
 	})
 	h.serve("svc", func(q *question) *broker.Message {
