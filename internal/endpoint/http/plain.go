@@ -27,7 +27,8 @@ func (c *call) exchange(
 	if err != nil {
 		return nil, failureOf(ctx, err, progress{})
 	}
-	p := progress{reused: conn.used, rested: conn.rested}
+	// What was read of a body that streams is gone: whatever became of it, it cannot be sent again.
+	p := progress{reused: conn.used, rested: conn.rested && c.of.Body == nil}
 	conn.Begin(ctx, a.Until)
 	err = c.send(conn, u, a, &p)
 	if err == nil || p.sent {
