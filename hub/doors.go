@@ -3,7 +3,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +37,7 @@ func (h *Hub) newDoor(name string) (service, error) {
 		door, err := amqp091door.New(amqp091door.Options{
 			Broker: h.broker, Auth: login{h.users}, Logger: h.options.Logger,
 			AnonymousUser: h.options.AnonymousUser, HandshakeTimeout: h.options.Listeners.HandshakeTimeout,
-			Product: h.options.Compat.AMQP091.Product,
-			Version: cmp.Or(h.options.Compat.AMQP091.Version, Version()),
+			Product: h.options.Compat.AMQP091.Product, Version: h.options.Compat.AMQP091.version(),
 		})
 		if err != nil {
 			return service{}, err

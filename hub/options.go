@@ -159,7 +159,8 @@ type Compat struct {
 	AMQP091 Product `yaml:"amqp091"`
 }
 
-// Product is a name and a version, as server-properties show them. Default: parley and its own.
+// Product is a name and a version, as server-properties show them. Default: parley and its own; with
+// RabbitMQ the version of its management API that the hub has.
 type Product struct {
 	Product string `yaml:"product"`
 	Version string `yaml:"version"`

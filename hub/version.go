@@ -5,6 +5,8 @@ package hub
 import (
 	"runtime/debug"
 	"strings"
+
+	"github.com/parley-ipc/parley/internal/console"
 )
 
 // modulePath is this module's.
@@ -26,3 +28,14 @@ func Version() string {
 }
 
 const unreleased = "devel"
+
+// version is what goes with the product: clients that look for RabbitMQ read its number.
+func (p *Product) version() string {
+	switch {
+	case p.Version != "":
+		return p.Version
+	case p.Product == "RabbitMQ":
+		return console.RabbitMQVersion
+	}
+	return Version()
+}

@@ -44,7 +44,7 @@ func (v *visit) download(sections []section) error {
 	}
 	w := bufio.NewWriter(v.w)
 	head, err := json.Marshal(object{
-		"rabbit_version": apiVersion, "rabbitmq_version": apiVersion,
+		"rabbit_version": RabbitMQVersion, "rabbitmq_version": RabbitMQVersion,
 		"product_name": v.console.options.Product, "product_version": v.console.options.Version,
 	})
 	if err != nil {

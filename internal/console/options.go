@@ -17,8 +17,8 @@ const Name = "management"
 const (
 	defaultProduct = "parley"
 	defaultVersion = "devel"
-	// apiVersion is the release of RabbitMQ whose HTTP API this is; clients compare it.
-	apiVersion = "3.13.7"
+	// RabbitMQVersion is the release of RabbitMQ whose HTTP API this is; clients compare it.
+	RabbitMQVersion = "3.13.7"
 )
 
 // Options are the settings of the door. Broker, Users, DeleteVirtualHost and Scratch are required.

@@ -26,7 +26,7 @@ func home(v *visit) error {
 
 func getAuth(v *visit) error { return v.ok(object{"oauth_enabled": false}) }
 
-func getVersion(v *visit) error { return v.ok(apiVersion) }
+func getVersion(v *visit) error { return v.ok(RabbitMQVersion) }
 
 func getClusterName(v *visit) error {
 	return v.ok(object{"name": v.console.options.Broker.Name()})
@@ -39,7 +39,7 @@ func whoAmI(v *visit) error {
 func getOverview(v *visit) error {
 	c := v.console
 	o := object{
-		"management_version": apiVersion, "rabbitmq_version": apiVersion,
+		"management_version": RabbitMQVersion, "rabbitmq_version": RabbitMQVersion,
 		"product_name": c.options.Product, "product_version": c.options.Version,
 		"cluster_name": c.options.Broker.Name(), "rates_mode": "basic",
 		"exchange_types": exchangeTypes(), "disable_stats": false, "enable_queue_totals": false,

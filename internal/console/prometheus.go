@@ -114,7 +114,7 @@ func showMetrics(v *visit) error {
 	return v.writePage(func(p page) {
 		p.head("rabbitmq_build_info", "untyped", "Whose metrics these are")
 		p.series("rabbitmq_build_info", []metric.Label{
-			{Name: "rabbitmq_version", Value: apiVersion},
+			{Name: "rabbitmq_version", Value: RabbitMQVersion},
 			{Name: "product_name", Value: c.options.Product},
 			{Name: "product_version", Value: c.options.Version},
 		}, 1)

@@ -351,7 +351,11 @@ func TestSecThriftRules(t *testing.T) {
 	old := append([]byte("\x00\x00\x00\x05greet\x01\x00\x00\x00\x05"), args("\x00")...)
 	c.send(framed(old))
 	m := c.next()
-	parse(t, m.Protocol, m.Bytes).failsWith(t, wire.ProtocolError, "bad-request: thrift: ")
+	refused := parse(t, m.Protocol, m.Bytes)
+	refused.failsWith(t, wire.ProtocolError, "bad-request: thrift: ")
+	if !refused.head.Lax || string(refused.head.Name) != "greet" || refused.head.Seq != 5 {
+		t.Errorf("it is answered as %+v", refused.head)
+	}
 	c.ends()
 }
 

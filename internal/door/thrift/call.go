@@ -171,6 +171,7 @@ func (c *call) read() error {
 	r.Reset(m.Protocol, m.Bytes, c.door.limits)
 	head, err := r.MessageBegin()
 	if err != nil {
+		c.readHead()
 		return err
 	}
 	c.head = head

@@ -134,15 +134,22 @@ func (c *call) exception(kind wire.ExceptionType, text string) {
 	c.answer = w.Bytes()
 }
 
-// spoil refuses a message that was not read, under its own name and id where these have come: clients
-// look at nothing else otherwise.
+// spoil refuses a message that was not read.
 func (c *call) spoil(err error) {
-	c.reader.Reset(c.message.Protocol, c.message.Bytes, c.door.limits)
+	c.readHead()
+	c.refuse(err)
+	c.count()
+}
+
+// readHead reads the head alone of a message that is refused, where it has come: it is answered under its
+// own name and id, since clients look at nothing else otherwise, and as it was written.
+func (c *call) readHead() {
+	limits := c.door.limits
+	limits.StrictBinary = false
+	c.reader.Reset(c.message.Protocol, c.message.Bytes, limits)
 	if head, err := c.reader.MessageBegin(); err == nil {
 		c.head = head
 	}
-	c.refuse(err)
-	c.count()
 }
 
 // refuse answers a message that is none, and closes the connection: what follows cannot be trusted.

@@ -10,16 +10,16 @@ import (
 	wire "github.com/parley-ipc/parley/internal/wire/thrift"
 )
 
-// Rules bound what callers may send within a message.
+// Rules bound what is within a message: of a caller, and frames and headers of the answer to it.
 type Rules struct {
 	// FrameBytes bounds a frame, and what a transform makes of it. Default 16,384,000 B, at most
 	// 16,777,215 B.
 	FrameBytes int `yaml:"frame_bytes"`
 	// HeaderBytes bounds the header of a THeader frame. Default 64 KiB.
 	HeaderBytes int `yaml:"header_bytes"`
-	// StringBytes bounds a string. Default 0: what the message has room for.
+	// StringBytes bounds a string of a caller. Default 0: what the message has room for.
 	StringBytes int `yaml:"string_bytes"`
-	// Elements bounds a list, a set or a map. Default 0: what the message has room for.
+	// Elements bounds a list, a set or a map of a caller. Default 0: what the message has room for.
 	Elements int `yaml:"elements"`
 	// StrictBinary refuses calls without a version, as clients before Thrift 0.3 write them. Default
 	// false.
