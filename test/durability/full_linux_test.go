@@ -69,7 +69,7 @@ func (f *fullDisk) fill(name string) (*load, bool) {
 	for end := time.Now().Add(fullWait); time.Now().Before(end); {
 		select {
 		case b := <-l.blocked:
-			if b.Active {
+			if b.Active && staysBlocked(l) {
 				return l, true
 			}
 		case <-f.hub.Done():
@@ -84,6 +84,17 @@ func (f *fullDisk) fill(name string) (*load, bool) {
 	}
 	f.judge.Stuck("the disk is full, and publishers are not blocked")
 	return l, false
+}
+
+// staysBlocked reports whether publishers that are blocked stay so: a hub that has started on a full disk
+// blocks them until it has found what room there is.
+func staysBlocked(l *load) bool {
+	select {
+	case b := <-l.blocked:
+		return b.Active
+	case <-time.After(stillWait):
+		return true
+	}
 }
 
 // resume fills the disk, empties the queues and sees the publishers go on.
