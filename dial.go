@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -204,7 +203,7 @@ func (c *Conn) clientProperties() wire.Table {
 	t := wire.Table{
 		{Name: "product", Value: "parley"},
 		{Name: "platform", Value: "Go"},
-		{Name: "version", Value: sdkVersion()},
+		{Name: "version", Value: Version()},
 		{Name: "capabilities", Value: wire.Table{
 			{Name: "publisher_confirms", Value: true},
 			{Name: "consumer_cancel_notify", Value: true},
@@ -217,24 +216,6 @@ func (c *Conn) clientProperties() wire.Table {
 		t = append(t, wire.Field{Name: "connection_name", Value: c.options.name})
 	}
 	return t
-}
-
-// sdkVersion is the version of this module in the program's build.
-func sdkVersion() string {
-	const module = "github.com/parley-ipc/parley"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "devel"
-	}
-	if info.Main.Path == module {
-		return info.Main.Version
-	}
-	for _, d := range info.Deps {
-		if d.Path == module {
-			return d.Version
-		}
-	}
-	return "devel"
 }
 
 // negotiate takes the lesser of what both sides offer; 0 is no limit (AMQP 0-9-1 §4.2.7, tune).

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"strconv"
 
+	"github.com/parley-ipc/parley"
 	linedoor "github.com/parley-ipc/parley/internal/door/line"
 	"github.com/parley-ipc/parley/internal/listen"
 )
@@ -17,8 +18,8 @@ import (
 // newLine makes the door for lines of JSON.
 func (h *Hub) newLine() (service, error) {
 	door, err := linedoor.New(linedoor.Options{
-		Version: Version(),
-		Broker:  h.broker, Auth: login{h.users}, User: h.options.Doors.Line.User,
+		Version: parley.Version(), Broker: h.broker,
+		Auth: login{h.users}, User: h.options.Doors.Line.User,
 		PeerUser: h.processOwner, Metrics: h.metrics, Logger: h.options.Logger,
 	})
 	if err != nil {

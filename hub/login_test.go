@@ -16,11 +16,10 @@ func TestStrangersAreNamed(t *testing.T) {
 	o := doors()
 	o.AnonymousUser, o.Doors.Line.User, o.Doors.Thrift.User = "nobody", "guest", "ghost"
 	o.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	h, err := New(o)
-	if err != nil {
+	h := start(t, o)
+	if err := h.Shutdown(t.Context()); err != nil { // nobody writes any more
 		t.Fatal(err)
 	}
-	h.warnOfStrangers()
 	for _, line := range []string{"option=anonymous_user user=nobody", "option=doors.thrift.user user=ghost"} {
 		if !strings.Contains(said.String(), line) {
 			t.Errorf("%q is not in %s", line, &said)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 
+	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/console"
 	restdoor "github.com/parley-ipc/parley/internal/door/rest"
@@ -18,7 +19,7 @@ func (h *Hub) newConsole() (*console.Console, error) {
 	return console.New(console.Options{
 		Broker: h.broker, Users: h.users, DeleteVirtualHost: h.DeleteVirtualHost,
 		Scratch: h.scratch, Ready: h.readiness, Listeners: h.listeners, Metrics: h.metrics, Objects: h.objects,
-		Version: Version(), Logger: h.options.Logger,
+		Version: parley.Version(), Logger: h.options.Logger,
 		Process: func() console.Process {
 			return console.Process{
 				MemoryBytes: memoryInUse(), Descriptors: openDescriptors(),

@@ -2,7 +2,11 @@
 
 package hub
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/parley-ipc/parley"
+)
 
 // TestProductVersion: who calls itself RabbitMQ has a version that its clients can read.
 func TestProductVersion(t *testing.T) {
@@ -11,10 +15,10 @@ func TestProductVersion(t *testing.T) {
 		p    Product
 		want string
 	}{
-		{Product{}, Version()},
+		{Product{}, parley.Version()},
 		{Product{Product: "RabbitMQ"}, "3.13.7"},
 		{Product{Product: "RabbitMQ", Version: "4.1.0"}, "4.1.0"},
-		{Product{Product: "other"}, Version()},
+		{Product{Product: "other"}, parley.Version()},
 	} {
 		if got := tc.p.version(); got != tc.want {
 			t.Errorf("%+v: %s, want %s", tc.p, got, tc.want)

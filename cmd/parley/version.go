@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/parley-ipc/parley/hub"
+	"github.com/parley-ipc/parley"
 )
 
 func (a *app) versionCommand() *cobra.Command {
@@ -49,12 +49,12 @@ func versionLine() string {
 func buildVersion() (version, revision string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return hub.Version(), ""
+		return parley.Version(), ""
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			revision = s.Value
 		}
 	}
-	return hub.Version(), revision
+	return parley.Version(), revision
 }

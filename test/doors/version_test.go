@@ -10,6 +10,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/parley-ipc/parley"
 	"github.com/parley-ipc/parley/hub"
 )
 
@@ -24,10 +25,10 @@ func TestVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if v := conn.Properties["version"]; v != hub.Version() {
+	if v := conn.Properties["version"]; v != parley.Version() {
 		t.Errorf("AMQP says %q", v)
 	}
-	want := `"version":"` + hub.Version() + `"`
+	want := `"version":"` + parley.Version() + `"`
 	line := newLineClient(t, dialer{address: h.Addr("line").String()}.dial(t))
 	if got := line.do(`{"op":"hello","id":1,"user":"guest","password":"guest"}`); !strings.Contains(got, want) {
 		t.Error(got)
@@ -45,7 +46,7 @@ func TestVersion(t *testing.T) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil || !strings.Contains(string(body), `"product_version":"`+hub.Version()+`"`) {
+	if err != nil || !strings.Contains(string(body), `"product_version":"`+parley.Version()+`"`) {
 		t.Errorf("the overview says %s, %v", body, err)
 	}
 }
