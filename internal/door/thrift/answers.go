@@ -27,7 +27,7 @@ type answers struct {
 func (a *answers) init(d *Door, out *output.Buffer) {
 	a.door, a.out = d, out
 	a.room.L = &a.mu
-	a.wrapping.Limits = d.limits
+	a.wrapping.Limits = d.answerLimits
 }
 
 // add takes a call into the order. It waits while there are too many, or while their messages have too

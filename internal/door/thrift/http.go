@@ -299,7 +299,7 @@ func (d *Door) tryWrap(c *call, zlib bool) ([]byte, error) {
 	if len(c.answer) == 0 {
 		return nil, nil
 	}
-	how := wire.Wrapping{Info: c.info, Limits: d.limits}
+	how := wire.Wrapping{Info: c.info, Limits: d.answerLimits}
 	s := &c.message.Shape
 	if !zlib && s.Header.Zlib == 0 {
 		return s.Append(nil, c.answer, &how)

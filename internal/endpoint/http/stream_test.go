@@ -4,20 +4,18 @@ package http
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	nethttp "net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/parley-ipc/parley/internal/broker"
 	"github.com/parley-ipc/parley/internal/endpoint"
 )
 
-// TestStreamIsSentOnce: a body that streams is not sent again, what is left of it, when the member ends a
-// connection that had rested without an answer.
+// TestStreamIsSentOnce: a member that ends a connection that had rested, without an answer to a body that
+// streams, has broken it, and nothing is sent again.
 func TestStreamIsSentOnce(t *testing.T) {
 	t.Parallel()
 	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -36,35 +34,24 @@ func TestStreamIsSentOnce(t *testing.T) {
 			_, _ = io.WriteString(c, ok)
 		}
 	})
-	p, err := endpoint.New(endpoint.Options{Service: "svc"}, m.kind)
+	post := func(body string) *broker.EndpointCall {
+		return &broker.EndpointCall{
+			Head: headOf{"http-method": "POST", "http-path": "/"}, Streams: true,
+			Body: io.NopCloser(strings.NewReader(body)), Length: -1,
+		}
+	}
+	m.answered(post("first"))
+	u, err := m.kind.upstream(m.target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Shutdown(context.WithoutCancel(t.Context())) })
-	if _, err := p.Put(endpoint.Instance{ID: "a", URL: m.target.URL}); err != nil {
-		t.Fatal(err)
+	u.plain.mu.Lock()
+	for _, c := range u.plain.idle {
+		c.since = c.since.Add(-2 * restedAfter) // it rests
 	}
-	call := func(body string) error {
-		if !p.Take(nil) {
-			t.Fatal("no credit")
-		}
-		reply, err := p.Call(t.Context(), &broker.EndpointCall{
-			Message: &broker.Message{}, Head: headOf{"http-method": "POST", "http-path": "/"}, Streams: true,
-			Body: io.NopCloser(strings.NewReader(body)), Length: -1, Answers: true,
-		})
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, reply.Stream)
-		_ = reply.Stream.Close()
-		return err
-	}
-	if err := call("first"); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(restedAfter + restedAfter/10) // what is tested is a connection that rests
-	if err := call("money"); err == nil {
-		t.Error("the second call succeeds")
+	u.plain.mu.Unlock()
+	if _, o := m.try(t.Context(), post("money")); o.Class != endpoint.ClassBroken {
+		t.Errorf("the second attempt was %v, %v", o.Class, o.Err) // stale is tried again, always
 	}
 	for _, want := range []string{"first", "money"} {
 		if got := <-bodies; got != want {
