@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -45,12 +44,7 @@ func TestRow10ConsumerFlood(t *testing.T) {
 	if *goOn > 0 {
 		n = manyConsumers
 	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil ||
-		limit.Cur < uint64(n+spareDescriptors) {
-		t.Skipf("this process may open %d files only, %d consumers need %d (%v)", limit.Cur, n,
-			n+spareDescriptors, err)
-	}
+	harness.NeedDescriptors(t, n+spareDescriptors)
 	profiles, judge := harness.FreeAddr(t), oracle.New()
 	hub := harness.Start(t, harness.Build(t), harness.Options{Args: harness.Profiled(profiles)})
 	before := vitals(t, hub, profiles)

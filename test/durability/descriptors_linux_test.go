@@ -5,7 +5,6 @@ package durability
 import (
 	"fmt"
 	"net"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,10 +27,7 @@ const (
 // TestRow08Descriptors: more connections come than the hub may have files. The rest is refused, the
 // clients that were there do not notice, the log gets its segments, and all is well when it is over.
 func TestRow08Descriptors(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 2*floodSize {
-		t.Skipf("this process may open %d files only (%v)", limit.Cur, err)
-	}
+	harness.NeedDescriptors(t, 2*floodSize)
 	judge := oracle.New()
 	hub := harness.Start(t, harness.Build(t), harness.Options{
 		Wrap: []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, fewDescriptors), "sh"},

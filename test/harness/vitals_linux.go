@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"testing"
 	"time"
 )
 
@@ -73,6 +75,15 @@ func profile(ctx context.Context, addr, name string) (string, error) {
 func Descriptors(pid int) (int, error) {
 	list, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
 	return len(list), err
+}
+
+// NeedDescriptors skips a test whose processes may not open so many files each.
+func NeedDescriptors(tb testing.TB, n int) {
+	tb.Helper()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(n) {
+		tb.Skipf("it takes %d descriptors, and %d are allowed (%v)", n, limit.Cur, err)
+	}
 }
 
 // RSS returns the bytes of memory that a process has.

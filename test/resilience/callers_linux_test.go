@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,11 +29,7 @@ const (
 // server hears of each, and the hub has what it had before.
 func TestTenThousandCallersGone(t *testing.T) {
 	t.Parallel()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil ||
-		limit.Cur < manyCallers+spareDescriptors {
-		t.Skipf("%d descriptors are allowed, it takes %d (%v)", limit.Cur, manyCallers+spareDescriptors, err)
-	}
+	harness.NeedDescriptors(t, manyCallers+spareDescriptors)
 	profiles := harness.FreeAddr(t)
 	config := fmt.Sprintf("listeners: {max_pending: %d}\nservices:\n", manyCallers)
 	for i := range manyServices {

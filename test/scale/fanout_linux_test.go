@@ -30,7 +30,7 @@ func TestFanOutToWebSockets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("ten seconds of load on all cores; run without -short")
 	}
-	needDescriptors(t)
+	harness.NeedDescriptors(t, 2*connections)
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
 	clients := make([]*webClient, connections)
 	t.Cleanup(func() {

@@ -5,7 +5,6 @@ package scale
 import (
 	"fmt"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -49,21 +48,11 @@ func each(t *testing.T, do func(i int) error) {
 	}
 }
 
-// needDescriptors skips where not as many connections may be open.
-func needDescriptors(t *testing.T) {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil ||
-		limit.Cur < 2*connections {
-		t.Skipf("it takes %d descriptors, and %d are allowed (%v)", 2*connections, limit.Cur, err)
-	}
-}
-
 // A thousand idle connections take little memory; then each has a queue with one consumer, and every
 // consumer gets the one message that is sent to its queue.
 func TestIdleConnectionsAndTheirQueues(t *testing.T) {
 	t.Parallel()
-	needDescriptors(t)
+	harness.NeedDescriptors(t, 2*connections)
 	hub := harness.Start(t, harness.Build(t), harness.Options{})
 	config := amqp.Config{Heartbeat: 0, Locale: "en_US"}
 	first, err := amqp.DialConfig(hub.AMQPURL(), config) // the first login works out a hash

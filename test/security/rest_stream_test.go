@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -89,13 +88,7 @@ func declare(t *testing.T, g *ground, queue string) {
 // memory each, and all of it comes back.
 func manyStreams(t *testing.T, g *ground) {
 	t.Helper()
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		t.Fatal(err)
-	}
-	if files.Max < idleStreams+1_000 {
-		t.Skipf("a process may have %d descriptors", files.Max)
-	}
+	harness.NeedDescriptors(t, idleStreams+1_000)
 	declare(t, g, "rest-idle")
 	before, err := harness.RSS(g.Pid())
 	if err != nil {

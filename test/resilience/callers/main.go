@@ -55,11 +55,18 @@ func (c *crowd) call(ctx context.Context, door string, services int) error {
 	if i < 0 {
 		return fmt.Errorf("no protocol is called %q", door)
 	}
+	var open []peers.Peer
+	defer func() {
+		for _, peer := range open {
+			peer.Close()
+		}
+	}()
 	for n := range services {
 		peer, err := known[i].Dial(ctx, c.hub)
 		if err != nil {
 			return err
 		}
+		open = append(open, peer)
 		for range c.each {
 			c.all.Go(func() {
 				_, err := peer.Call(ctx, strconv.Itoa(n), "x", c.limit)
@@ -68,7 +75,6 @@ func (c *crowd) call(ctx context.Context, door string, services int) error {
 				}
 			})
 		}
-		defer peer.Close() //nolint:revive // all of them stay open until then
 	}
 	<-ctx.Done()
 	c.all.Wait()
